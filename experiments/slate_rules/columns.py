@@ -35,6 +35,7 @@ class Column:
     Attributes:
         values: the distinct values, by code; the first stands for none.
         is_number: whether every value is a number, as far as there is one.
+        is_text: whether every value is a text, or a list of texts, as far as there is one.
         is_list: whether any value is a list.
     """
 
@@ -58,7 +59,8 @@ class Column:
         self._part_of: dict[str, int] = {}
         self._lists = np.zeros((0, 1), dtype=np.int32)
         self._features: Floats | None = None
-        self.is_number, self.is_list = True, False
+        self.is_number = self.is_text = True
+        self.is_list = False
 
     def rows_behind(self, catalogue: Catalogue) -> int:
         """Return how many rows `update` would read, or look through."""
@@ -101,6 +103,7 @@ class Column:
             code = self._code_of[key] = len(self.values)
             self.values.append(list(value) if isinstance(value, tuple) else value)
             self.is_number = self.is_number and _is_number(value)
+            self.is_text = self.is_text and _is_text(value)
             self.is_list = self.is_list or isinstance(value, list | tuple)
         return code
 
@@ -215,6 +218,12 @@ def _as_list(value: Any) -> list[Any]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_text(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(isinstance(one, str) for one in value)
+    return isinstance(value, str)
 
 
 def reader_of(path: str) -> Callable[[CatalogueRow], Any]:

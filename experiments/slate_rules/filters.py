@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from experiments.assignment.comparisons import LIST_OPERATORS
+from experiments.assignment.comparisons import LIST_OPERATORS, OPERATORS
 from experiments.assignment.conditions import ConditionError, compile_condition
 from experiments.slate_rules.columns import Column
 from inference.serving.catalogue import STANDARD_FIELDS
@@ -363,19 +363,46 @@ def about_lists(wanted: Any) -> Any:
 
 
 def _check_type(column: Column, path: str, wanted: Any, field: str) -> None:
-    """Refuse a text where every item has a number, and the reverse."""
-    order, bound = _order_of(wanted)
-    plain = wanted if isinstance(wanted, str | int | float | bool) else bound if order else None
-    if plain is None or len(column.values) == 1:
+    """Refuse a test that no value of a column of numbers, or of texts, could pass."""
+    if len(column.values) == 1 or not (column.is_number or column.is_text):
         return
-    is_number = isinstance(plain, int | float) and not isinstance(plain, bool)
-    if column.is_number and not is_number:
-        rule = "a number, as the items have"
-    elif order is not None and is_number and not column.is_number and not column.is_list:
-        rule = "a text, as the items have"
-    else:
-        return
-    raise RuleError(field, f"{field}.{path} == {str(plain)[:80]!r}, must be {rule}.")
+    for value in _compared(wanted):
+        if value is None or _is_kind(value, column):
+            continue
+        rule = "a number, as the items have" if column.is_number else "a text, as the items have"
+        raise RuleError(field, f"{field}.{path} == {_short(value)}, must be {rule}.{_hint(value)}")
+
+
+def _short(value: Any) -> str:
+    return short_repr(value) if isinstance(value, dict | list) else repr(str(value)[:80])
+
+
+def _hint(value: Any) -> str:
+    """Say which operator is meant, where an object stands for a value."""
+    name = next(iter(value), "") if isinstance(value, dict) else ""
+    near = difflib.get_close_matches(f"${name[:MAX_NAME]}", [*OPERATORS, *LIST_OPERATORS], n=1)
+    return f" Did you mean '{near[0]}'?" if name and near else ""
+
+
+def _compared(wanted: Any) -> list[Any]:
+    """Return the values that a test of one operator compares; none where it asks something else."""
+    if isinstance(wanted, dict) and len(wanted) == 1:
+        ((name, value),) = wanted.items()
+        if name in _ORDERS or name in {"$eq", "$ne"}:
+            return [value]
+        if name in LIST_OPERATORS and isinstance(value, list):
+            return value
+        if name.startswith("$"):
+            return []
+    return [wanted]
+
+
+def _is_kind(value: Any, column: Column) -> bool:
+    """Whether a value is of the kind that a column of numbers, or of texts, has."""
+    if isinstance(value, list):  # the whole list
+        return column.is_list
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number if column.is_number else isinstance(value, str)
 
 
 def fill(condition: Any, context: Mapping[str, Any]) -> Any:

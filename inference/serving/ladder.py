@@ -319,7 +319,7 @@ def find_candidates(ranker: ItemRanker, request: SlateRequest) -> Candidates:
     banned = set(ranker.indices_of(request.exclude))
     if request.only is not None:
         # What a request names is ranked even if the unit liked it already.
-        named = np.array(ranker.indices_of(request.only), dtype=np.int32)
+        named = np.array(ranker.indices_of(dict.fromkeys(request.only)), dtype=np.int32)
         return Candidates(_without(banned, request.eligible.keep(ranker, named)), recent, None)
     again = ranker.indices_of(request.again)
     banned.update(set(recent).difference(again))

@@ -114,7 +114,8 @@ def test_lines_are_judged_one_by_one(call, shop):
         json.dumps({"item_id": "n3", "price": -1}),
         json.dumps({"item_id": "n4"}),
     ]
-    answer = call("POST", "/items/bulk", content="\n".join(lines).encode()).json()
+    # As a spreadsheet saves it: marked as UTF-8, with line ends of Windows.
+    answer = call("POST", "/items/bulk", content="\r\n".join(lines).encode("utf-8-sig")).json()
     assert answer["written"] == 2
     assert [one["line"] for one in answer["refused"]] == [2, 3, 5, 6]
     assert "the nearest is 'price'" in answer["refused"][1]["message"]

@@ -68,6 +68,11 @@ def test_it_ranks_just_the_named_candidates(lane, shop):
     assert data["items"][2]["score"] is None
 
 
+def test_a_candidate_that_is_named_twice_is_shown_once(lane, shop):
+    data = ask(lane, shop, candidates=["i3", "i1", "i3", "new", "new"]).json()
+    assert [item["item_id"] for item in data["items"]] == ["i1", "i3", "new"]
+
+
 def test_an_experiment_splits_units_and_records_one_exposure(lane, shop):
     experiment = shop.run_experiment()
     lane.refresh()
@@ -405,6 +410,28 @@ def test_a_surface_rules_its_slates_with_the_request(lane, shop):
         ),
         ({"bury": {"$or": [{"item_id": 3}]}}, "bury", "bury.item_id == 3, must be a text"),
         ({"caps": {"item_id": 1}}, "caps", "no item has a property 'item_id'"),
+        (
+            {"filter": {"price": {"lte": 3}}},
+            "filter",
+            "must be a number, as the items have. Did you mean '$lte'?",
+        ),
+        (
+            {"filter": {"price": {"$in": [10, "20"]}}},
+            "filter",
+            "filter.price == '20', must be a number",
+        ),
+        ({"filter": {"labels": 3}}, "filter", "filter.labels == '3', must be a text"),
+        (
+            {"boost": [{"filter": {"brand": True}, "by": 2}]},
+            "boost",
+            "boost.brand == 'True', must be a text",
+        ),
+        (
+            {"rules": {"filter": {"price": 3}}},
+            "rules",
+            "Rules of a request stand beside its other fields",
+        ),
+        ({"excludes": ["i0"]}, "excludes", "Did you mean 'exclude'?"),
         ({"filters": {"price": 3}}, "filters", "Did you mean 'filter'?"),
         ({"boost": [{"filter": {}, "by": 0}]}, "boost.0.by", "must be in [0.001, 1000]"),
         ({"pin": [{"item_id": "i1", "position": 0}]}, "pin.0.position", "must be in [1, 100]"),

@@ -47,4 +47,5 @@ def say_invalid(error: Mapping[str, Any]) -> tuple[str, str]:
     if error["type"] in {"renamed", "unknown_field"}:  # found in the object, not in one of its fields
         parts.append(error["ctx"]["field"])
     field = ".".join(parts)
-    return field, f"{field}: {error['msg']}."
+    message = str(error["msg"]).removeprefix("Value error, ").removesuffix(".")
+    return field, f"{field}: {message}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -187,7 +188,8 @@ def bulk_items(request: HttpRequest) -> Any:
     Lines are judged one by one: those that break a rule are named in the answer, all others are
     written.
     """
-    lines = [(number, line) for number, line in enumerate(request.body.splitlines(), 1) if line.strip()]
+    body = request.body.removeprefix(codecs.BOM_UTF8)  # as spreadsheets write it
+    lines = [(number, line) for number, line in enumerate(body.splitlines(), 1) if line.strip()]
     if not 1 <= len(lines) <= MAX_LINES:
         message = f"lines == {len(lines)}, must be in [1, {MAX_LINES}]."
         raise Problem(400, "invalid_value", message, "lines")

@@ -42,6 +42,7 @@ MAX_FEATURES = 500
 MAX_LABELS = 100
 MAX_REMEMBERED, MAX_REMEMBERED_BYTES = 1024, 4096  # rules of requests that were read
 MAX_ABOUT = 100  # each is explained within the event loop
+CHOOSING = ("candidates", "exclude", "fields", "explain", "context")  # what is shown, beside rules
 KNOWN_FIELDS = frozenset(
     (
         "surface", "k", "candidates", "exclude", "fields", "explain", "context", "consent",
@@ -87,19 +88,15 @@ def _is_feature(value: Any) -> bool:
 def _rules(data: Mapping[str, Any]) -> SlateRules:
     """Read the rules of a request, which stand beside its other fields.
 
-    Fields that nobody knows are passed over, as ever, but for those that look like a rule: a filter
-    that is misspelt would be one that silently does not hold.
+    Fields that nobody knows are passed over, as ever, but for those that look like a rule or say what
+    may be shown: a filter that is misspelt would be one that silently does not hold.
     """
     for name in data:
         if name not in NAMES and name not in KNOWN_FIELDS:
-            near = _rule_like(name[:MAX_ID])
-            if near is not None:
-                raise ApiError(
-                    400,
-                    "invalid_value",
-                    f"{name[:MAX_ID]}: unknown field. Did you mean '{near}'?",
-                    field=name[:MAX_ID],
-                )
+            hint = _hint(name[:MAX_ID])
+            if hint is not None:
+                message = f"{name[:MAX_ID]}: unknown field. {hint}"
+                raise ApiError(400, "invalid_value", message, field=name[:MAX_ID])
     body = {name: data[name] for name in NAMES if data.get(name) is not None}
     if not body:
         return NO_RULES
@@ -118,9 +115,12 @@ def _parsed(key: bytes) -> SlateRules:
 
 
 @lru_cache(maxsize=MAX_REMEMBERED)
-def _rule_like(name: str) -> str | None:
-    near = get_close_matches(name, NAMES, n=1, cutoff=0.8)
-    return near[0] if near else None
+def _hint(name: str) -> str | None:
+    """Return what was meant by a field that nobody knows, or None."""
+    if name == "rules":  # as a surface has them
+        return f"Rules of a request stand beside its other fields: {list(NAMES)}."
+    near = get_close_matches(name, [*NAMES, *CHOOSING], n=1, cutoff=0.8)
+    return f"Did you mean '{near[0]}'?" if near else None
 
 
 def _rules_with_label(data: Mapping[str, Any]) -> SlateRules:
