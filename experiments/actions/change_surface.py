@@ -25,6 +25,7 @@ from inference.serving.context_features import FIELD as CONTEXT_FEATURES
 from inference.serving.context_features import ContextFeatureError, check_features
 from inference.serving.generate_settings import GenerateSettings, SettingsError
 from inference.serving.label_costs import CostError
+from inference.serving.rank_settings import RankSettings
 from inference.training.label_names import LabelsError, check_labels
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ EDITABLE = (
     "attribution_seconds", "labels", "retrain_algorithm", "retrain_every_seconds", "retrain_params",
     "retrain_on_drift", "start_experiments", "policy", "shadow_share", "shadow_first", "rules",
     "costs", "abstain_cost", "slices", "max_gap", "generate", "event_weights", "context_features",
+    "rank",
 )  # fmt: skip
 TEXT_LISTS = ("static_list", "liked_events", "credited_events", "labels", "slices", "context_features")
 
@@ -258,6 +260,7 @@ def _check_texts(surface: Surface) -> None:
         _check_rules(surface)
         check_labelling(surface)
         GenerateSettings.parse(surface.generate)
+        RankSettings.parse(surface.rank)
     except tuple(_REFUSED_TEXTS) as error:
         named, code = next(rule for kind, rule in _REFUSED_TEXTS.items() if isinstance(error, kind))
         field = named or getattr(error, "field", None)
@@ -297,13 +300,15 @@ def _check_kind(surface: Surface) -> None:
             field="labels",
             code="invalid_labels",
         )
-    if surface.generate and surface.kind != Surface.Kind.GENERATE:
-        raise CannotChangeSurfaceError(
-            f"generate == {surface.generate!r:.80}, must be empty on a surface of kind "
-            f"'{surface.kind}'.",
-            field="generate",
-            code="invalid_settings",
-        )
+    for kind in (Surface.Kind.GENERATE, Surface.Kind.RANK):  # each has settings of its own name
+        settings = getattr(surface, kind.value)
+        if settings and surface.kind != kind:
+            raise CannotChangeSurfaceError(
+                f"{kind.value} == {settings!r:.80}, must be empty on a surface of kind "
+                f"'{surface.kind}'.",
+                field=kind.value,
+                code="invalid_settings",
+            )
 
 
 def _check_schedule(surface: Surface) -> None:

@@ -169,6 +169,7 @@ class Event(models.Model):
         LIVE = "live"
         LOADED = "loaded"
         RATED = "rated"  # a score of an answer, by people or a judge: no client sends it
+        REWARD = "reward"  # of a decision, by /v1/reward alone
 
     project = models.ForeignKey(
         "accounts.Project", on_delete=models.CASCADE, db_index=False, db_constraint=False

@@ -63,6 +63,7 @@ NAMES = {
     "classify": gettext_noop("Classification"),
     "flag": gettext_noop("Flag"),
     "generate": gettext_noop("Generation"),
+    "rank": gettext_noop("Choice of an action"),
     "proportion": gettext_noop("Proportion"),
     "mean": gettext_noop("Mean"),
     "ratio": gettext_noop("Ratio"),

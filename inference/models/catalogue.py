@@ -186,6 +186,7 @@ class Surface(models.Model):
         CLASSIFY = "classify"
         FLAG = "flag"
         GENERATE = "generate"
+        RANK = "rank"
 
     project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, related_name="surfaces")
     key = models.SlugField(max_length=64)
@@ -235,6 +236,13 @@ class Surface(models.Model):
         db_default=Value({}, models.JSONField()),
         blank=True,
         help_text="Of a surface that generates: public, store, cache, budgets, prices, guardrails.",
+    )
+    rank: models.JSONField[dict[str, Any]] = models.JSONField(
+        default=dict,
+        db_default=Value({}, models.JSONField()),
+        blank=True,
+        help_text="Of a surface that chooses among actions: control_share, explore, wait_seconds, "
+        "min_reward, max_reward, default_reward, sample, apprentice.",
     )
     event_weights: models.JSONField[dict[str, Any]] = models.JSONField(
         default=dict,

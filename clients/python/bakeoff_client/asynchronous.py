@@ -81,6 +81,8 @@ class AsyncClient(_InThreads[Client]):
         self.search = _in_thread(client.search)
         self.compare = _in_thread(client.compare)
         self.classify = _in_thread(client.classify)
+        self.rank = _in_thread(client.rank)
+        self.reward = _in_thread(client.reward)
         self.chat = _in_thread(client.chat)
         self.track = _in_thread(client.track)
         self.feedback = _in_thread(client.feedback)

@@ -161,6 +161,40 @@ class Client(Connected):
         body = {"surface": surface, "text": text, **_ids(unit_id, anonymous_id), **fields}
         return self.post("/v1/classify", body)
 
+    def rank(
+        self,
+        surface: str,
+        actions: Sequence[Mapping[str, Any]],
+        *,
+        unit_id: str | None = None,
+        anonymous_id: str | None = None,
+        **fields: Any,
+    ) -> dict[str, Any]:
+        """Ask which of some actions to take; each has an `id` and `features`.
+
+        Args:
+            surface: of kind `rank`.
+            actions: what may be chosen.
+            unit_id: the user's.
+            anonymous_id: the visitor's.
+            fields: `features` of the decision, `default`, `context`, …
+
+        Raises:
+            BakeoffError: it was refused, or nobody answered.
+        """
+        body = {"surface": surface, "actions": list(actions), **_ids(unit_id, anonymous_id), **fields}
+        return self.post("/v1/rank", body)
+
+    def reward(self, recommendation_id: str, value: float, **fields: Any) -> dict[str, Any]:
+        """Say how good the action of a decision was; sent again, it changes nothing.
+
+        Raises:
+            BakeoffError: it was refused, or nobody answered.
+        """
+        return self.post(
+            "/v1/reward", {"recommendation_id": recommendation_id, "value": value, **fields}
+        )
+
     def chat(
         self, surface: str, messages: Sequence[Mapping[str, Any]] = (), **fields: Any
     ) -> dict[str, Any]:

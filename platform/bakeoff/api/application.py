@@ -33,6 +33,7 @@ from bakeoff.api.metrics import router as metrics
 from bakeoff.api.models import router as models
 from bakeoff.api.parser import StrictParser
 from bakeoff.api.planner import router as planner
+from bakeoff.api.policies import router as policies
 from bakeoff.api.prompts import router as prompts
 from bakeoff.api.rule_versions import router as rule_versions
 from bakeoff.api.sharing import router as sharing
@@ -59,6 +60,7 @@ api.add_router("/v1", surfaces)
 api.add_router("/v1", rule_versions)
 api.add_router("/v1", planner)
 api.add_router("/v1", autopilot)
+api.add_router("/v1", policies)
 api.add_router("/v1", judging)
 api.add_router("/v1", items)
 api.add_router("/v1", metrics)

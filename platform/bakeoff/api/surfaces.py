@@ -38,7 +38,7 @@ class SurfaceFields(RequestSchema):
 
     old_names = (OldName("retrain_recommender", "retrain_algorithm"),)
 
-    kind: str = Field("recommend", pattern="^(recommend|classify|flag|generate)$")
+    kind: str = Field("recommend", pattern="^(recommend|classify|flag|generate|rank)$")
     static_list: list[Id] = Field(default_factory=list, max_length=1000)
     candidates: int = Field(200, ge=1, le=5000)
     exploration: float = Field(0.0, ge=0, le=10)
@@ -98,6 +98,12 @@ class SurfaceFields(RequestSchema):
     generate: dict[str, Any] = Field(
         default_factory=dict,
         description="Of a surface that generates: public, store, cache, budgets, prices, guardrails.",
+    )
+
+    rank: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Of a surface that chooses among actions: control_share, explore, wait_seconds, "
+        "min_reward, max_reward, default_reward, sample, apprentice.",
     )
 
 

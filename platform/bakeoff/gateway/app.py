@@ -44,7 +44,8 @@ from bakeoff.gateway.intake.feedback import FeedbackHandler
 from bakeoff.gateway.intake.group_commit import GroupCommit
 from bakeoff.gateway.intake.identity_resolver import IdentityResolver
 from bakeoff.gateway.intake.recent_items import RecentItems
-from bakeoff.gateway.intake.requests import EventBatch, FeedbackRequest, SegmentBatch
+from bakeoff.gateway.intake.requests import EventBatch, FeedbackRequest, RewardRequest, SegmentBatch
+from bakeoff.gateway.intake.reward import RewardHandler
 from bakeoff.gateway.intake.slate_exposures import SlateExposures
 from bakeoff.gateway.intake.unit_lookup import UnitLookup
 from bakeoff.gateway.project_events import ProjectEventStreams
@@ -57,6 +58,8 @@ from bakeoff.gateway.slates.compare import CompareHandler
 from bakeoff.gateway.slates.live_orders import LiveOrders
 from bakeoff.gateway.slates.preview import PreviewHandler
 from bakeoff.gateway.slates.probing import probe
+from bakeoff.gateway.slates.rank import Ranking
+from bakeoff.gateway.slates.rank_request import RankRequest
 from bakeoff.gateway.slates.recommend import Recommending
 from bakeoff.gateway.slates.recorder import Recorder
 from bakeoff.gateway.slates.remote_scorer import RemoteScorer
@@ -153,6 +156,7 @@ class Gateway:
         self._units = UnitLookup(self._connector)
         self._sent_slates = SlateExposures(self._connector)
         self._generated = AnswerLookup(self._connector)
+        self._rewards = RewardHandler(self._writer, self._connector)
         self._remote = RemoteScorer(
             self._cache, self._listening, self._config.process, self._supervisor
         )
@@ -189,6 +193,7 @@ class Gateway:
         )
         recommend = handler(recommending)
         classify = handler(Classifying(self._remote, self._text_threads))
+        rank = handler(Ranking())
         compare = CompareHandler(recommending, visitors, recorder)
         self._preview = PreviewHandler(recommending, visitors, self._config, secret=self._secret)
         ranking, labelling = partial(parse, RecommendRequest), partial(parse, ClassifyRequest)
@@ -206,6 +211,7 @@ class Gateway:
                 for path, body in lists
             ),
             Route("POST", "/v1/classify", classify.answer, scope=SERVE, body=labelling),
+            Route("POST", "/v1/rank", rank.answer, scope=SERVE, body=partial(parse, RankRequest)),
             Route("POST", "/v1/compare", compare.answer, scope=SERVE, body=ranking),
             # It tells what a unit liked: no public key may ask.
             Route(
@@ -288,6 +294,14 @@ class Gateway:
                 scope=INGEST,
                 body=partial(parse, FeedbackRequest),
                 get_by_django=True,  # the management API lists what is posted here
+            ),
+            Route(
+                "POST",
+                "/v1/reward",
+                self._rewards.answer,
+                status=202,
+                scope=INGEST,
+                body=partial(parse, RewardRequest),
             ),
             *(
                 Route(
@@ -373,6 +387,7 @@ class Gateway:
             self._units.stop,
             self._sent_slates.stop,
             self._generated.stop,
+            self._rewards.stop,
             self._search.stop,
             self._config.stop,
             self._catalogues.stop,

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 SURFACE_FIELDS: tuple[str, ...] = (
     "static_list", "labels", "costs", "abstain_cost", "slices", "max_gap", "liked_events",
-    "event_weights", "context_features", "exploration", "retrain_algorithm", "retrain_every_seconds", "retrain_on_drift", "start_experiments", "shadow_first", "generate",
+    "event_weights", "context_features", "exploration", "retrain_algorithm", "retrain_every_seconds", "retrain_on_drift", "start_experiments", "shadow_first", "generate", "rank",
 )  # fmt: skip
 JSON_LISTS = ("static_list", "labels", "liked_events", "slices", "context_features")
-JSON_OBJECTS = ("costs", "event_weights", "generate")
+JSON_OBJECTS = ("costs", "event_weights", "generate", "rank")
 
 
 class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
@@ -66,6 +66,7 @@ class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
             "start_experiments": gettext_lazy("Auto-start experiments"),
             "shadow_first": gettext_lazy("Shadow requests before the experiment"),
             "generate": gettext_lazy("Generation settings"),
+            "rank": gettext_lazy("Settings of the choice"),
         }
         help_texts: ClassVar = {
             "static_list": gettext_lazy("Item IDs to serve when no model can answer, as a JSON list."),
@@ -107,6 +108,9 @@ class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
             ),
             "generate": gettext_lazy(
                 "Generation only, as JSON: who may ask, what is stored, what may be spent."
+            ),
+            "rank": gettext_lazy(
+                "Choice of an action only, as JSON: exploration, rewards, and how long to wait for them."
             ),
         }
 

@@ -26,6 +26,7 @@ from experiments.slate_rules.rules import NO_RULES, SlateRules
 from experiments.survey_question import SurveyQuestion
 from inference.serving.generate_settings import DEFAULTS, GenerateSettings
 from inference.serving.label_costs import NO_COSTS, LabelCosts
+from inference.serving.rank_settings import NO_RANK_SETTINGS, RankSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -44,7 +45,7 @@ _KEYS = """SELECT k.digest, k.project_id, p.slug, k.kind, k.allowed_origins, k.s
     FROM accounts_apikey AS k JOIN accounts_project AS p ON p.id = k.project_id
     WHERE k.revoked_at IS NULL"""
 _SURFACES = """SELECT s.id, s.project_id, s.key, s.kind, s.static_list, s.candidates, s.exploration,
-    s.liked_events, s.rules, s.costs, s.abstain_cost, s.generate,
+    s.liked_events, s.rules, s.costs, s.abstain_cost, s.generate, s.rank,
     CASE WHEN EXISTS (SELECT 1 FROM inference_modelversion AS shadow
         WHERE shadow.surface_id = s.id AND shadow.alias = 'shadow') THEN s.shadow_share ELSE 0 END
     AS shadow_share,
@@ -203,6 +204,12 @@ class ServingConfigReader:
             lambda: GenerateSettings.parse(row["generate"]),
             last.generate if last else DEFAULTS,
         )
+        rank = reader.read(
+            project,
+            subject,
+            lambda: RankSettings.parse(row["rank"]),
+            last.rank if last else NO_RANK_SETTINGS,
+        )
         champion = None
         if row["digest"] is not None:
             champion = self.versions.load(
@@ -223,6 +230,7 @@ class ServingConfigReader:
             rules=rules,
             costs=costs,
             generate=generate,
+            rank=rank,
         )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from experiments.slate_rules.rules import NO_RULES, SlateRules
 from inference.serving.generate_settings import DEFAULTS, GenerateSettings
 from inference.serving.label_costs import NO_COSTS, LabelCosts
+from inference.serving.rank_settings import NO_RANK_SETTINGS, RankSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,7 +59,7 @@ class SurfaceConfig:
     Attributes:
         surface_id: of the table.
         key: its name.
-        kind: recommend, classify, flag or generate.
+        kind: recommend, classify, flag, generate or rank.
         static_list: what is served when no model can answer.
         candidates: how many items are ranked, at most.
         exploration: temperature of the draw; 0 serves the best ranking.
@@ -71,6 +72,7 @@ class SurfaceConfig:
         costs: of mistakes, where it labels text.
         history: names the lists of recently liked items; surfaces with the same rules share them.
         generate: settings, where it generates text.
+        rank: settings, where it chooses among actions.
     """
 
     surface_id: int
@@ -88,6 +90,7 @@ class SurfaceConfig:
     rules: SlateRules = NO_RULES
     costs: LabelCosts = NO_COSTS
     generate: GenerateSettings = DEFAULTS
+    rank: RankSettings = NO_RANK_SETTINGS
 
     @property
     def tests(self) -> tuple[RunningExperiment, ...]:

@@ -147,6 +147,13 @@ class GroupCommit:
         finally:
             self._waiting_bytes -= payload.size
 
+    async def holds_spilled(self) -> bool:
+        """Whether rows wait in the spill stream, or may: what is not found may be among them."""
+        try:
+            return bool(await self._cache.xlen(STREAM))
+        except (redis.exceptions.RedisError, OSError):
+            return True
+
     async def commit_in_order(self, rows: Rows) -> CommitResult:
         """Put rows behind those that are spilled and may be needed first, if there are any.
 

@@ -146,6 +146,21 @@ class FeedbackRequest:
     value: Any = rule(lambda value, _name: value)
 
 
+@request_type
+class RewardRequest:
+    """The body of /v1/reward.
+
+    Attributes:
+        consent: the visitor's.
+        recommendation_id: of the decision, as /v1/rank answered it.
+        value: how good the action was, in the range of the surface.
+    """
+
+    consent: Consent = rule(read_consent)
+    recommendation_id: str = rule(uuid)
+    value: float = rule(number)
+
+
 def _entries(value: Any, name: str) -> list[Any]:
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_EVENTS:
         raise invalid(name, value, f"a list of 1 to {MAX_EVENTS} entries")

@@ -66,7 +66,8 @@ def _text_to_classify(data: Mapping[str, Any]) -> str:
     return value
 
 
-def _features(value: Any, name: str) -> dict[str, Any]:
+def read_features(value: Any, name: str) -> dict[str, Any]:
+    """Read an object of numbers, texts, truths and nulls by name."""
     features = json_object(value, name)
     if len(features) > MAX_FEATURES:
         raise invalid(name, f"{len(features)} of them", f"at most {MAX_FEATURES}")
@@ -283,5 +284,5 @@ class ClassifyRequest(SurfaceRequest):
     """
 
     text: str = body_rule(_text_to_classify)
-    features: dict[str, Any] = rule(_features)
+    features: dict[str, Any] = rule(read_features)
     k: int = rule(whole_number(1, MAX_LABELS), default=5)

@@ -1,0 +1,95 @@
+"""A surface's decisions with their rewards: those whose time for rewards is over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from django.db import connection
+
+from experiments.sql import is_excluded
+from inference.serving.rank_settings import RankSettings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from inference.models import Surface
+
+# By unit, since events have that index; a reward that a page sent yields to a server's, where both
+# came at the same moment. Ids of slates are UUIDv7: their order is that of the decisions.
+_DECISIONS = f"""
+    SELECT extract(epoch FROM slate.served_at)::float8, coalesce(slate.model_version_id, 0),
+        (slate.slots -> 0 ->> 0) = (slate.context -> '$rank' ->> 'default'),
+        (slate.context -> '$rank' ->> 'default_propensity')::float8,
+        coalesce(reward.value, %(default)s), reward.value IS NOT NULL
+    FROM experiments_slate AS slate
+    LEFT JOIN LATERAL (
+        SELECT one.value FROM experiments_event AS one
+        WHERE one.project_id = slate.project_id AND one.unit_id = slate.unit_id
+            AND one.occurred_at >= slate.served_at AND one.source = 'reward'
+            AND one.recommendation_id = slate.recommendation_id
+        ORDER BY one.trusted DESC, one.received_at LIMIT 1) AS reward ON true
+    WHERE slate.surface_id = %(surface)s AND slate.context ? '$rank' AND NOT slate.forced
+        AND slate.served_at < now() - make_interval(secs => %(wait)s)
+        AND NOT {is_excluded("slate")}
+    ORDER BY slate.recommendation_id"""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyDecisions:
+    """Decisions in their order, as columns of length n.
+
+    Attributes:
+        at: when, in seconds since 1970.
+        version: id of the version that chose; 0 where there was none.
+        is_control: whether the default action was taken.
+        control_chance: that the default action had.
+        reward: as a share of its range.
+        rewarded: whether a reward came in time.
+    """
+
+    at: NDArray[np.float64]
+    version: NDArray[np.int64]
+    is_control: NDArray[np.bool_]
+    control_chance: NDArray[np.float64]
+    reward: NDArray[np.float64]
+    rewarded: NDArray[np.bool_]
+
+    def of_version(self, version: int) -> PolicyDecisions:
+        """Return the decisions of one version."""
+        rows = self.version == version
+        return PolicyDecisions(
+            self.at[rows], self.version[rows], self.is_control[rows],
+            self.control_chance[rows], self.reward[rows], self.rewarded[rows],
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.at)
+
+
+def read_decisions(surface: Surface) -> PolicyDecisions:
+    """Read the decisions of a surface that wait for no reward any more, without excluded users."""
+    settings = RankSettings.parse(surface.rank)
+    parameters = {
+        "surface": surface.pk,
+        "project": surface.project_id,
+        "wait": settings.wait_seconds,
+        "default": settings.default_reward,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_DECISIONS, parameters)
+        rows = cursor.fetchall()
+    columns = [np.array(one) for one in zip(*rows, strict=True)] if rows else [np.empty(0)] * 6
+    at, version, is_control, chance, reward, rewarded = columns
+    span = settings.max_reward - settings.min_reward
+    return PolicyDecisions(
+        at.astype(float),
+        version.astype(np.int64),
+        is_control.astype(bool),
+        chance.astype(float),
+        # A range that was narrowed since cuts what came before.
+        np.clip((reward.astype(float) - settings.min_reward) / span, 0.0, 1.0),
+        rewarded.astype(bool),
+    )

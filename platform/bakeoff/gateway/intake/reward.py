@@ -1,0 +1,163 @@
+"""`POST /v1/reward`: how good the action of a decision was. The first reward of a decision counts.
+
+A reward is stored as an event `reward` of the decision's unit, by an id that follows from the
+decision's: whoever sends it again, changes nothing. It is taken within the surface's `wait_seconds`,
+after which a decision counts with what it has, so that no estimate changes behind its reader.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+import orjson
+
+from bakeoff.accounts.keys import SECRET
+from bakeoff.gateway.database import Connector, Lookup
+from bakeoff.gateway.http.errors import ApiError, invalid
+from bakeoff.gateway.metrics import count_events
+from experiments.ingest.rows import EventRow, Rows
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from bakeoff.gateway.config.serving_config import ServingConfig, SurfaceConfig
+    from bakeoff.gateway.http.door import Call
+    from bakeoff.gateway.intake.group_commit import CommitResult, GroupCommit
+    from bakeoff.gateway.intake.requests import RewardRequest
+
+REWARD = "reward"  # name and source of the event; no other route writes this source
+_DECISION = """SELECT s.surface_id, s.unit_id, s.served_at, s.trainable, EXISTS (
+        SELECT 1 FROM experiments_eventid AS known
+        WHERE known.project_id = s.project_id AND known.event_id = %s)
+    FROM experiments_slate AS s
+    WHERE s.recommendation_id = %s AND s.project_id = %s AND s.context ? '$rank'"""
+
+
+class _Decision(NamedTuple):
+    """What is stored of a decision that a reward is for."""
+
+    surface_id: int
+    unit_id: str
+    served_at: datetime
+    trainable: bool
+    is_rewarded: bool
+
+
+class RewardHandler:
+    """Takes rewards; one in a process."""
+
+    def __init__(self, writer: GroupCommit, connector: Connector) -> None:
+        """Remember where to write, and where decisions are looked up."""
+        self._writer = writer
+        self._lookup = Lookup(connector, "decisions", writes=False)
+
+    async def stop(self) -> None:
+        """Close the connection."""
+        await self._lookup.stop()
+
+    async def answer(self, call: Call, request: RewardRequest) -> bytes:
+        """Store the reward of a decision.
+
+        Raises:
+            ApiError: 404, no such decision; 400, the value is out of the surface's range; 409, it comes
+                too late; 503, the decision cannot be looked up now, or nothing can be stored.
+        """
+        key, now = call.caller.key, datetime.now(UTC)
+        if not call.caller.limit(request.consent).analytics:
+            return _body(accepted=0, duplicates=0, durability="committed")
+        decision = await self._find(key.project_id, key.project, request.recommendation_id)
+        # A public key names units as often as their rate allows, whichever way.
+        call.caller.spend_on([(None, decision.unit_id)])
+        surface = _surface_of(call.config, key.project_id, decision.surface_id)
+        _check_value(request.value, surface)
+        if decision.is_rewarded:
+            return _body(accepted=0, duplicates=1, durability="committed")
+        _check_time(decision.served_at, now, surface)
+        row = EventRow(
+            project_id=key.project_id,
+            event_id=_event_id(request.recommendation_id),
+            name=REWARD,
+            unit_id=decision.unit_id,
+            item_id=None,
+            recommendation_id=request.recommendation_id,
+            value=request.value,
+            occurred_at=now.isoformat(),
+            received_at=now.isoformat(),
+            properties={},
+            source=REWARD,
+            trainable=decision.trainable and call.caller.limit(request.consent).training,
+            trusted=key.kind == SECRET,
+        )
+        result = await self._writer.commit(Rows(events=[row]))
+        count_events(key.project, 1)
+        return _counted(row, result)
+
+    async def _find(self, project_id: int, project: str, recommendation_id: str) -> _Decision:
+        parameters = (_event_id(recommendation_id), recommendation_id, project_id)
+
+        async def ask(connection: psycopg.AsyncConnection) -> list[_Decision]:
+            cursor = await connection.execute(_DECISION, parameters)
+            return [_Decision(*row) for row in await cursor.fetchall()]
+
+        rows = await self._lookup.ask(ask)
+        # While PostgreSQL was away decisions were spilled: such a one is there soon, and no mistake.
+        if rows is None or (not rows and await self._writer.holds_spilled()):
+            message = "The decision cannot be looked up now. Send the reward again."
+            raise ApiError(503, "cannot_look_up", message, retry_after=5)
+        if not rows:
+            raise ApiError(
+                404,
+                "unknown_recommendation",
+                f"recommendation_id == {recommendation_id}, no decision of /v1/rank in project "
+                f"'{project}'.",
+                field="recommendation_id",
+            )
+        return rows[0]
+
+
+def _event_id(recommendation_id: str) -> str:
+    return f"reward:{recommendation_id}"
+
+
+def _surface_of(config: ServingConfig, project_id: int, surface_id: int) -> SurfaceConfig:
+    """Return a decision's surface.
+
+    Raises:
+        ApiError: 404, it is not there any more.
+    """
+    for surface in config.surfaces.get(project_id, {}).values():
+        if surface.surface_id == surface_id:
+            return surface
+    raise ApiError(404, "unknown_surface", "The surface of this decision does not exist any more.")
+
+
+def _check_value(value: float, surface: SurfaceConfig) -> None:
+    settings = surface.rank
+    if not settings.min_reward <= value <= settings.max_reward:
+        rule = f"a number in [{settings.min_reward:g}, {settings.max_reward:g}] on '{surface.key}'"
+        raise invalid("value", value, rule)
+
+
+def _check_time(served_at: datetime, now: datetime, surface: SurfaceConfig) -> None:
+    wait = timedelta(seconds=surface.rank.wait_seconds)
+    if now - served_at > wait:
+        late = (now - served_at).total_seconds()
+        raise ApiError(
+            409,
+            "too_late",
+            f"the reward came {late:.0f} s after the decision, must come within "
+            f"{wait.total_seconds():g} s (wait_seconds of '{surface.key}').",
+            field="recommendation_id",
+        )
+
+
+def _counted(row: EventRow, result: CommitResult) -> bytes:
+    accepted = 1
+    if result.committed is not None and result.committed.events is not None:
+        accepted = int((row.project_id, row.event_id) in result.committed.events)
+    return _body(accepted=accepted, duplicates=1 - accepted, durability=result.durability)
+
+
+def _body(*, accepted: int, duplicates: int, durability: str) -> bytes:
+    return orjson.dumps({"accepted": accepted, "duplicates": duplicates, "durability": durability})
