@@ -175,41 +175,21 @@ class ServingConfigReader:
         reader: RowReader,
         last: SurfaceConfig | None,
     ) -> SurfaceConfig:
-        project, subject = row["project_id"], f"surface {row['key']}"
         # Field by field: a malformed list must not hold up the champion, nor who leaves a trial.
-        static_list = reader.read(
-            project,
-            subject,
-            lambda: texts(row["static_list"], "static_list"),
-            last.static_list if last else (),
+        read = partial(reader.read, row["project_id"], f"surface {row['key']}")
+        static_list = read(
+            lambda: texts(row["static_list"], "static_list"), last.static_list if last else ()
         )
-        liked = reader.read(
-            project, subject, lambda: parse_rules(row["liked_events"]), last.liked if last else ()
-        )
-        rules = reader.read(
-            project,
-            subject,
-            lambda: SlateRules.parse(row["rules"]),
-            last.rules if last else NO_RULES,
-        )
-        costs = reader.read(
-            project,
-            subject,
+        liked = read(lambda: parse_rules(row["liked_events"]), last.liked if last else ())
+        rules = read(lambda: SlateRules.parse(row["rules"]), last.rules if last else NO_RULES)
+        costs = read(
             lambda: LabelCosts.parse(row["costs"], row["abstain_cost"]),
             last.costs if last else NO_COSTS,
         )
-        generate = reader.read(
-            project,
-            subject,
-            lambda: GenerateSettings.parse(row["generate"]),
-            last.generate if last else DEFAULTS,
+        generate = read(
+            lambda: GenerateSettings.parse(row["generate"]), last.generate if last else DEFAULTS
         )
-        rank = reader.read(
-            project,
-            subject,
-            lambda: RankSettings.parse(row["rank"]),
-            last.rank if last else NO_RANK_SETTINGS,
-        )
+        rank = read(lambda: RankSettings.parse(row["rank"]), last.rank if last else NO_RANK_SETTINGS)
         champion = None
         if row["digest"] is not None:
             champion = self.versions.load(
@@ -226,7 +206,7 @@ class ServingConfigReader:
             champion=champion,
             experiments=tuple(experiments),
             shadow_share=row["shadow_share"],
-            history=history_name(project, liked),
+            history=history_name(row["project_id"], liked),
             rules=rules,
             costs=costs,
             generate=generate,
