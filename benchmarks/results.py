@@ -104,7 +104,8 @@ def write_page() -> None:
     parts = [
         "# Benchmarks\n\nWritten by `make bench`; do not edit. Every figure stands beside a peer or a limit of the "
         "same run: on another machine the ratios hold better than the figures. Medians; the spread is the range "
-        "of repetitions.\n"
+        "of repetitions. No figure is of a GPU: none was at hand, so what training in bfloat16 gains there was not "
+        "measured.\n"
     ]
     for path in sorted(FOLDER.glob("*.json")):
         data = json.loads(path.read_text())

@@ -7,6 +7,8 @@ import time
 from benchmarks.breaker_live import WEB, running
 from benchmarks.results import Row, write_result
 
+LIMIT_SECONDS = 900.0  # of asking: a machine that does other work as well has a figure by then
+
 
 def run(size: str, home: str) -> None:
     items, visitors, answers = (2_000, 500, 100_000) if size == "full" else (500, 60, 2_000)
@@ -29,14 +31,14 @@ def run(size: str, home: str) -> None:
         url = f"http://127.0.0.1:{port}"
         front = Storefront(url, shop.public, shop.secret, items=items, visitors=visitors)
         start_at = time.perf_counter()
-        findings = front.run(answers, threads=8)
+        findings = front.run(answers, threads=8, limit=LIMIT_SECONDS)
         seconds = time.perf_counter() - start_at
         slates = Slate.objects.filter(project=shop.project, surface=surface)
         logged = slates.values_list("slots", "exploration").iterator(chunk_size=2000)
         unequal = unequal_chances(logged)
     zero = "ours <= 0"
     lines = [
-        Row("answers judged", findings.answers, "answers"),
+        Row("answers judged", findings.answers, "answers", target=f"ours >= {answers}"),
         Row("answers a minute", 60 * findings.answers / seconds, "answers"),
         Row("changes of stock meanwhile", findings.flips, "changes"),
         Row("items hidden or bought meanwhile", findings.acts, "items"),
@@ -52,6 +54,6 @@ def run(size: str, home: str) -> None:
         "request has a cap by brand, a pin and diversity by labels, a third also a filter by price; one answer in "
         "five is followed by `hide` or `purchase` of one of its items. An item counts as sold out from 2 s after "
         "the acknowledged change until a change back is sent. The chances of all slates are recomputed from their "
-        "ranks."
+        "ranks. No new request is sent after a quarter of an hour."
     )
     write_result("storefront", size, lines, notes)

@@ -431,6 +431,7 @@ def test_a_surface_rules_its_slates_with_the_request(lane, shop):
             "rules",
             "Rules of a request stand beside its other fields",
         ),
+        ({"label": "shoes"}, "label", 'Did you mean "filter": {"labels": "…"}?'),
         ({"excludes": ["i0"]}, "excludes", "Did you mean 'exclude'?"),
         ({"filters": {"price": 3}}, "filters", "Did you mean 'filter'?"),
         ({"boost": [{"filter": {}, "by": 0}]}, "boost.0.by", "must be in [0.001, 1000]"),

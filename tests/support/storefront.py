@@ -7,6 +7,7 @@ had been sent when its answer came.
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -92,11 +93,21 @@ class Storefront:
         self.findings = Findings()
         self._lock = threading.Lock()
         self._done = threading.Event()
-        self._until = 0.0
+        self._until, self._latest = 0.0, math.inf
 
-    def run(self, answers: int, *, threads: int, seconds: float = 0.0) -> Findings:
-        """Let visitors come while stock flips, for so many answers and so long; return what was seen."""
+    def run(
+        self, answers: int, *, threads: int, seconds: float = 0.0, limit: float = math.inf
+    ) -> Findings:
+        """Let visitors come while stock flips, for so many answers and so long; return what was seen.
+
+        Args:
+            answers: to be judged.
+            threads: that ask.
+            seconds: at least.
+            limit: seconds after which nobody asks any more, however few answers there are.
+        """
         self._until = time.monotonic() + seconds
+        self._latest = time.monotonic() + limit
         flipping = threading.Thread(target=self._flip)
         coming = [
             threading.Thread(target=self._visit, args=(seed, threads, answers))
@@ -137,7 +148,9 @@ class Storefront:
         # A visitor is one thread's: what they did is known before they come again.
         mine = [f"u{n}" for n in range(seed, self.visitors, threads)]
         with self._client(self.public) as client:
-            while self.findings.answers < answers or time.monotonic() < self._until:
+            while time.monotonic() < self._latest and (
+                self.findings.answers < answers or time.monotonic() < self._until
+            ):
                 self._ask(client, draw, draw.choice(mine))
 
     def _ask(self, client: httpx2.Client, draw: random.Random, unit: str) -> None:

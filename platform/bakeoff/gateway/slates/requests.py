@@ -120,6 +120,8 @@ def _hint(name: str) -> str | None:
     """Return what was meant by a field that nobody knows, or None."""
     if name == "rules":  # as a surface has them
         return f"Rules of a request stand beside its other fields: {list(NAMES)}."
+    if name in {"label", "labels"}:  # as the lists of orders have it
+        return 'Did you mean "filter": {"labels": "…"}?'
     near = get_close_matches(name, [*NAMES, *CHOOSING], n=1, cutoff=0.8)
     return f"Did you mean '{near[0]}'?" if near else None
 
@@ -129,7 +131,7 @@ def _rules_with_label(data: Mapping[str, Any]) -> SlateRules:
     if "label" not in data and "labels" in data:
         message = "labels: unknown field. Did you mean 'label'?"
         raise ApiError(400, "invalid_value", message, field="labels")
-    rules = _rules(data)
+    rules = _rules({name: value for name, value in data.items() if name != "label"})
     if data.get("label") is None:
         return rules
     label = bounds.text(data["label"], "label")
