@@ -11,6 +11,7 @@ import math
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,13 @@ def run(size: str, home: str) -> None:
     sizes = (10_000, 100_000, 1_000_000) if size == "full" else (10_000, 60_000)
     rows: list[Row] = []
     measured: dict[str, list[float]] = {}
-    for items in sizes:
-        for row in [*_serving(Path(home), items), *_training(items, 40 if size == "full" else 8)]:
+    steps = 40 if size == "full" else 8
+    pieces = [partial(_serving, Path(home), items) for items in sizes]
+    pieces += [partial(_training, items, steps) for items in sizes]
+    for piece in pieces:
+        for row in piece():
+            # A million takes long: what is measured is seen at once.
+            print(f"{row.what}: {row.ours:.4g} {row.unit}", flush=True)
             rows.append(row)
             measured.setdefault(row.what.split(":")[1], []).append(row.ours)
     growing = ("refresh of 500 units", "a training step of two-tower", "a training step of sasrec")
