@@ -76,7 +76,7 @@ def fit_generator(name, params):
 
 PATHS = {
     "two-tower": fit_recommender("two-tower", {"epochs": 2, "hidden": 8, "width": 4}),
-    "sasrec": fit_recommender("sasrec", {"min_steps": 3, "width": 4, "batch": 4}),
+    "sasrec": fit_recommender("sasrec", {"max_steps": 3, "width": 4, "batch": 4}),
     "tuned-two-tower by lora": fit_recommender(
         "tuned-two-tower", {**TOWERS, "steps": 2, "method": "lora"}
     ),

@@ -4,8 +4,8 @@
 environment, folder and standard streams, and ends as the module does; so are the processes that the
 module starts by `sys.executable`. Of ours nothing is imported beforehand: what a module needs it must
 bring about itself. SIGINT, SIGTERM and SIGKILL reach what is called; SIGSTOP reaches its caller alone,
-whose pid it does not have, so a supervisor called by it finds no hang; and one hash seed is shared. Who
-made the path removes its folder, which ends the process that forks.
+whose pid it does not have (`called_by` tells which it has), so a supervisor called by it finds no hang;
+and one hash seed is shared. Who made the path removes its folder, which ends the process that forks.
 """
 
 from __future__ import annotations
@@ -20,11 +20,15 @@ import runpy
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import traceback
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 ROOT = Path(__file__).parents[2]
 LIBRARIES = (
@@ -71,7 +75,10 @@ os._exit(status)
 
 
 def make_interpreter() -> Path:
-    """Make the path in a folder of its own; the process that forks starts at the first call."""
+    """Make the path in a folder of its own; the process that forks starts at the first call.
+
+    It has the variables and sees the disks of who calls first.
+    """
     folder = Path(tempfile.mkdtemp(prefix="bakeoff-warm-"))
     path = folder / "python"
     path.write_text(CALLER.format(python=sys.executable, folder=str(folder), root=str(ROOT)))
@@ -113,12 +120,34 @@ def serve(folder: Path, ready: int) -> None:
         if not os.fork():
             listener.close()
             sys.executable = str(folder / "python")
-            _keep(connection)
+            _keep(connection, folder)
             os._exit(0)
         connection.close()
 
 
-def _keep(connection: socket.socket) -> None:
+def called_by(process: psutil.Process) -> psutil.Process:
+    """Return the process that does a caller's work; the same one where no warm interpreter is called."""
+    command = process.cmdline()
+    if command[1:2] != ["-IS"]:
+        return process
+    with suppress(FileNotFoundError):
+        return psutil.Process(int(Path(command[2]).with_name(f"called-{process.pid}").read_text()))
+    raise psutil.NoSuchProcess(process.pid)  # it has not begun
+
+
+def family_of(process: psutil.Process) -> list[psutil.Process]:
+    """Return all that a process started, callers and who does their work."""
+    family = []
+    with suppress(psutil.Error):
+        for child in called_by(process).children():
+            family.append(child)
+            with suppress(psutil.Error):
+                family += [called_by(child)] * (called_by(child) != child)
+            family += family_of(child)
+    return family
+
+
+def _keep(connection: socket.socket, folder: Path) -> None:
     """Read a call, run it in a process of its own, and say how that ended."""
     head, streams, _, _ = socket.recv_fds(connection, 8, 3)
     call, length = b"", int.from_bytes(head, "big")
@@ -129,6 +158,11 @@ def _keep(connection: socket.socket) -> None:
     if not child:
         connection.close()
         os._exit(_run(streams, *marshal.loads(call)))
+    # Written beside it and renamed: who reads it reads all of it.
+    caller = struct.unpack("iii", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+    called = folder / f"called-{caller}"
+    (folder / f"child-{child}").write_text(str(child))
+    (folder / f"child-{child}").rename(called)
     for stream in streams:
         os.close(stream)
     ended = os.pidfd_open(child)
@@ -136,6 +170,7 @@ def _keep(connection: socket.socket) -> None:
         numbers = connection.recv(16) or bytes([signal.SIGKILL])  # whoever called was killed
         for number in numbers:
             os.kill(child, number)
+    called.unlink(missing_ok=True)  # pids are used again
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     try:
         connection.send(str(status).encode())

@@ -40,13 +40,29 @@ def _described() -> dict[str, Any]:
 class BothLanes(NinjaAPI):
     """The management API, whose document holds the fast lane too."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Take what NinjaAPI takes."""
+        super().__init__(*arguments, **options)
+        self._documents: dict[str, OpenAPISchema] = {}  # by the path under which the platform is served
+
     def get_openapi_operation_id(self, operation: Operation) -> str:
         """Name an operation as its function, so that it keeps its name in whatever file it stands."""
         return operation.view_func.__name__
 
-    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
-        """Return the document of both lanes."""
-        schema = super().get_openapi_schema(**options)
+    def get_openapi_schema(
+        self, *, path_prefix: str | None = None, path_params: dict[str, Any] | None = None
+    ) -> OpenAPISchema:
+        """Return the document of both lanes, which nobody changes: it is the same one at every call.
+
+        Building it takes seconds of a core, and anybody may ask for it.
+        """
+        prefix = self.get_root_path(path_params or {}) if path_prefix is None else path_prefix
+        if prefix not in self._documents:
+            self._documents[prefix] = self._describe(prefix)
+        return self._documents[prefix]
+
+    def _describe(self, prefix: str) -> OpenAPISchema:
+        schema = super().get_openapi_schema(path_prefix=prefix)
         described = deepcopy(_described())
         for path, methods in described["paths"].items():
             schema["paths"].setdefault(path, {}).update(methods)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -128,7 +129,13 @@ def faults_of(
 
 
 def conduct(
-    home: Path, *, seconds: float, pause: float, clients: int = 8, think_seconds: float = 0.0
+    home: Path,
+    *,
+    seconds: float,
+    pause: float,
+    clients: int = 8,
+    think_seconds: float = 0.0,
+    interpreter: Path | str = sys.executable,
 ) -> Report:
     """Run every fault at least once, and go round until the time is over.
 
@@ -138,8 +145,11 @@ def conduct(
         pause: seconds of quiet load between two faults.
         clients: how many visitors.
         think_seconds: what each waits between two requests.
+        interpreter: that starts the platform.
     """
-    platform = PlatformUnderTest(home, disk_megabytes=LARGE_DISK if seconds else SMALL_DISK)
+    platform = PlatformUnderTest(
+        home, disk_megabytes=LARGE_DISK if seconds else SMALL_DISK, interpreter=interpreter
+    )
     if Clock.available():
         platform.clock = Clock(home.with_suffix(".clock"))
     report = Report()

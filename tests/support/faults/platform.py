@@ -23,6 +23,7 @@ from experiments.ingest.spill import STREAM
 from tests.support.faults.clock import Clock
 from tests.support.template import VARIABLE, copy_template
 from tests.support.waiting import wait_until
+from tests.support.warm_python import called_by, family_of
 
 # Memory while it is full: 40 seconds of load fit into the small one; in ten minutes PostgreSQL's log
 # of changes alone takes four thousand.
@@ -66,7 +67,7 @@ class PlatformUnderTest:
             own_disk: whether it gets a small disk of its own, which can be filled.
             variables: settings beside the home; DATABASE_URL and the like of this process do not count.
             arguments: of `bakeoff up`, beside the port.
-            interpreter: that starts it; a warm one where no process of it is stopped or counted.
+            interpreter: that starts it; with a disk of its own, a warm one of its own.
         """
         self.home, self.port, self.disk_megabytes = home, free_port(), disk_megabytes
         self.variables, self.arguments = dict(variables or {}), arguments
@@ -161,17 +162,26 @@ class PlatformUnderTest:
         """The processes of one kind that the supervisor started itself."""
         processes = []
         with contextlib.suppress(psutil.Error):
-            for child in psutil.Process(self.supervisor.pid).children(recursive=False):
+            supervisor = called_by(psutil.Process(self.supervisor.pid))
+            for child in supervisor.children(recursive=False):
                 with contextlib.suppress(psutil.Error):
                     if MARKS[name] in " ".join(child.cmdline()):
                         processes.append(child)
+        return processes
+
+    def families(self, *names: str) -> list[psutil.Process]:
+        """The processes of these kinds and all below them, by a warm interpreter, too."""
+        processes = []
+        for process in [p for name in names for p in self.processes(name)]:
+            with contextlib.suppress(psutil.Error):
+                processes += [process, called_by(process), *family_of(process)]
         return processes
 
     def kill(self, *names: str) -> None:
         """Kill −9, all at once."""
         for process in [p for name in names for p in self.processes(name)]:
             with contextlib.suppress(psutil.Error):
-                process.kill()
+                called_by(process).kill()
 
     def kill_under_a_statement(self) -> None:
         """Kill the postmaster while a backend is busy, which goes on without it."""
@@ -197,10 +207,7 @@ class PlatformUnderTest:
 
     def suspend(self, *names: str) -> list[psutil.Process]:
         """Stop processes and all below them; return them."""
-        frozen = []
-        for process in [p for name in names for p in self.processes(name)]:
-            with contextlib.suppress(psutil.Error):
-                frozen += [process, *process.children(recursive=True)]
+        frozen = self.families(*names)
         for process in frozen:
             with contextlib.suppress(psutil.Error):
                 process.suspend()
@@ -277,7 +284,7 @@ class PlatformUnderTest:
             try:
                 self.supervisor.wait(90)
             except subprocess.TimeoutExpired:
-                for child in psutil.Process(self.supervisor.pid).children(recursive=True):
+                for child in family_of(psutil.Process(self.supervisor.pid)):
                     child.kill()
                 self.supervisor.kill()
 

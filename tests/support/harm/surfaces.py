@@ -19,6 +19,7 @@ from inference.recommenders import RECOMMENDERS
 from inference.serving.artifact import save_artifact
 from inference.training.data import TrainingData
 from tests.support.faults.platform import PlatformUnderTest
+from tests.support.servers import WARM
 
 ITEMS = [f"i{n}" for n in range(10)]
 # A look is due only at the start: what ends a test meanwhile is the breaker.
@@ -77,7 +78,7 @@ class Surfaces:
 
     def __init__(self, home: Path) -> None:
         """Prepare a home with a short path."""
-        self.platform = PlatformUnderTest(home, own_disk=False)
+        self.platform = PlatformUnderTest(home, own_disk=False, interpreter=WARM)
 
     def __enter__(self) -> Surfaces:
         try:
