@@ -244,7 +244,9 @@ NAMES = ["heat", "rain", "sun", "night"]
 def test_a_transformer_learns_from_behaviour(tmp_path, tiny_bert, recommender, method):
     texts = [f"{NAMES[n // PER_GROUP]} {n}" for n in range(len(ITEMS))]
     rate = 1e-3 if method == "full" else 1e-4
-    params = {"method": method, "steps": 60, "batch": 16, "history": 2, "rate": rate}
+    params = {"method": method, "steps": 30, "batch": 16, "history": 2, "rate": rate}
+    if recommender == "tuned-two-tower":
+        params["head_epochs"] = 5
     plan = RunPlan(
         recipe=Recipe(recommender, params),
         champion=Recipe("popularity", {}, "popularity@1"),

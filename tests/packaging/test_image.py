@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import yaml
 from psycopg.conninfo import conninfo_to_dict
 
 from bakeoff.environment import read_environment
+from tests.support.servers import WARM
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -31,10 +31,10 @@ WEB = next(
 
 
 def run(command: list[str], environment: dict[str, str], port: int = 8000) -> subprocess.Popen:
-    """Start a command of the files on another port, with this interpreter."""
+    """Start a command of the files on another port, with a warm interpreter."""
     command = [part.replace("8000", str(port)) for part in command]
     return subprocess.Popen(
-        [sys.executable, *command[1:]],
+        [WARM, *command[1:]],
         env=environment, cwd=environment["BAKEOFF_HOME"], text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
@@ -42,12 +42,16 @@ def run(command: list[str], environment: dict[str, str], port: int = 8000) -> su
 
 @pytest.fixture
 def container(tmp_path):
-    """What a container sees: a database of its own, an empty home."""
+    """What a container sees: a database of its own, an empty home.
+
+    Its tables are there, as after an older release of the same tables: a start with nothing is proved
+    where the template is made.
+    """
     base = read_environment()
     name = f"image_{time.time_ns()}"
     admin = base.database_url.replace("///bakeoff?", "///postgres?")
     with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE bakeoff")
     home = tmp_path / "home"
     home.mkdir()
     return {

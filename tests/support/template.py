@@ -1,8 +1,8 @@
 """A cluster with all tables: servers of workers and of platforms start as its copies.
 
 Migrating again for each run, worker and platform would prove the same each time: it is made when the
-migrations or what they import change, and once a day, for the months' partitions. A start with nothing is
-proved by tests/embedded/test_supervisor.py.
+migrations or what they import change, and once a day, for the months' partitions. Making it proves a
+start with nothing: by what `bakeoff up` calls, in a folder where nothing is.
 """
 
 from __future__ import annotations
