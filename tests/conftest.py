@@ -80,12 +80,29 @@ def empty_afterwards():
             _delete_projects(lock_timeout="1s")
 
 
+# The tables whose rows are of a project, directly or by another's row; partitions go with their table.
+TABLES_OF_PROJECTS = """
+    WITH RECURSIVE theirs (id) AS (
+        SELECT 'accounts_project'::regclass::oid
+        UNION
+        SELECT c.conrelid FROM pg_constraint c JOIN theirs ON c.confrelid = theirs.id
+        WHERE c.contype = 'f'
+    )
+    SELECT theirs.id::regclass::text FROM theirs JOIN pg_class p ON p.oid = theirs.id
+    WHERE NOT p.relispartition"""
+
+
 def _delete_projects(lock_timeout: str) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = '{lock_timeout}'")
-        cursor.execute("TRUNCATE accounts_project CASCADE")
+        # Deleting some rows takes a tenth of the time that TRUNCATE takes for hundreds of files, and
+        # waits for no reader. As a replica does, no foreign key is checked: all rows go.
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(TABLES_OF_PROJECTS)
+        tables = [name for (name,) in cursor.fetchall()]
         # Whose folder of models this is: a process of a later file has another folder.
-        cursor.execute("TRUNCATE inference_artifactstore")
+        tables.append("inference_artifactstore")
+        cursor.execute("; ".join(f"DELETE FROM {name}" for name in tables))
 
 
 @pytest.fixture(scope="module")
