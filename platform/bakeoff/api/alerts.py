@@ -12,7 +12,7 @@ from ninja.responses import Status
 
 from bakeoff.alerts.models import Alert, Delivery, Subscription
 from bakeoff.api.access import actor_of, project_of
-from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.errors import Problem
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
 from bakeoff.api.request_schema import RequestSchema
@@ -111,14 +111,14 @@ class Resent(Schema):
     deliveries: int
 
 
-@router.get("/alerts", response={200: list[AlertOut], **REFUSALS})
+@router.get("/alerts", response={200: list[AlertOut]})
 def list_alerts(request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List alerts, newest first."""
     rows = Alert.objects.filter(project=project_of(request))
     return page_of(request, rows, AlertOut, limit=limit, offset=offset)
 
 
-@router.get("/alerts/deliveries", response={200: list[DeliveryOut], **REFUSALS})
+@router.get("/alerts/deliveries", response={200: list[DeliveryOut]})
 def list_deliveries(
     request: HttpRequest,
     state: Literal["waiting", "delivered", "dead"] | None = None,
@@ -132,7 +132,7 @@ def list_deliveries(
     return page_of(request, rows, DeliveryOut, limit=limit, offset=offset)
 
 
-@router.post("/alerts/deliveries/{delivery_id}/resend", response={200: DeliveryOut, **REFUSALS})
+@router.post("/alerts/deliveries/{delivery_id}/resend", response={200: DeliveryOut})
 def resend(request: HttpRequest, delivery_id: int) -> Any:
     """Send a delivery that ended again, with the same id and a new day of retries."""
     delivery = get_or_404(_deliveries(request), "delivery", pk=delivery_id)
@@ -142,14 +142,14 @@ def resend(request: HttpRequest, delivery_id: int) -> Any:
         raise Problem(409, "wrong_state", str(error), error.field) from error
 
 
-@router.get("/alerts/subscriptions", response={200: list[SubscriptionOut], **REFUSALS})
+@router.get("/alerts/subscriptions", response={200: list[SubscriptionOut]})
 def list_subscriptions(request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List subscriptions by name."""
     rows = project_of(request).subscriptions.all()
     return page_of(request, rows, SubscriptionOut, limit=limit, offset=offset)
 
 
-@router.post("/alerts/subscriptions", response={201: SignedSubscriptionOut, **REFUSALS})
+@router.post("/alerts/subscriptions", response={201: SignedSubscriptionOut})
 def subscribe(request: HttpRequest, payload: SubscriptionIn) -> Any:
     """Subscribe. A webhook's secret is in this answer and nowhere else."""
     draft = SubscriptionDraft(payload.name, payload.kind, payload.target, payload.events)
@@ -160,7 +160,7 @@ def subscribe(request: HttpRequest, payload: SubscriptionIn) -> Any:
     return Status(201, created)
 
 
-@router.patch("/alerts/subscriptions/{subscription_id}", response={200: SubscriptionOut, **REFUSALS})
+@router.patch("/alerts/subscriptions/{subscription_id}", response={200: SubscriptionOut})
 def patch_subscription(request: HttpRequest, subscription_id: int, payload: SubscriptionPatch) -> Any:
     """Change a subscription, or pause it and let it go on."""
     change = SubscriptionChange(payload.name, payload.target, payload.events, payload.enabled)
@@ -172,16 +172,14 @@ def patch_subscription(request: HttpRequest, subscription_id: int, payload: Subs
         raise Problem(422, "cannot_change", str(error), error.field) from error
 
 
-@router.delete("/alerts/subscriptions/{subscription_id}", response={204: None, **REFUSALS})
+@router.delete("/alerts/subscriptions/{subscription_id}", response={204: None})
 def unsubscribe(request: HttpRequest, subscription_id: int) -> Any:
     """Delete a subscription with its deliveries; alerts stay."""
     delete_subscription(subscription=_find(request, subscription_id), by=actor_of(request))
     return Status(204, None)
 
 
-@router.post(
-    "/alerts/subscriptions/{subscription_id}/rotate", response={200: SignedSubscriptionOut, **REFUSALS}
-)
+@router.post("/alerts/subscriptions/{subscription_id}/rotate", response={200: SignedSubscriptionOut})
 def rotate(request: HttpRequest, subscription_id: int) -> Any:
     """Give a webhook another secret, which is in this answer; the old one signs beside it for a day."""
     try:
@@ -190,7 +188,7 @@ def rotate(request: HttpRequest, subscription_id: int) -> Any:
         raise Problem(422, "cannot_change", str(error), error.field) from error
 
 
-@router.post("/alerts/subscriptions/{subscription_id}/test", response={201: DeliveryOut, **REFUSALS})
+@router.post("/alerts/subscriptions/{subscription_id}/test", response={201: DeliveryOut})
 def try_out(request: HttpRequest, subscription_id: int) -> Any:
     """Send a test alert to a subscription; list deliveries to see what became of it."""
     try:
@@ -200,7 +198,7 @@ def try_out(request: HttpRequest, subscription_id: int) -> Any:
     return Status(201, sent)
 
 
-@router.post("/alerts/subscriptions/{subscription_id}/resend", response={200: Resent, **REFUSALS})
+@router.post("/alerts/subscriptions/{subscription_id}/resend", response={200: Resent})
 def resend_all(request: HttpRequest, subscription_id: int) -> Any:
     """Send all dead letters of a subscription again."""
     count = resend_dead(subscription=_find(request, subscription_id), by=actor_of(request))

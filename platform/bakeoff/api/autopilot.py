@@ -22,7 +22,7 @@ from bakeoff.api.autopilot_schemas import (
     ProposalOut,
     QueuedOut,
 )
-from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.errors import Problem
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset
 from experiments.actions.change_programme import ChangeAwaitsApprovalError, change_programme
@@ -83,13 +83,13 @@ def _version(surface: Surface, label: str) -> ModelVersion:
     return get_or_404(rows, "model version", algorithm=algorithm, number=int(number))
 
 
-@router.get("/surfaces/{key}/autopilot", response={200: AutopilotOut, **REFUSALS})
+@router.get("/surfaces/{key}/autopilot", response={200: AutopilotOut})
 def show_autopilot(request: HttpRequest, key: str) -> Any:
     """Show settings, champion, what it does now, ramp, queue, pipeline, proposals and figures."""
     return autopilot_as_json(read_autopilot(_surface(request, key), timezone.now()))
 
 
-@router.patch("/surfaces/{key}/autopilot", response={200: ProgrammeOut, **REFUSALS})
+@router.patch("/surfaces/{key}/autopilot", response={200: ProgrammeOut})
 def change_settings(request: HttpRequest, key: str, payload: ProgrammePatch) -> Any:
     """Change the named settings; the answer says what a person should know of them."""
     surface = _surface(request, key)
@@ -114,33 +114,25 @@ def _act_on_queue(
     return [queued_as_json(row) for row in read_queue(surface)]
 
 
-@router.post(
-    "/surfaces/{key}/autopilot/queue/{version}/hold", response={200: list[QueuedOut], **REFUSALS}
-)
+@router.post("/surfaces/{key}/autopilot/queue/{version}/hold", response={200: list[QueuedOut]})
 def hold(request: HttpRequest, key: str, version: str, payload: NoteIn) -> Any:
     """Let a challenger wait until it is released; the answer is the queue."""
     return _act_on_queue(request, key, version, hold_challenger, reason=payload.reason)
 
 
-@router.post(
-    "/surfaces/{key}/autopilot/queue/{version}/release", response={200: list[QueuedOut], **REFUSALS}
-)
+@router.post("/surfaces/{key}/autopilot/queue/{version}/release", response={200: list[QueuedOut]})
 def release(request: HttpRequest, key: str, version: str, payload: NoteIn) -> Any:
     """Give a held challenger its place again; the answer is the queue."""
     return _act_on_queue(request, key, version, release_challenger, reason=payload.reason)
 
 
-@router.post(
-    "/surfaces/{key}/autopilot/queue/{version}/drop", response={200: list[QueuedOut], **REFUSALS}
-)
+@router.post("/surfaces/{key}/autopilot/queue/{version}/drop", response={200: list[QueuedOut]})
 def drop(request: HttpRequest, key: str, version: str, payload: NoteIn) -> Any:
     """Take a challenger out of the queue; the answer is the queue."""
     return _act_on_queue(request, key, version, drop_challenger, reason=payload.reason)
 
 
-@router.post(
-    "/surfaces/{key}/autopilot/queue/{version}/priority", response={200: list[QueuedOut], **REFUSALS}
-)
+@router.post("/surfaces/{key}/autopilot/queue/{version}/priority", response={200: list[QueuedOut]})
 def prioritise(request: HttpRequest, key: str, version: str, payload: PriorityIn) -> Any:
     """Place a challenger before those of lower priority; the answer is the queue."""
     fields = {"priority": payload.priority, "reason": payload.reason}
@@ -159,7 +151,7 @@ def _ramp(experiment: Experiment) -> dict[str, Any] | None:
     return ramp_as_json(ramp) if ramp is not None else None
 
 
-@router.post("/surfaces/{key}/autopilot/ramp/continue", response={200: dict | None, **REFUSALS})
+@router.post("/surfaces/{key}/autopilot/ramp/continue", response={200: dict | None})
 def go_on(request: HttpRequest, key: str, payload: ContinueIn) -> Any:
     """Take the next step at once, or lift a person's hold; the answer is the ramp."""
     test = _test(_surface(request, key))
@@ -174,7 +166,7 @@ def go_on(request: HttpRequest, key: str, payload: ContinueIn) -> Any:
     return _ramp(test)
 
 
-@router.post("/surfaces/{key}/autopilot/ramp/stay", response={200: dict | None, **REFUSALS})
+@router.post("/surfaces/{key}/autopilot/ramp/stay", response={200: dict | None})
 def stay(request: HttpRequest, key: str, payload: NoteIn) -> Any:
     """Stay at the present share until somebody continues; the answer is the ramp."""
     test = _test(_surface(request, key))
@@ -183,7 +175,7 @@ def stay(request: HttpRequest, key: str, payload: NoteIn) -> Any:
     return _ramp(test)
 
 
-@router.post("/surfaces/{key}/autopilot/ramp/roll-back", response={200: AutopilotOut, **REFUSALS})
+@router.post("/surfaces/{key}/autopilot/ramp/roll-back", response={200: AutopilotOut})
 def roll_back(request: HttpRequest, key: str, payload: NoteIn) -> Any:
     """End the experiment with its treatment rejected; the answer is the autopilot."""
     surface = _surface(request, key)
@@ -193,7 +185,7 @@ def roll_back(request: HttpRequest, key: str, payload: NoteIn) -> Any:
     return autopilot_as_json(read_autopilot(surface, timezone.now()))
 
 
-@router.get("/surfaces/{key}/autopilot/proposals", response={200: list[ProposalOut], **REFUSALS})
+@router.get("/surfaces/{key}/autopilot/proposals", response={200: list[ProposalOut]})
 def list_proposals(request: HttpRequest, key: str, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List what was proposed, newest first, decided or not."""
     rows = Proposal.objects.filter(surface=_surface(request, key))
@@ -208,7 +200,7 @@ def _proposal(request: HttpRequest, key: str, proposal_id: int) -> Proposal:
 
 @router.post(
     "/surfaces/{key}/autopilot/proposals/{proposal_id}/approve",
-    response={200: ProposalOut, **REFUSALS},
+    response={200: ProposalOut},
 )
 def approve(request: HttpRequest, key: str, proposal_id: int, payload: NoteIn) -> Any:
     """Approve in the name of the key's owner; the last approval carries it out."""
@@ -225,7 +217,7 @@ def approve(request: HttpRequest, key: str, proposal_id: int, payload: NoteIn) -
 
 @router.post(
     "/surfaces/{key}/autopilot/proposals/{proposal_id}/decline",
-    response={200: ProposalOut, **REFUSALS},
+    response={200: ProposalOut},
 )
 def decline(request: HttpRequest, key: str, proposal_id: int, payload: NoteIn) -> Any:
     """Decline: an experiment that would ship ends, and the champion stays."""

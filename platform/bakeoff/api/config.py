@@ -8,13 +8,12 @@ from django.http import HttpRequest
 from ninja import Router
 
 from bakeoff.api.access import project_of
-from bakeoff.api.errors import REFUSALS
 from bakeoff.config_file.export import export_config
 
 router = Router(tags=["configuration"])
 
 
-@router.get("/config", response={200: dict[str, Any], **REFUSALS})
+@router.get("/config", response={200: dict[str, Any]})
 def show_config(request: HttpRequest) -> Any:
     """Show every setting of the project, as `bakeoff config export` does; secrets are never in it."""
     return export_config(project_of(request))

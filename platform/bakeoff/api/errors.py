@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ninja import Schema
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -20,25 +18,6 @@ class Problem(Exception):  # noqa: N818  the HTTP world's word (RFC 9457)
         """Keep the parts."""
         super().__init__(message)
         self.status, self.code, self.field = status, code, field
-
-
-class ErrorBody(Schema):
-    """What is wrong."""
-
-    code: str
-    message: str
-    field: str | None = None
-
-
-class ErrorAnswer(Schema):
-    """The one error shape."""
-
-    error: ErrorBody
-
-
-# What any operation may answer; 408, 413, 415, 429 and 431 come from the door of both lanes.
-STATUSES = (400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 431, 503, 507)
-REFUSALS = dict.fromkeys(STATUSES, ErrorAnswer)
 
 
 def say_invalid(error: Mapping[str, Any]) -> tuple[str, str]:

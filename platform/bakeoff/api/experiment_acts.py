@@ -11,7 +11,7 @@ from ninja import Field, Router, Schema, Status
 
 from bakeoff.api.access import actor_of, person_of
 from bakeoff.api.draft_fields import find_experiment
-from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.errors import Problem
 from bakeoff.api.experiment_schemas import DecisionOut, ExperimentOut
 from bakeoff.api.request_schema import RequestSchema
 from experiments.actions.change_shares import Change, WouldReshuffleError, change_shares
@@ -41,7 +41,7 @@ class ShipIn(ReasonIn):
     variant: str
 
 
-@router.post("/experiments/{key}/start", response={200: ExperimentOut, **REFUSALS})
+@router.post("/experiments/{key}/start", response={200: ExperimentOut})
 def start(request: HttpRequest, key: str) -> Any:
     """Start it: the rule is fixed, traffic is split.
 
@@ -74,7 +74,7 @@ class ChangeIn(RequestSchema):
     block_earlier: bool = False
 
 
-@router.post("/experiments/{key}/ramp", response={200: ExperimentOut, **REFUSALS})
+@router.post("/experiments/{key}/ramp", response={200: ExperimentOut})
 def ramp(request: HttpRequest, key: str, payload: ChangeIn) -> Any:
     """Change its shares: a new epoch begins. What would move units is refused unless it is accepted."""
     experiment = find_experiment(request, key)
@@ -100,7 +100,7 @@ class SwitchIn(RequestSchema):
     enabled: bool
 
 
-@router.post("/experiments/{key}/switch", response={200: ExperimentOut, **REFUSALS})
+@router.post("/experiments/{key}/switch", response={200: ExperimentOut})
 def set_enabled(request: HttpRequest, key: str, payload: SwitchIn) -> Any:
     """Switch it off for everybody at once, or on again; its variants stay as they were dealt."""
     try:
@@ -130,7 +130,7 @@ class LinkOut(Schema):
     until: datetime
 
 
-@router.post("/experiments/{key}/links", response={201: LinkOut, **REFUSALS})
+@router.post("/experiments/{key}/links", response={201: LinkOut})
 def make_link(request: HttpRequest, key: str, payload: LinkIn) -> Any:
     """Make a link that shows a variant to anyone who has it; their events are not analysed."""
     experiment = find_experiment(request, key)
@@ -143,7 +143,7 @@ def make_link(request: HttpRequest, key: str, payload: LinkIn) -> Any:
     return Status(201, {"token": token, "query": f"bakeoff_force={token}", "until": until})
 
 
-@router.post("/experiments/{key}/stop", response={200: DecisionOut, **REFUSALS})
+@router.post("/experiments/{key}/stop", response={200: DecisionOut})
 def stop(request: HttpRequest, key: str, payload: ReasonIn) -> Any:
     """Stop it without a verdict; the champion stays."""
     try:
@@ -156,7 +156,7 @@ def stop(request: HttpRequest, key: str, payload: ReasonIn) -> Any:
     return decision
 
 
-@router.post("/experiments/{key}/ship", response={200: DecisionOut, **REFUSALS})
+@router.post("/experiments/{key}/ship", response={200: DecisionOut})
 def ship(request: HttpRequest, key: str, payload: ShipIn) -> Any:
     """Stop it and promote one of its variants."""
     experiment = find_experiment(request, key)

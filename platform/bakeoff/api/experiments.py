@@ -10,7 +10,7 @@ from ninja import Router, Status
 
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.draft_fields import draft_fields, find_experiment, find_surface
-from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.errors import Problem
 from bakeoff.api.experiment_schemas import DecisionOut, ExperimentIn, ExperimentOut, ExperimentPatch
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
 from experiments.actions.define_experiment import (
@@ -28,7 +28,7 @@ from experiments.reports.experiment_report import report_for_programs
 router = Router(tags=["experiments"])
 
 
-@router.get("/experiments", response={200: list[ExperimentOut], **REFUSALS})
+@router.get("/experiments", response={200: list[ExperimentOut]})
 def list_experiments(
     request: HttpRequest,
     state: Literal["draft", "running", "ended"] | None = None,
@@ -45,7 +45,7 @@ def list_experiments(
     return page_of(request, rows, ExperimentOut, limit=limit, offset=offset)
 
 
-@router.post("/experiments", response={201: ExperimentOut, **REFUSALS})
+@router.post("/experiments", response={201: ExperimentOut})
 def make_experiment(request: HttpRequest, payload: ExperimentIn) -> Any:
     """Define an experiment; it takes no traffic before it is started."""
     surface = find_surface(project_of(request), payload.surface)
@@ -57,7 +57,7 @@ def make_experiment(request: HttpRequest, payload: ExperimentIn) -> Any:
         raise Problem(422, "cannot_define", str(error), error.field) from error
 
 
-@router.patch("/experiments/{key}", response={200: ExperimentOut, **REFUSALS})
+@router.patch("/experiments/{key}", response={200: ExperimentOut})
 def change_draft(request: HttpRequest, key: str, payload: ExperimentPatch) -> Any:
     """Change the named fields of a draft; all others stay. `name` alone may change in any state.
 
@@ -85,7 +85,7 @@ def change_draft(request: HttpRequest, key: str, payload: ExperimentPatch) -> An
         raise Problem(409, "wrong_state", f"{error}.") from error
 
 
-@router.delete("/experiments/{key}", response={204: None, **REFUSALS})
+@router.delete("/experiments/{key}", response={204: None})
 def remove_draft(request: HttpRequest, key: str) -> Any:
     """Discard a draft; what was started cannot be deleted."""
     try:
@@ -95,19 +95,19 @@ def remove_draft(request: HttpRequest, key: str) -> Any:
     return Status(204, None)
 
 
-@router.get("/experiments/{key}", response={200: ExperimentOut, **REFUSALS})
+@router.get("/experiments/{key}", response={200: ExperimentOut})
 def show_experiment(request: HttpRequest, key: str) -> Any:
     """Show an experiment."""
     return find_experiment(request, key)
 
 
-@router.get("/experiments/{key}/decisions", response={200: list[DecisionOut], **REFUSALS})
+@router.get("/experiments/{key}/decisions", response={200: list[DecisionOut]})
 def list_decisions(request: HttpRequest, key: str) -> Any:
     """List its decision records with their evidence."""
     return find_experiment(request, key).decisions.all()
 
 
-@router.get("/experiments/{key}/report.json", response={200: dict[str, Any], **REFUSALS})
+@router.get("/experiments/{key}/report.json", response={200: dict[str, Any]})
 def show_report(request: HttpRequest, key: str) -> Any:
     """Give the numbers of its report."""
     return report_for_programs(find_experiment(request, key))

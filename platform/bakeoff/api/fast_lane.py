@@ -20,6 +20,8 @@ SOURCE = Path(__file__).with_name("fast_lane.yaml")
 MAX_HEADER = 1000
 # What any route may answer; 405, 408, 413, 415 and 431 come before a body is read.
 REFUSALS = ("400", "401", "403", "404", "405", "408", "413", "415", "429", "431", "503")
+# What operations of the management API may answer beside.
+MORE_REFUSALS = ("409", "422", "507")
 
 
 @cache
@@ -63,6 +65,11 @@ class BothLanes(NinjaAPI):
 
     def _describe(self, prefix: str) -> OpenAPISchema:
         schema = super().get_openapi_schema(path_prefix=prefix)
+        # Said here, once: as models of each operation they cost more than all the rest at each start.
+        refusal = {"$ref": "#/components/responses/Refusal"}
+        for methods in schema["paths"].values():
+            for operation in methods.values():
+                operation["responses"] |= dict.fromkeys((*REFUSALS, *MORE_REFUSALS), refusal)
         described = deepcopy(_described())
         for path, methods in described["paths"].items():
             schema["paths"].setdefault(path, {}).update(methods)

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
 
 from bakeoff.api.access import actor_of, project_of
-from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.errors import Problem
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.request_schema import RequestSchema
 from experiments.actions.queue_feedback import (
@@ -168,7 +168,7 @@ class VariantThemesOut(Schema):
     themes: list[VariantThemeOut]
 
 
-@router.get("/feedback", response={200: FeedbackPage, **REFUSALS})
+@router.get("/feedback", response={200: FeedbackPage})
 def list_feedback(request: HttpRequest, query: Query[FeedbackQuery]) -> Any:
     """List feedback, newest first."""
     feedback = Feedback.objects.current() if query.current else Feedback.objects.all()
@@ -186,7 +186,7 @@ def list_feedback(request: HttpRequest, query: Query[FeedbackQuery]) -> Any:
     return {"items": rows[: query.limit], "next": rows[query.limit - 1].pk if more else None}
 
 
-@router.patch("/feedback/{feedback_id}", response={200: FeedbackOut, **REFUSALS})
+@router.patch("/feedback/{feedback_id}", response={200: FeedbackOut})
 def review(request: HttpRequest, feedback_id: str, payload: ReviewIn) -> Any:
     """Say what a piece of feedback is worth; hidden and spam count nowhere any more."""
     rows = Feedback.objects.filter(project=project_of(request))
@@ -199,7 +199,7 @@ def review(request: HttpRequest, feedback_id: str, payload: ReviewIn) -> Any:
         raise Problem(422, "cannot_review", str(error), "reason") from error
 
 
-@router.post("/surfaces/{key}/label-tasks", response={200: LabelTasksOut, **REFUSALS})
+@router.post("/surfaces/{key}/label-tasks", response={200: LabelTasksOut})
 def queue_label_tasks(request: HttpRequest, key: str, payload: LabelTasksIn) -> Any:
     """Queue feedback for two people to label with the labels of a surface; each entry once."""
     surface = get_or_404(Surface.objects.filter(project=project_of(request)), "surface", key=key)
@@ -214,7 +214,7 @@ def queue_label_tasks(request: HttpRequest, key: str, payload: LabelTasksIn) -> 
         raise Problem(422, "cannot_queue", str(error), error.field) from error
 
 
-@router.get("/experiments/{key}/feedback", response={200: dict[str, Any], **REFUSALS})
+@router.get("/experiments/{key}/feedback", response={200: dict[str, Any]})
 def show_feedback(request: HttpRequest, key: str) -> Any:
     """Show feedback by variant: response rate, counts, means, and the win rate of pairs."""
     rows = Experiment.objects.filter(project=project_of(request))
@@ -222,14 +222,14 @@ def show_feedback(request: HttpRequest, key: str) -> Any:
     return report_feedback(experiment)
 
 
-@router.get("/surfaces/{key}/themes", response={200: ThemesOut, **REFUSALS})
+@router.get("/surfaces/{key}/themes", response={200: ThemesOut})
 def list_themes(request: HttpRequest, key: str) -> Any:
     """List what users of a surface write about, with quotes and weekly counts."""
     surface = get_or_404(Surface.objects.filter(project=project_of(request)), "surface", key=key)
     return report_themes(surface).as_json()
 
 
-@router.get("/experiments/{key}/themes", response={200: VariantThemesOut, **REFUSALS})
+@router.get("/experiments/{key}/themes", response={200: VariantThemesOut})
 def list_variant_themes(request: HttpRequest, key: str) -> Any:
     """List what users of each treatment write about more or less often than the control's."""
     rows = Experiment.objects.filter(project=project_of(request))

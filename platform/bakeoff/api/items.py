@@ -11,7 +11,7 @@ from ninja import Field, Query, Router, Schema
 from pydantic import AfterValidator, ValidationError
 
 from bakeoff.api.access import project_of
-from bakeoff.api.errors import REFUSALS, Problem, say_invalid
+from bakeoff.api.errors import Problem, say_invalid
 from bakeoff.api.field_types import Id, Properties, Url
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import Limit
@@ -150,7 +150,7 @@ class ItemsDeleted(Schema):
     deleted: int
 
 
-@router.get("/items", response={200: ItemPage, **REFUSALS})
+@router.get("/items", response={200: ItemPage})
 def list_items(
     request: HttpRequest,
     limit: Limit = 100,
@@ -165,7 +165,7 @@ def list_items(
     }
 
 
-@router.put("/items", response={200: ItemsWritten, **REFUSALS})
+@router.put("/items", response={200: ItemsWritten})
 def put_items(request: HttpRequest, payload: ItemsIn) -> Any:
     """Add items or replace them; their texts are embedded in a worker."""
     items = [ItemDraft(**item.dict()) for item in payload.items]
@@ -174,7 +174,7 @@ def put_items(request: HttpRequest, payload: ItemsIn) -> Any:
 
 @router.post(
     "/items/bulk",
-    response={200: LinesWritten, **REFUSALS},
+    response={200: LinesWritten},
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -207,20 +207,20 @@ def bulk_items(request: HttpRequest) -> Any:
     return {"written": written, "refused": refused}
 
 
-@router.post("/items/delete", response={200: ItemsDeleted, **REFUSALS})
+@router.post("/items/delete", response={200: ItemsDeleted})
 def delete_many(request: HttpRequest, payload: ItemIds) -> Any:
     """Delete items; ids that no item has are passed over."""
     count = remove_items(project_id=project_of(request).pk, item_ids=payload.item_ids)
     return {"deleted": count}
 
 
-@router.get("/items/{path:item_id}", response={200: ItemOut, **REFUSALS})
+@router.get("/items/{path:item_id}", response={200: ItemOut})
 def get_item(request: HttpRequest, item_id: str) -> Any:
     """Return one item."""
     return get_or_404(Item.objects.filter(project=project_of(request)), "item", item_id=item_id)
 
 
-@router.patch("/items/{path:item_id}", response={200: ItemOut, **REFUSALS})
+@router.patch("/items/{path:item_id}", response={200: ItemOut})
 def change_item(request: HttpRequest, item_id: str, payload: ItemPatch) -> Any:
     """Change some fields of an item; what is not named stays, properties are replaced as a whole."""
     project = project_of(request)
@@ -229,7 +229,7 @@ def change_item(request: HttpRequest, item_id: str, payload: ItemPatch) -> Any:
     return get_or_404(Item.objects.filter(project=project), "item", item_id=item_id)
 
 
-@router.delete("/items/{path:item_id}", response={200: ItemsDeleted, **REFUSALS})
+@router.delete("/items/{path:item_id}", response={200: ItemsDeleted})
 def delete_item(request: HttpRequest, item_id: str) -> Any:
     """Delete an item: from then on no answer holds it."""
     project = project_of(request)
@@ -239,7 +239,7 @@ def delete_item(request: HttpRequest, item_id: str) -> Any:
 
 @router.put(
     "/item-images/{path:item_id}",
-    response={200: ItemOut, **REFUSALS},
+    response={200: ItemOut},
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -265,7 +265,7 @@ def put_item_image(request: HttpRequest, item_id: str) -> Any:
     return get_or_404(Item.objects.filter(project=project), "item", item_id=item_id)
 
 
-@router.delete("/item-images/{path:item_id}", response={200: ItemOut, **REFUSALS})
+@router.delete("/item-images/{path:item_id}", response={200: ItemOut})
 def delete_item_image(request: HttpRequest, item_id: str) -> Any:
     """Erase an item's uploaded image."""
     project = project_of(request)

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from ninja import Field, Router, Schema, Status
 
 from bakeoff.api.access import actor_of, project_of
-from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.errors import Problem
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.request_schema import RequestSchema
 from experiments.actions.check_version import CannotCheckError, queue_check
@@ -66,13 +66,13 @@ def _surface(request: HttpRequest, key: str) -> Surface:
     return get_or_404(Surface.objects.filter(project=project_of(request)), "surface", key=key)
 
 
-@router.get("/surfaces/{key}/judging", response={200: JudgingOut, **REFUSALS})
+@router.get("/surfaces/{key}/judging", response={200: JudgingOut})
 def show_judging(request: HttpRequest, key: str) -> Any:
     """Show how the surface's answers are judged."""
     return judging_settings(judge_plan_of(_surface(request, key)))
 
 
-@router.patch("/surfaces/{key}/judging", response={200: JudgingOut, **REFUSALS})
+@router.patch("/surfaces/{key}/judging", response={200: JudgingOut})
 def change_judging(request: HttpRequest, key: str, payload: JudgingPatch) -> Any:
     """Change the named settings."""
     surface = _surface(request, key)
@@ -140,13 +140,13 @@ class CheckOut(Schema):
         return check.rival.label if check.rival is not None else None
 
 
-@router.get("/surfaces/{key}/data-sets", response={200: list[DataSetOut], **REFUSALS})
+@router.get("/surfaces/{key}/data-sets", response={200: list[DataSetOut]})
 def list_data_sets(request: HttpRequest, key: str) -> Any:
     """List the surface's data sets."""
     return DataSet.objects.filter(surface=_surface(request, key)).order_by("key")[:1000]
 
 
-@router.post("/surfaces/{key}/data-sets", response={201: DataSetOut, **REFUSALS})
+@router.post("/surfaces/{key}/data-sets", response={201: DataSetOut})
 def load_rows(request: HttpRequest, key: str, payload: DataSetIn) -> Any:
     """Load a data set; one of this key is replaced, with what versions answered to it."""
     surface = _surface(request, key)
@@ -169,14 +169,14 @@ def _version(request: HttpRequest, key: str, name: str, number: int) -> ModelVer
     return get_or_404(rows, "model version", algorithm=name, number=number)
 
 
-@router.get("/surfaces/{key}/models/{name}/{number}/checks", response={200: list[CheckOut], **REFUSALS})
+@router.get("/surfaces/{key}/models/{name}/{number}/checks", response={200: list[CheckOut]})
 def list_checks(request: HttpRequest, key: str, name: str, number: int) -> Any:
     """List the checks of a version, newest first."""
     checks = VersionCheck.objects.filter(version=_version(request, key, name, number))
     return checks.select_related("data_set", "rival")[:100]
 
 
-@router.post("/surfaces/{key}/models/{name}/{number}/checks", response={202: CheckOut, **REFUSALS})
+@router.post("/surfaces/{key}/models/{name}/{number}/checks", response={202: CheckOut})
 def check_on_data_set(request: HttpRequest, key: str, name: str, number: int, payload: CheckIn) -> Any:
     """Queue a check of a version on a data set, beside the champion."""
     version = _version(request, key, name, number)

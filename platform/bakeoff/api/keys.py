@@ -12,7 +12,7 @@ from pydantic import AwareDatetime
 
 from bakeoff.accounts.edit_keys import Expiry, KeyDraft, KeyRuleError
 from bakeoff.api.access import actor_of, person_of, project_of
-from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.errors import Problem
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
 from bakeoff.api.request_schema import RequestSchema
@@ -60,14 +60,14 @@ class NewKeyOut(KeyOut):
     key: str
 
 
-@router.get("/keys", response={200: list[KeyOut], **REFUSALS})
+@router.get("/keys", response={200: list[KeyOut]})
 def list_keys(request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List the project's keys, revoked ones too."""
     rows = project_of(request).api_keys.order_by("id")
     return page_of(request, rows, KeyOut, limit=limit, offset=offset)
 
 
-@router.post("/keys", response={201: NewKeyOut, **REFUSALS})
+@router.post("/keys", response={201: NewKeyOut})
 def write_key(request: HttpRequest, payload: KeyIn) -> Any:
     """Make a key. Its text is in this answer and nowhere else."""
     draft = KeyDraft(
@@ -85,7 +85,7 @@ def write_key(request: HttpRequest, payload: KeyIn) -> Any:
     return Status(201, NewKeyOut(**KeyOut.from_orm(key).dict(), key=text))
 
 
-@router.patch("/keys/{key_id}", response={200: KeyOut, **REFUSALS})
+@router.patch("/keys/{key_id}", response={200: KeyOut})
 def patch_key(request: HttpRequest, key_id: int, payload: KeyChange) -> Any:
     """Change what a key may do, the origins of pages that may use it, or when it expires."""
     key = get_or_404(project_of(request).api_keys.all(), "key", pk=key_id)
@@ -103,7 +103,7 @@ def patch_key(request: HttpRequest, key_id: int, payload: KeyChange) -> Any:
     return changed
 
 
-@router.post("/keys/{key_id}/revoke", response={200: KeyOut, **REFUSALS})
+@router.post("/keys/{key_id}/revoke", response={200: KeyOut})
 def end_key(request: HttpRequest, key_id: int) -> Any:
     """Make a key useless from now on."""
     key = get_or_404(project_of(request).api_keys.all(), "key", pk=key_id)

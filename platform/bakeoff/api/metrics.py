@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from ninja import Field, Router, Status
 
 from bakeoff.api.access import actor_of, project_of
-from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.errors import Problem
 from bakeoff.api.field_types import KEY, Name
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
@@ -65,14 +65,14 @@ class MetricIn(RequestSchema):
     direction: Direction = "increase"
 
 
-@router.get("/metrics", response={200: list[MetricIn], **REFUSALS})
+@router.get("/metrics", response={200: list[MetricIn]})
 def list_metrics(request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List the project's metrics."""
     rows = Metric.objects.filter(project=project_of(request)).order_by("key")
     return page_of(request, rows, MetricIn, limit=limit, offset=offset)
 
 
-@router.post("/metrics", response={201: MetricIn, **REFUSALS})
+@router.post("/metrics", response={201: MetricIn})
 def make_metric(request: HttpRequest, payload: MetricIn) -> Any:
     """Declare a metric over events; what a running experiment counts never changes."""
     metric = Metric(project=project_of(request), **payload.dict())
@@ -84,7 +84,7 @@ def make_metric(request: HttpRequest, payload: MetricIn) -> Any:
         raise Problem(422, "cannot_count", str(error), error.field) from error
 
 
-@router.get("/metrics/{key}", response={200: MetricIn, **REFUSALS})
+@router.get("/metrics/{key}", response={200: MetricIn})
 def show_metric(request: HttpRequest, key: str) -> Any:
     """Show a metric."""
     return get_or_404(Metric.objects.filter(project=project_of(request)), "metric", key=key)

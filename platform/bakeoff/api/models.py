@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from ninja import Field, Router, Schema, Status
 
 from bakeoff.api.access import actor_of, person_of, project_of
-from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.errors import Problem
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
 from bakeoff.api.renamed import OldName, RenamedSchema
@@ -171,21 +171,21 @@ def _version(request: HttpRequest, key: str, name: str, number: int) -> ModelVer
     return get_or_404(rows, "model version", algorithm=name, number=number)
 
 
-@router.get("/surfaces/{key}/models", response={200: list[VersionOut], **REFUSALS})
+@router.get("/surfaces/{key}/models", response={200: list[VersionOut]})
 def list_versions(request: HttpRequest, key: str, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List the versions of a surface, newest first."""
     rows = _surface(request, key).versions.all()
     return page_of(request, rows, VersionOut, limit=limit, offset=offset)
 
 
-@router.get("/surfaces/{key}/training-runs", response={200: list[RunOut], **REFUSALS})
+@router.get("/surfaces/{key}/training-runs", response={200: list[RunOut]})
 def list_runs(request: HttpRequest, key: str, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List the training runs of a surface, newest first."""
     rows = _surface(request, key).training_runs.select_related("version")
     return page_of(request, rows, RunOut, limit=limit, offset=offset)
 
 
-@router.post("/surfaces/{key}/training-runs", response={202: RunOut, **REFUSALS})
+@router.post("/surfaces/{key}/training-runs", response={202: RunOut})
 def train(request: HttpRequest, key: str, payload: TrainIn) -> Any:
     """Retrain on what was recorded; a version that passes its gate goes on to its experiment."""
     surface = _surface(request, key)
@@ -201,7 +201,7 @@ def train(request: HttpRequest, key: str, payload: TrainIn) -> Any:
     return Status(202, run)
 
 
-@router.post("/training-runs/{run_id}/cancel", response={200: RunOut, **REFUSALS})
+@router.post("/training-runs/{run_id}/cancel", response={200: RunOut})
 def cancel(request: HttpRequest, run_id: int) -> Any:
     """Cancel a training run; its process ends within seconds and publishes nothing."""
     rows = TrainingRun.objects.filter(surface__project=project_of(request))
@@ -212,7 +212,7 @@ def cancel(request: HttpRequest, run_id: int) -> Any:
         raise Problem(409, "cannot_cancel", str(error)) from error
 
 
-@router.post("/surfaces/{key}/models/{name}/{number}/compress", response={202: RunOut, **REFUSALS})
+@router.post("/surfaces/{key}/models/{name}/{number}/compress", response={202: RunOut})
 def compress(request: HttpRequest, key: str, name: str, number: int, payload: CompressIn) -> Any:
     """Make a smaller version, gated against this one."""
     version = _version(request, key, name, number)
@@ -225,7 +225,7 @@ def compress(request: HttpRequest, key: str, name: str, number: int, payload: Co
     return Status(202, run)
 
 
-@router.post("/surfaces/{key}/models/{name}/{number}/shadow", response={200: VersionOut, **REFUSALS})
+@router.post("/surfaces/{key}/models/{name}/{number}/shadow", response={200: VersionOut})
 def shadow(request: HttpRequest, key: str, name: str, number: int, payload: PromoteIn) -> Any:
     """Let a version answer a share of the requests beside what is served, unseen."""
     version = _version(request, key, name, number)
@@ -239,7 +239,7 @@ def shadow(request: HttpRequest, key: str, name: str, number: int, payload: Prom
     return version
 
 
-@router.post("/surfaces/{key}/models/{name}/{number}/promote", response={200: PromotedOut, **REFUSALS})
+@router.post("/surfaces/{key}/models/{name}/{number}/promote", response={200: PromotedOut})
 def promote(request: HttpRequest, key: str, name: str, number: int, payload: PromoteVersionIn) -> Any:
     """Make a version the champion: a promotion, or a rollback.
 

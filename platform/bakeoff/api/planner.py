@@ -9,7 +9,7 @@ from django.utils.translation import override
 from ninja import Query, Router
 
 from bakeoff.api.access import project_of
-from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.errors import Problem
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.request_schema import RequestSchema
 from experiments.kinds import Rule
@@ -32,7 +32,7 @@ class PlanQuery(RequestSchema):
     rule: Rule = "group_sequential"
 
 
-@router.get("/surfaces/{key}/plan", response={200: dict[str, Any], **REFUSALS})
+@router.get("/surfaces/{key}/plan", response={200: dict[str, Any]})
 def plan_experiment(request: HttpRequest, key: str, query: Query[PlanQuery]) -> Any:
     """Return how many users and weeks finding a change takes, from the surface's last week of traffic.
 

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from ninja import Field, Router, Schema
 
 from bakeoff.api.access import project_of
-from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.errors import Problem
 from bakeoff.api.lookup import get_or_404
 from experiments.reports.policy_report import report_policy
 from inference.models import Surface
@@ -53,7 +53,7 @@ class PolicyOut(Schema):
     course: list[ValuePointOut]
 
 
-@router.get("/surfaces/{key}/policy", response={200: PolicyOut, **REFUSALS})
+@router.get("/surfaces/{key}/policy", response={200: PolicyOut})
 def show_policy(request: HttpRequest, key: str) -> Any:
     """Show what the policy of a surface of kind `rank` earns beside the default action."""
     surface = get_or_404(Surface.objects.filter(project=project_of(request)), "surface", key=key)

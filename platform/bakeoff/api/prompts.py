@@ -10,7 +10,7 @@ from ninja import Field, Router, Status
 
 from bakeoff.accounts.refused import RefusedError
 from bakeoff.api.access import actor_of, project_of
-from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.errors import Problem
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.models import RunOut, VersionOut
 from bakeoff.api.request_schema import RequestSchema
@@ -56,7 +56,7 @@ class PromptSearchIn(RequestSchema):
     budget_money: float = Field(5.0, description="Money of the whole search.")
 
 
-@router.post("/surfaces/{key}/prompts", response={201: VersionOut, **REFUSALS})
+@router.post("/surfaces/{key}/prompts", response={201: VersionOut})
 def add_surface_prompt(request: HttpRequest, key: str, payload: PromptIn) -> Any:
     """Add a version that generates: the champion where there is none, else a candidate to be tested."""
     surface = get_or_404(Surface.objects.filter(project=project_of(request)), "surface", key=key)
@@ -69,7 +69,7 @@ def add_surface_prompt(request: HttpRequest, key: str, payload: PromptIn) -> Any
     return Status(201, version)
 
 
-@router.get("/surfaces/{key}/models/{name}/{number}/prompt", response={200: PromptOut, **REFUSALS})
+@router.get("/surfaces/{key}/models/{name}/{number}/prompt", response={200: PromptOut})
 def show_prompt(request: HttpRequest, key: str, name: str, number: int) -> Any:
     """Show what a version asks."""
     surface = get_or_404(Surface.objects.filter(project=project_of(request)), "surface", key=key)
@@ -83,7 +83,7 @@ def show_prompt(request: HttpRequest, key: str, name: str, number: int) -> Any:
     return {**VersionOut.from_orm(version).dict(), "prompt": prompt.as_json()}
 
 
-@router.post("/surfaces/{key}/prompt-searches", response={202: RunOut, **REFUSALS})
+@router.post("/surfaces/{key}/prompt-searches", response={202: RunOut})
 def search_prompt(request: HttpRequest, key: str, payload: PromptSearchIn) -> Any:
     """Let a strong model propose better prompts; the run is one of the surface's training runs.
 

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from ninja import Field, Router, Schema, Status
 
 from bakeoff.api.access import actor_of, project_of
-from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.errors import Problem
 from bakeoff.api.field_types import Properties
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
@@ -44,14 +44,14 @@ def _surface(request: HttpRequest, key: str) -> Surface:
     return get_or_404(Surface.objects.filter(project=project_of(request)), "surface", key=key)
 
 
-@router.get("/surfaces/{key}/rules", response={200: list[RuleVersionOut], **REFUSALS})
+@router.get("/surfaces/{key}/rules", response={200: list[RuleVersionOut]})
 def list_rules(request: HttpRequest, key: str, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List the versions of a surface's rules, newest first."""
     rows = _surface(request, key).rule_versions.select_related("surface")
     return page_of(request, rows, RuleVersionOut, limit=limit, offset=offset)
 
 
-@router.post("/surfaces/{key}/rules", response={201: RuleVersionOut, **REFUSALS})
+@router.post("/surfaces/{key}/rules", response={201: RuleVersionOut})
 def add_rules(request: HttpRequest, key: str, payload: RulesIn) -> Any:
     """Save rules as the next version: a variant of an experiment may serve it, or the surface later."""
     try:
@@ -66,7 +66,7 @@ def add_rules(request: HttpRequest, key: str, payload: RulesIn) -> Any:
     return Status(201, version)
 
 
-@router.post("/surfaces/{key}/rules/{number}/serve", response={200: RuleVersionOut, **REFUSALS})
+@router.post("/surfaces/{key}/rules/{number}/serve", response={200: RuleVersionOut})
 def serve_saved_rules(request: HttpRequest, key: str, number: int) -> Any:
     """Serve a version to everybody on the surface; variants with rules of their own keep them."""
     rows = RuleVersion.objects.filter(surface=_surface(request, key)).select_related("surface")

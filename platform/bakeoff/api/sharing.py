@@ -11,7 +11,7 @@ from ninja import Field, Router, Schema
 from pydantic import ConfigDict
 
 from bakeoff.api.access import actor_of, project_of
-from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.errors import Problem
 from bakeoff.api.field_types import KEY
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
 from bakeoff.api.request_schema import RequestSchema
@@ -57,14 +57,14 @@ class LayerOut(LayerIn):
         ]
 
 
-@router.get("/layers", response={200: list[LayerOut], **REFUSALS})
+@router.get("/layers", response={200: list[LayerOut]})
 def list_layers(request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List the project's layers with their ranges."""
     rows = Layer.objects.filter(project=project_of(request)).order_by("key")
     return page_of(request, rows, LayerOut, limit=limit, offset=offset)
 
 
-@router.put("/layers", response={200: LayerOut, **REFUSALS})
+@router.put("/layers", response={200: LayerOut})
 def put_layer(request: HttpRequest, payload: LayerIn) -> Any:
     """Make a layer; its hash never changes."""
     return make_layer(project=project_of(request), key=payload.key, by=actor_of(request))
@@ -76,13 +76,13 @@ class HoldoutIn(RequestSchema):
     share: float = Field(ge=0, le=0.5)
 
 
-@router.get("/holdout", response={200: HoldoutIn, **REFUSALS})
+@router.get("/holdout", response={200: HoldoutIn})
 def show_holdout(request: HttpRequest) -> Any:
     """Show the holdout."""
     return Holdout.objects.filter(project=project_of(request)).first() or {"share": 0.0}
 
 
-@router.put("/holdout", response={200: HoldoutIn, **REFUSALS})
+@router.put("/holdout", response={200: HoldoutIn})
 def put_holdout(request: HttpRequest, payload: HoldoutIn) -> Any:
     """Change the holdout; refused while an experiment runs."""
     try:
@@ -100,14 +100,14 @@ class GroupIn(RequestSchema):
     condition: dict[str, Any] = Field(default_factory=dict)
 
 
-@router.get("/groups", response={200: list[GroupIn], **REFUSALS})
+@router.get("/groups", response={200: list[GroupIn]})
 def list_groups(request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List the project's saved groups."""
     rows = SavedGroup.objects.filter(project=project_of(request)).order_by("key")
     return page_of(request, rows, GroupIn, limit=limit, offset=offset)
 
 
-@router.put("/groups", response={200: GroupIn, **REFUSALS})
+@router.put("/groups", response={200: GroupIn})
 def put_group(request: HttpRequest, payload: GroupIn) -> Any:
     """Make a group, or change it: experiments that name it follow at once."""
     try:
@@ -130,7 +130,7 @@ class InteractionEffectOut(Schema):
     p_value: float
 
 
-@router.get("/interactions", response={200: list[InteractionEffectOut], **REFUSALS})
+@router.get("/interactions", response={200: list[InteractionEffectOut]})
 def list_interactions(request: HttpRequest) -> Any:
     """Compare every two running experiments that share units."""
     return interaction_effects(project_of(request).pk)
@@ -162,7 +162,7 @@ class AssignmentOut(Schema):
     steps: list[StepOut]
 
 
-@router.post("/units/assignments", response={200: list[AssignmentOut], **REFUSALS})
+@router.post("/units/assignments", response={200: list[AssignmentOut]})
 def explain_unit(request: HttpRequest, payload: AssignmentQuery) -> Any:
     """Tell which running experiments a unit is in, since when, and why or why not."""
     return assignments_of(project_of(request).pk, payload.unit_id, payload.context)

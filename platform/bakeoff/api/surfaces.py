@@ -9,7 +9,7 @@ from ninja import Field, Router, Status
 from pydantic import ConfigDict
 
 from bakeoff.api.access import actor_of, project_of
-from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.errors import Problem
 from bakeoff.api.field_types import KEY, Id, Name, Properties
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.models import VersionOut
@@ -182,20 +182,20 @@ class SurfaceOut(SurfaceIn):
         return champion.params if champion and list_of(champion) else {}
 
 
-@router.get("/surfaces", response={200: list[SurfaceOut], **REFUSALS})
+@router.get("/surfaces", response={200: list[SurfaceOut]})
 def list_surfaces(request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List the project's surfaces."""
     rows = Surface.objects.filter(project=project_of(request)).order_by("key")
     return page_of(request, rows, SurfaceOut, limit=limit, offset=offset)
 
 
-@router.get("/surfaces/{key}", response={200: SurfaceOut, **REFUSALS})
+@router.get("/surfaces/{key}", response={200: SurfaceOut})
 def show_surface(request: HttpRequest, key: str) -> Any:
     """Show a surface."""
     return get_or_404(Surface.objects.filter(project=project_of(request)), "surface", key=key)
 
 
-@router.put("/surfaces", response={200: SurfaceOut, **REFUSALS})
+@router.put("/surfaces", response={200: SurfaceOut})
 def write_surface(request: HttpRequest, payload: SurfaceIn, *, replace: bool = False) -> Any:
     """State a whole surface: make it, or change it.
 
@@ -217,7 +217,7 @@ def write_surface(request: HttpRequest, payload: SurfaceIn, *, replace: bool = F
         raise _problem(error) from error
 
 
-@router.patch("/surfaces/{key}", response={200: SurfaceOut, **REFUSALS})
+@router.patch("/surfaces/{key}", response={200: SurfaceOut})
 def change_surface(request: HttpRequest, key: str, payload: SurfacePatch) -> Any:
     """Change the named fields of a surface; the others stay as they are."""
     surface = get_or_404(Surface.objects.filter(project=project_of(request)), "surface", key=key)
@@ -229,7 +229,7 @@ def change_surface(request: HttpRequest, key: str, payload: SurfacePatch) -> Any
         raise _problem(error) from error
 
 
-@router.post("/surfaces/{key}/orders", response={201: VersionOut, **REFUSALS})
+@router.post("/surfaces/{key}/orders", response={201: VersionOut})
 def add_surface_order(request: HttpRequest, key: str, payload: OrderIn) -> Any:
     """Add a version of an order: the champion where there is none, else a candidate to be tested."""
     surface = get_or_404(Surface.objects.filter(project=project_of(request)), "surface", key=key)

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from ninja import Field, Router, Schema, Status
 
 from bakeoff.api.access import actor_of, project_of
-from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.errors import Problem
 from bakeoff.api.field_types import KEY
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.request_schema import RequestSchema
@@ -125,14 +125,14 @@ class VariantSurveysOut(Schema):
     responses: list[SurveyResponseOut]
 
 
-@router.get("/surfaces/{key}/surveys", response={200: list[SurveyResultOut], **REFUSALS})
+@router.get("/surfaces/{key}/surveys", response={200: list[SurveyResultOut]})
 def list_surveys(request: HttpRequest, key: str) -> Any:
     """List a surface's surveys with what users answered, the newest first."""
     surface = get_or_404(Surface.objects.filter(project=project_of(request)), "surface", key=key)
     return [result.as_json() for result in report_surveys(surface)]
 
 
-@router.post("/surfaces/{key}/surveys", response={201: SurveyOut, **REFUSALS})
+@router.post("/surfaces/{key}/surveys", response={201: SurveyOut})
 def add_survey(request: HttpRequest, key: str, payload: SurveyIn) -> Any:
     """Ask users of a surface a question after a slate; one question at a time."""
     surface = get_or_404(Surface.objects.filter(project=project_of(request)), "surface", key=key)
@@ -147,7 +147,7 @@ def add_survey(request: HttpRequest, key: str, payload: SurveyIn) -> Any:
         raise Problem(409, "wrong_state", f"{error}.") from error
 
 
-@router.patch("/surfaces/{key}/surveys/{survey}", response={200: SurveyOut, **REFUSALS})
+@router.patch("/surfaces/{key}/surveys/{survey}", response={200: SurveyOut})
 def change_survey(request: HttpRequest, key: str, survey: str, payload: SurveySwitch) -> Any:
     """Turn a survey on or off; what was answered stays."""
     surface = get_or_404(Surface.objects.filter(project=project_of(request)), "surface", key=key)
@@ -158,7 +158,7 @@ def change_survey(request: HttpRequest, key: str, survey: str, payload: SurveySw
         raise Problem(409, "wrong_state", f"{error}.") from error
 
 
-@router.get("/experiments/{key}/surveys", response={200: VariantSurveysOut, **REFUSALS})
+@router.get("/experiments/{key}/surveys", response={200: VariantSurveysOut})
 def list_variant_surveys(request: HttpRequest, key: str) -> Any:
     """List what users of each treatment answered beside the control's, and the response rates."""
     rows = Experiment.objects.filter(project=project_of(request))

@@ -12,7 +12,7 @@ from ninja import Field, Query, Router, Schema
 
 from bakeoff.accounts.change_project import change_project as save_project
 from bakeoff.api.access import actor_of, project_of
-from bakeoff.api.errors import REFUSALS, Problem
+from bakeoff.api.errors import Problem
 from bakeoff.api.renamed import OldName, RenamedSchema
 from bakeoff.api.request_schema import RequestSchema
 from experiments.actions.erase_unit import CannotEraseError, erase_unit
@@ -94,7 +94,7 @@ class ActivityOut(Schema):
     excluded_units: int
 
 
-@router.post("/units/exclude", response={200: UnitsExcluded, **REFUSALS})
+@router.post("/units/exclude", response={200: UnitsExcluded})
 def exclude(request: HttpRequest, payload: UnitsIn) -> Any:
     """Leave units out of analysis, such as your own staff; for good, and in every variant."""
     if wrong := [unit for unit in payload.unit_ids if not 1 <= len(unit) <= 200]:
@@ -110,13 +110,13 @@ def exclude(request: HttpRequest, payload: UnitsIn) -> Any:
     return {"excluded": added}
 
 
-@router.post("/units/export", response={200: dict[str, Any], **REFUSALS})
+@router.post("/units/export", response={200: dict[str, Any]})
 def export(request: HttpRequest, payload: UnitIn) -> Any:
     """Export all data of a unit, under each of its ids."""
     return export_unit(project_id=project_of(request).pk, unit_id=payload.unit_id)
 
 
-@router.post("/units/erase", response={200: ErasureOut, **REFUSALS})
+@router.post("/units/erase", response={200: ErasureOut})
 def erase(request: HttpRequest, payload: UnitIn) -> Any:
     """Delete all data of a unit, under each of its ids; this cannot be undone."""
     try:
@@ -127,13 +127,13 @@ def erase(request: HttpRequest, payload: UnitIn) -> Any:
         raise Problem(409, "cannot_erase", str(error)) from error
 
 
-@router.get("/project", response={200: ProjectOut, **REFUSALS})
+@router.get("/project", response={200: ProjectOut})
 def show_project(request: HttpRequest) -> Any:
     """Show the key's project."""
     return project_of(request)
 
 
-@router.get("/activity", response={200: list[ActivityOut], **REFUSALS})
+@router.get("/activity", response={200: list[ActivityOut]})
 def show_activity(request: HttpRequest, query: Query[ActivityQuery]) -> Any:
     """Show what came in, by day or week of the project's time zone."""
     project = project_of(request)
@@ -146,7 +146,7 @@ def show_activity(request: HttpRequest, query: Query[ActivityQuery]) -> Any:
     )
 
 
-@router.patch("/project", response={200: ProjectOut, **REFUSALS})
+@router.patch("/project", response={200: ProjectOut})
 def change_project(request: HttpRequest, payload: ProjectIn) -> Any:
     """Change the time zone, the retention, or how many events a minute one user can send."""
     try:
