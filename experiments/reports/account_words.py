@@ -37,6 +37,18 @@ ACCOUNT_SENTENCES = (
         "username == '{user}', must be no name of the platform.",
         gettext_noop("The name %(user)s is reserved for the platform. Choose another."),
     ),
+    ("username == '{user}', nobody has this name.", gettext_noop("Nobody here has the name %(user)s.")),
+    (
+        "username == '{user}', must be a member of no project that you do not administer.",
+        gettext_noop(
+            "%(user)s is also a member of a project that you do not administer, or runs the platform. "
+            "Only who runs the platform can reset this password."
+        ),
+    ),
+    (
+        "username == '{user}', signs in by the identity provider only, and has no password.",
+        gettext_noop("%(user)s only signs in with your organization and has no password here."),
+    ),
     ("user == '{user}', is turned off.", gettext_noop("The account %(user)s is turned off.")),
     (
         "email == '{value}', must be an e-mail address.",

@@ -237,6 +237,7 @@ CALLS = {
     "units exclude": lambda _shop, _: ["u1"],
     "users add": lambda shop, _: [f"ann-{shop.project.slug}"],
     "users reset-password": lambda shop, _: [somebody(shop)],
+    "users reset-link": lambda shop, _: [somebody(shop)],
     "keys make": lambda _shop, _: ["--kind", "secret"],
     "keys change": lambda shop, _: [key(shop), "--any-origin"],
     "keys revoke": lambda shop, _: [key(shop)],

@@ -80,7 +80,7 @@ NO_PAGES = {
     "autopilot-switch", "autopilot-ramp", "autopilot-queue", "autopilot-proposal",
     "share", "revoke-share", "feedback-survey-switch", "download", "impact-download", "label-noise-download", "surface-train", "surface-rules-serve", "team-make-key", "team-change-key",
     "team-revoke-key", "team-set-member", "alerts-change", "alerts-switch", "alerts-rotate", "alerts-test",
-    "alerts-resend", "alerts-resend-all", "surface-judging", "version-check", "alerts-delete", "cancel-run", "sign-out", "single-sign-on", "single-sign-on-back", "invited", "team-invite", "team-revoke-invitation", "team-audit", "sdk", "sdk-file", "sdk-version", "sample-picture", "set_language",
+    "alerts-resend", "alerts-resend-all", "surface-judging", "version-check", "alerts-delete", "cancel-run", "sign-out", "single-sign-on", "single-sign-on-back", "invited", "reset-password", "team-reset-link", "team-invite", "team-revoke-invitation", "team-audit", "sdk", "sdk-file", "sdk-version", "sample-picture", "set_language",
 }  # fmt: skip
 
 
@@ -139,6 +139,7 @@ def visit_every_page(seeded: Seeded, language: str) -> Visit:
     visit = Visit(seeded, language)
     visit.get("home")
     visit.get("sign-in", client=Client())
+    visit.get("forgot-password", client=Client())
     visit_experiments(visit, seeded)
     visit_acts(visit, seeded)
     visit_shared(visit, seeded)

@@ -389,7 +389,7 @@ VERBS = {
 }
 READ_ONLY = {
     "autopilot", "home", "report", "download", "experiments", "experiments-plan", "generations", "generation", "playground", "impact", "impact-download", "surface",
-    "feedback-themes", "models", "version", "units", "search", "plan", "sample-picture", "events", "alerts", "team", "team-audit", "shared", "run", "run-comparison", "label-noise-download", "health", "demo", "sdk", "sdk-file", "sdk-version", "sign-in", "single-sign-on", "invited", "single-sign-on-back", "sign-out", "set_language",
+    "feedback-themes", "models", "version", "units", "search", "plan", "sample-picture", "events", "alerts", "team", "team-audit", "shared", "run", "run-comparison", "label-noise-download", "health", "demo", "sdk", "sdk-file", "sdk-version", "sign-in", "forgot-password", "reset-password", "single-sign-on", "invited", "single-sign-on-back", "sign-out", "set_language",
 }  # fmt: skip
 
 

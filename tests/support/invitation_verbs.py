@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import reverse
 
 from bakeoff.accounts.invite import invite
+from tests.support.dashboard import make_user
 from tests.support.verb_step import Step
 
 
@@ -25,4 +26,15 @@ def revoke_invited(shop):
     )
 
 
-INVITATION_VERBS = {"team-invite": invite_somebody, "team-revoke-invitation": revoke_invited}
+def make_reset_link(shop):
+    member = make_user(shop.project)
+    page = reverse("team", args=[shop.project.slug])
+    made = member.password_resets.filter(project=shop.project)
+    return Step(f"{page}reset-link/", {"username": member.username}, made.exists, page, {})
+
+
+INVITATION_VERBS = {
+    "team-reset-link": make_reset_link,
+    "team-invite": invite_somebody,
+    "team-revoke-invitation": revoke_invited,
+}

@@ -92,11 +92,22 @@ def reset_password(*, username: str, project: Project, by: str, password: str = 
         person = User.objects.select_for_update().filter(username=username).first()
         if person is None:
             raise UserRuleError(f"username == '{username}', nobody has this name.", field="username")
-        _check(person, text)
-        person.set_password(text)  # sessions hold a hash of the password: they end with it
-        person.save(update_fields=["password"])
+        set_password(person, text)
         record_audit(project.pk, actor=by, action="reset password", subject=username)
     return text
+
+
+def set_password(person: User, password: str) -> None:
+    """Set a person's password, in the caller's transaction, which has locked the row.
+
+    Sessions hold a hash of the password: they end with it.
+
+    Raises:
+        UserRuleError: it is too weak.
+    """
+    _check(person, password)
+    person.set_password(password)
+    person.save(update_fields=["password"])
 
 
 def _check(person: User, password: str) -> None:

@@ -3,21 +3,46 @@
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
+from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from bakeoff.accounts.audited_admin import AuditedAdmin
 from bakeoff.accounts.edit_keys import revoke_key
 from bakeoff.accounts.invite import revoke_invitations_by
+from bakeoff.accounts.last_admin import MembershipForm, guard_last_admins
 from bakeoff.accounts.models import ApiKey, AuditEntry, Membership, Project
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
+class LastAdminsStay:
+    """Deletes nothing that would leave a project without an administrator."""
+
+    def changelist_view(self, request: HttpRequest, extra_context=None):  # noqa: ANN001, ANN201
+        """Run an action in one transaction: what it checks and locks still holds when it deletes."""
+        with transaction.atomic():
+            return super().changelist_view(request, extra_context)  # type: ignore[misc]
+
+    def get_deleted_objects(self, objs, request):  # noqa: ANN001, ANN201  admin's own
+        """Name them as protected, which the admin pages refuse to delete."""
+        found, counts, perms, protected = super().get_deleted_objects(objs, request)  # type: ignore[misc]
+        kept = guard_last_admins(self.memberships_of(objs))
+        return found, counts, perms, [*protected, *kept]
+
+    def memberships_of(self, objs) -> QuerySet[Membership]:  # noqa: ANN001  admin's own
+        """Return the memberships that would go with rows."""
+        raise NotImplementedError
+
+
 @admin.register(User)
-class PersonAdmin(UserAdmin, ModelAdmin):
-    """Django's users in unfold's dress."""
+class PersonAdmin(LastAdminsStay, UserAdmin, ModelAdmin):
+    """Django's users in unfold's dress; who is a project's last administrator stays."""
+
+    def memberships_of(self, objs) -> QuerySet[Membership]:  # noqa: ANN001  admin's own
+        return Membership.objects.filter(user__in=list(objs))
 
 
 @admin.register(Group)
@@ -32,9 +57,13 @@ class ProjectAdmin(AuditedAdmin):
 
 
 @admin.register(Membership)
-class MembershipAdmin(AuditedAdmin):
+class MembershipAdmin(LastAdminsStay, AuditedAdmin):
+    form = MembershipForm
     list_display = ["user", "project", "role"]
     list_filter = ["project", "role"]
+
+    def memberships_of(self, objs) -> QuerySet[Membership]:  # noqa: ANN001  admin's own
+        return Membership.objects.filter(pk__in=[one.pk for one in objs])
 
     def save_model(self, request: HttpRequest, obj, form, change) -> None:  # noqa: ANN001  admin's own
         """Make it an administrator's word, which groups of an identity provider leave alone."""
@@ -43,6 +72,17 @@ class MembershipAdmin(AuditedAdmin):
         if obj.role != Membership.Role.ADMIN:
             by = request.user.get_username()
             revoke_invitations_by(project=obj.project, person=obj.user, by=by)
+
+    def delete_model(self, request: HttpRequest, obj) -> None:  # noqa: ANN001  admin's own
+        """Revoke the open invitations of who leaves, too."""
+        by = request.user.get_username()
+        revoke_invitations_by(project=obj.project, person=obj.user, by=by)
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset) -> None:  # noqa: ANN001  admin's own
+        """Do so one by one."""
+        for one in queryset.select_related("project", "user"):
+            self.delete_model(request, one)
 
 
 @admin.register(ApiKey)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import timedelta
 
 from django.contrib.auth.models import User
@@ -14,10 +13,10 @@ from django.utils import timezone
 from bakeoff.accounts.add_user import add_user
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.keys import digest_of
+from bakeoff.accounts.link_tokens import make_token
 from bakeoff.accounts.models import RANKS, Invitation, Membership, Project
 from bakeoff.accounts.refused import RefusedError
 
-TOKEN_BYTES = 24  # 192 random bits: nobody guesses them
 DAYS = 7
 MAX_EMAIL = 254  # as Django's column is wide
 
@@ -48,13 +47,13 @@ def invite(*, project: Project, role: str, by: str, email: str = "") -> tuple[In
         raise InvitationError(
             f"email == '{email[:80]}', must be an e-mail address.", field="email"
         ) from error
-    token = secrets.token_urlsafe(TOKEN_BYTES)
+    token, digest = make_token()
     with transaction.atomic():
         invitation = Invitation.objects.create(
             project=project,
             role=role,
             email=email,
-            digest=digest_of(token),
+            digest=digest,
             created_by=by,
             expires_at=timezone.now() + timedelta(days=DAYS),
         )

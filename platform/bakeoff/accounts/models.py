@@ -171,6 +171,50 @@ class Invitation(models.Model):
         return f"{self.email or 'anybody'}: {self.role}"
 
 
+class PasswordResetQuerySet(models.QuerySet["PasswordReset"]):
+    """Sets of links for a new password."""
+
+    def usable(self) -> Self:
+        """Those that nobody used and that are not too old."""
+        return self.filter(used_at=None, expires_at__gt=Now())
+
+
+class PasswordReset(models.Model):
+    """A link by which one person sets a new password, once; its token is never stored."""
+
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="password_resets"
+    )
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="+", help_text="Whose trail records it."
+    )
+    maker = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        null=True,
+        related_name="+",
+        help_text="Who must still be allowed to when it is used; empty: a command, or an e-mail.",
+    )
+    created_by = models.CharField(max_length=150)
+    digest = models.CharField(max_length=64, unique=True)
+    password_digest = models.CharField(
+        max_length=64, help_text="Of the stored password then: another one ends the link."
+    )
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    objects = PasswordResetQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            times_are_readable("reset_times_are_readable", "created_at", "expires_at", "used_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"new password of {self.person}"
+
+
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     """Sets of keys."""
 

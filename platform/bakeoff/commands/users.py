@@ -74,6 +74,27 @@ def reset(username: str, *, password_file: TextIO | None, slug: str | None) -> N
         echo(f"  password  {password}")
 
 
+@users.command(name="reset-link")
+@click.argument("username")
+@project_option
+def reset_link(username: str, slug: str | None) -> None:
+    """Print a link by which USERNAME sets a new password, once and within 24 hours."""
+    project = find_project(slug)
+    from django.conf import settings
+    from django.urls import reverse
+
+    from bakeoff.accounts.reset_by_link import HOURS, ResetError, make_reset_link
+
+    try:
+        token = make_reset_link(username=username, project=project, maker=None)
+    except ResetError as error:
+        raise click.UsageError(str(error)) from error
+    host = settings.PUBLIC.origin if settings.PUBLIC is not None else ""
+    echo(f"{host}{reverse('reset-password', args=[token])}")
+    where = "" if host else "It goes behind the platform's address: BAKEOFF_PUBLIC_URL is not set. "
+    echo(f"{where}Good for one use within {HOURS} hours.")
+
+
 @users.command()
 @click.argument("username")
 @click.argument("subject")

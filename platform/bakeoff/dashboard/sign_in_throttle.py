@@ -19,6 +19,8 @@ WITHIN_SECONDS = 900
 MAX_FAILURES = 10  # of a name at an address
 MAX_FAILURES_OF_ADDRESS = 30  # an office behind one address mistypes too
 MAX_FAILURES_OF_NAME = 100  # ten addresses that are each at their limit
+MAX_MAILS = 3  # to an address of e-mail: nobody fills a mailbox through us
+MAX_MAILS_OF_ADDRESS = 10  # asked for from one visitor's address
 # Longer than a holiday: a name under attack signs in from where it always does.
 REMEMBERED_SECONDS = 90 * 86_400
 
@@ -64,10 +66,33 @@ class SignInThrottle:
             return
 
     def _count(self, key: str) -> int:
-        pipe = self._cache.pipeline()
-        pipe.incr(key)
-        pipe.expire(key, WITHIN_SECONDS, nx=True)  # the window begins with the first failure
-        return int(pipe.execute()[0])
+        return _count(self._cache, key)
+
+
+class MailThrottle:
+    """One wish for a link by e-mail; what is typed counts, so its answer tells of no account."""
+
+    def __init__(self, cache: redis.Redis, *, address: str, email: str) -> None:
+        """Name the counters; neither address is kept in the clear."""
+        self._cache = cache
+        self._address = _key("mail-from", _network(address))
+        self._email = _key("mail-to", email.casefold())
+
+    def admits(self) -> bool:
+        """Count the wish, and return whether it may go on; without a cache none may."""
+        try:
+            if _count(self._cache, self._address) > MAX_MAILS_OF_ADDRESS:
+                return False
+            return _count(self._cache, self._email) <= MAX_MAILS
+        except redis.exceptions.RedisError:
+            return False
+
+
+def _count(cache: redis.Redis, key: str) -> int:
+    pipe = cache.pipeline()
+    pipe.incr(key)
+    pipe.expire(key, WITHIN_SECONDS, nx=True)  # the window begins with the first
+    return int(pipe.execute()[0])
 
 
 def _key(kind: str, *parts: str) -> str:

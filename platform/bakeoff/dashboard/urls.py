@@ -20,6 +20,7 @@ from bakeoff.dashboard.views import (
     keys,
     metrics,
     models,
+    password_resets,
     planner,
     prompt_search,
     report,
@@ -110,12 +111,15 @@ of_project: list[URLPattern | URLResolver] = [
         name="team-revoke-invitation",
     ),
     path("team/members/", team.set_member, name="team-set-member"),
+    path("team/reset-link/", password_resets.make_link, name="team-reset-link"),
 ]
 urlpatterns = [
     path("", home.show_home, name="home"),
     path("sign-in/", SignIn.as_view(), name="sign-in"),
     path("sign-in/organization/", single_sign_on.begin, name="single-sign-on"),
     path("sign-in/organization/back/", single_sign_on.callback, name="single-sign-on-back"),
+    path("sign-in/forgot/", password_resets.forgot_password, name="forgot-password"),
+    path("reset/<str:token>/", password_resets.reset_password, name="reset-password"),
     path("invited/<str:token>/", invitations.show_invitation, name="invited"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
     path("language/", include("django.conf.urls.i18n")),
