@@ -29,8 +29,8 @@ def revoke_invited(shop):
 def make_reset_link(shop):
     member = make_user(shop.project)
     page = reverse("team", args=[shop.project.slug])
-    made = member.password_resets.filter(project=shop.project)
-    return Step(f"{page}reset-link/", {"username": member.username}, made.exists, page, {})
+    links = member.password_resets.filter(project=shop.project)
+    return Step(f"{page}reset-link/", {"username": member.username}, links.exists, page, {})
 
 
 INVITATION_VERBS = {
