@@ -24,11 +24,11 @@ class LastAdminsStay:
     def changelist_view(self, request: HttpRequest, extra_context=None):  # noqa: ANN001, ANN201
         """Run an action in one transaction: what it checks and locks still holds when it deletes."""
         with transaction.atomic():
-            return super().changelist_view(request, extra_context)  # type: ignore[misc]
+            return super().changelist_view(request, extra_context)
 
     def get_deleted_objects(self, objs, request):  # noqa: ANN001, ANN201  admin's own
         """Name them as protected, which the admin pages refuse to delete."""
-        found, counts, perms, protected = super().get_deleted_objects(objs, request)  # type: ignore[misc]
+        found, counts, perms, protected = super().get_deleted_objects(objs, request)
         kept = guard_last_admins(self.memberships_of(objs))
         return found, counts, perms, [*protected, *kept]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 
-class MembershipForm(forms.ModelForm):
+class MembershipForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's is not generic at run time
     """A role in a project; the last administrator of one keeps it."""
 
     def clean(self) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from django import forms
 from django.contrib import messages
@@ -23,6 +23,7 @@ from bakeoff.dashboard.sign_in_throttle import WITHIN_SECONDS, MailThrottle
 from inference.cache import cache_client
 
 if TYPE_CHECKING:
+    from django.contrib.auth.models import User
     from django.http import HttpRequest, HttpResponse
 
 
@@ -47,9 +48,10 @@ class ForgotForm(forms.Form):
 def make_link(request: HttpRequest, slug: str) -> HttpResponse:
     """Make a link for a member; it is shown once."""
     project = project_for(request, slug, ADMIN)
+    maker = cast("User", request.user)  # who is signed in
     name = request.POST.get("username", "").strip()
     try:
-        token = make_reset_link(username=name, project=project, maker=request.user)
+        token = make_reset_link(username=name, project=project, maker=maker)
     except ResetError as error:
         show_refusal(request, error)
         return redirect("team", slug)
