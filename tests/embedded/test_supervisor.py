@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,8 +16,11 @@ import httpx2
 import psutil
 import pytest
 
+from tests.support.servers import WARM
+from tests.support.template import copy_template
 from tests.support.tiny_causal import write_tiny_causal
 from tests.support.waiting import wait_until
+from tests.support.warm_python import called_by, family_of
 
 
 def free_port() -> int:
@@ -34,7 +36,7 @@ class Up:
         self.home, self.port = home, port or free_port()
         environment = {**os.environ, "BAKEOFF_HOME": str(home), **variables}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "bakeoff", "up", "--port", str(self.port)],
+            [WARM, "-m", "bakeoff", "up", "--port", str(self.port)],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
         )  # fmt: skip
         self.url = f"http://127.0.0.1:{self.port}"
@@ -49,7 +51,7 @@ class Up:
         return "".join(lines)
 
     def family(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
+        return family_of(psutil.Process(self.process.pid))
 
     def stop(self, number=signal.SIGINT) -> int:
         self.process.send_signal(number)
@@ -76,7 +78,7 @@ def home():
 @pytest.fixture
 def client():
     """One for all looks: each client reads the system's certificates, which takes 25 ms."""
-    with httpx2.Client() as client:
+    with httpx2.Client(timeout=60) as client:
         yield client
 
 
@@ -89,6 +91,7 @@ def refusal_of(up: Up) -> str:
 
 
 def test_it_starts_serves_restarts_and_leaves_nothing_behind(home, client):
+    copy_template(home)
     up = Up(home)
     output = up.wait_until_ready()
     public = re.search(r"pk_\S+", output).group()
@@ -108,7 +111,8 @@ def test_it_starts_serves_restarts_and_leaves_nothing_behind(home, client):
         time.sleep(0.1)
     assert answer.json()["fallback"] == "no_champion"
 
-    assert f"is in use by process {up.process.pid}" in refusal_of(Up(home))
+    holder = called_by(psutil.Process(up.process.pid)).pid
+    assert f"is in use by process {holder}" in refusal_of(Up(home))
     busy = Up(home / "other", port=up.port)
     assert f"Port {up.port} on 127.0.0.1 cannot be used" in refusal_of(busy)
 
