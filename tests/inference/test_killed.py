@@ -6,10 +6,10 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from datetime import timedelta
 
+import psutil
 import pytest
 from django.conf import settings
 from django.utils import timezone
@@ -20,7 +20,9 @@ from inference.models import TrainingRun
 from inference.serving.artifact import check_artifact
 from inference.tasks import run_training
 from tests.support.learning import train
+from tests.support.servers import WARM
 from tests.support.waiting import wait_until
+from tests.support.warm_python import called_by
 
 # "make test" kills once, and the method whose checkpoints hold most; BAKEOFF_TEST_KILLS=20 is the full
 # proof, of both methods.
@@ -35,7 +37,7 @@ def start(run: TrainingRun) -> subprocess.Popen:
     )
     run.refresh_from_db()
     process = subprocess.Popen(
-        [sys.executable, "-m", "inference.training_process", str(run.pk), str(run.lease)],
+        [WARM, "-m", "inference.training_process", str(run.pk), str(run.lease)],
         stderr=subprocess.PIPE,
     )
     begun = TrainingRun.objects.filter(pk=run.pk).exclude(message="")
@@ -61,8 +63,8 @@ def test_a_run_killed_again_and_again_ends_the_same(desk, method, monkeypatch):
         time.sleep(rng.uniform(0.0, 1.5))
         if process.poll() is not None:
             break
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        called_by(psutil.Process(process.pid)).kill()
+        assert process.wait() == -signal.SIGKILL
         killed += 1
         for digest in artifacts() - before:  # no half artifact is ever visible
             check_artifact(settings.BAKEOFF.artifacts, digest)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import time
 from datetime import timedelta
 from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
@@ -26,6 +26,8 @@ from inference.tasks import run_training
 from tests.support import builders
 from tests.support.commands import run as run_bakeoff
 from tests.support.learning import ITEMS, QUICK, make_likes, train
+from tests.support.servers import WARM
+from tests.support.warm_python import called_by
 
 
 def test_a_run_makes_a_version_that_takes_the_empty_throne(learner):
@@ -158,7 +160,7 @@ def test_a_killed_run_is_taken_over_and_finished(learner):
         params={**QUICK, "epochs": 4000, "most_steps": 4000},
     )
     TrainingRun.objects.filter(pk=run.pk).update(state="running", lease=1, heartbeat_at=timezone.now())
-    process = subprocess.Popen([sys.executable, "-m", "inference.training_process", str(run.pk), "1"])
+    process = subprocess.Popen([WARM, "-m", "inference.training_process", str(run.pk), "1"])
     deadline = time.monotonic() + 180
     while run.progress == 0:
         assert time.monotonic() < deadline
@@ -166,8 +168,8 @@ def test_a_killed_run_is_taken_over_and_finished(learner):
         time.sleep(0.1)
         run.refresh_from_db()
     assert (run.current_stage.phase, run.current_stage.steps) == ("seed 0", 4000)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    called_by(psutil.Process(process.pid)).kill()
+    assert process.wait() == -signal.SIGKILL
     run_training(run.pk)  # a message that comes again while the run is not stale starts nothing
     run.refresh_from_db()
     assert (run.state, run.lease) == ("running", 1)
