@@ -15,6 +15,7 @@ import pytest
 from tests.support.faults.conductor import prepare
 from tests.support.faults.platform import PlatformUnderTest
 from tests.support.npm import install
+from tests.support.servers import WARM
 
 # BAKEOFF_TEST_EVENTS=10000 is the full proof.
 EVENTS = int(os.environ.get("BAKEOFF_TEST_EVENTS", "2000"))
@@ -36,7 +37,7 @@ console.log("errors", errors);
 @pytest.fixture(scope="module")
 def platform():
     folder = Path(tempfile.mkdtemp(prefix="bf-"))
-    platform = PlatformUnderTest(folder / "h")
+    platform = PlatformUnderTest(folder / "h", own_disk=False, interpreter=WARM)
     try:
         platform.start()
         prepare(platform)

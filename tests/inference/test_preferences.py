@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from datetime import timedelta
 
 import numpy as np
+import psutil
 import pytest
 from django.conf import settings
 from django.utils import timezone
@@ -32,7 +32,9 @@ from tests.support import builders
 from tests.support.dashboard import sign_in
 from tests.support.fast_lane import test_database_url
 from tests.support.preferring import QUICK, make_preferences
+from tests.support.servers import WARM
 from tests.support.waiting import wait_until
+from tests.support.warm_python import called_by
 
 
 def judged(answer, kind, *, unit="u1", value=0.0, text="", at=0.0, question="Where?"):
@@ -159,10 +161,10 @@ def test_a_training_that_is_killed_ends_in_a_version_of_the_same_file(
     rows = read_snapshot(settings.BAKEOFF.snapshots, run.snapshot.sha256, Preferences)
 
     TrainingRun.objects.filter(pk=run.pk).update(state="running", lease=1, heartbeat_at=timezone.now())
-    process = subprocess.Popen([sys.executable, "-m", "inference.training_process", str(run.pk), "1"])
+    process = subprocess.Popen([WARM, "-m", "inference.training_process", str(run.pk), "1"])
     checkpoints = settings.BAKEOFF.home / "checkpoints" / f"run-{run.pk}"
     wait_until(lambda: process.poll() is not None or list(checkpoints.glob("*/checkpoint.safetensors")))
-    process.send_signal(signal.SIGKILL)
+    called_by(psutil.Process(process.pid)).kill()
     assert process.wait() == -signal.SIGKILL
     stale = timezone.now() - timedelta(minutes=5)
     TrainingRun.objects.filter(pk=run.pk).update(heartbeat_at=stale)
