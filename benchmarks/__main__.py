@@ -23,6 +23,7 @@ NAMES = (
     "interleaving",
     "variance",
     "bandit",
+    "rank",
     "judges",
     "new_items",
     "storefront",

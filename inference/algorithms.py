@@ -1,4 +1,4 @@
-"""The one list of what can be trained: recommenders, classifiers, generators, and those of packages.
+"""The one list of what can be trained: recommenders, classifiers, generators, policies, and packages'.
 
 `auto` is none of them: a run of it fits a portfolio of recommenders and goes on with the best.
 
@@ -19,6 +19,7 @@ from inference.classifiers import CLASSIFIERS
 from inference.classifiers.private_head import PrivateHead
 from inference.generators import GENERATORS
 from inference.options import read_params
+from inference.policies import POLICIES
 from inference.recommenders import RECOMMENDERS
 from inference.recommenders.blend import Blend
 from inference.serving.models import ENDPOINT, PYTHON
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from inference.classifiers import Classifier
     from inference.generators import Generator
+    from inference.policies import LinearFit
     from inference.recommenders import Recommender
 
 logger = logging.getLogger(__name__)
@@ -108,7 +110,12 @@ def generators() -> Mapping[str, Generator]:
     return {**GENERATORS, **_of_packages("bakeoff.generators")}
 
 
-def algorithms_of(kind: str) -> Mapping[str, Recommender | Classifier | Generator]:
+def policies() -> Mapping[str, LinearFit]:
+    """Return what can be trained to choose among actions, by name."""
+    return POLICIES
+
+
+def algorithms_of(kind: str) -> Mapping[str, Recommender | Classifier | Generator | LinearFit]:
     """Return what can be trained for surfaces of a kind, by name; nothing for flags."""
     match kind:
         case "recommend":
@@ -117,12 +124,16 @@ def algorithms_of(kind: str) -> Mapping[str, Recommender | Classifier | Generato
             return classifiers()
         case "generate":
             return generators()
+        case "rank":
+            return policies()
     return {}
 
 
 def default_algorithm(kind: str) -> str:
     """Return what is trained on surfaces of a kind where nobody names anything; empty for flags."""
-    return {"recommend": AUTO, "classify": "tfidf", "generate": "dpo"}.get(kind, "")
+    return {"recommend": AUTO, "classify": "tfidf", "generate": "dpo", "rank": "linear-thompson"}.get(
+        kind, ""
+    )
 
 
 def trainable(kind: str) -> list[str]:

@@ -300,6 +300,12 @@ def _check_kind(surface: Surface) -> None:
             field="labels",
             code="invalid_labels",
         )
+    if surface.shadow_first and surface.kind == Surface.Kind.RANK:
+        raise CannotChangeSurfaceError(
+            f"shadow_first == {surface.shadow_first}, must be 0 on a surface of kind "
+            f"'{surface.kind}': its versions are judged off-policy.",
+            field="shadow_first",
+        )
     for kind in (Surface.Kind.GENERATE, Surface.Kind.RANK):  # each has settings of its own name
         settings = getattr(surface, kind.value)
         if settings and surface.kind != kind:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from experiments.programme.tested_version import last_tested_version
+from experiments.training_data.decisions import decisions_of
 from experiments.training_data.examples import examples_of
 from experiments.training_data.interactions import answers_of
 from experiments.training_data.preferences import preferences_of
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from inference.models import TrainingRun
+    from inference.training.decisions import Decisions
     from inference.training.snapshot import Answers, Examples, Likes, Preferences, Texts
 
 
@@ -47,13 +49,15 @@ def retrain_surface(
     )
 
 
-def _rows_of(surface: Surface) -> Likes | Examples | Preferences:
+def _rows_of(surface: Surface) -> Likes | Examples | Preferences | Decisions:
     """Return what a surface of this kind learns from."""
     match surface.kind:
         case Surface.Kind.CLASSIFY:
             return examples_of(surface)
         case Surface.Kind.GENERATE:
             return preferences_of(surface)
+        case Surface.Kind.RANK:
+            return decisions_of(surface)
     return likes_of(surface)
 
 

@@ -10,7 +10,7 @@ from bakeoff.accounts.audit import record_audit
 from experiments.models import Experiment
 from inference.actions.move_alias import move_alias
 from inference.cache import cache_client
-from inference.models import ModelVersion
+from inference.models import ModelVersion, Surface
 from inference.serving.changes import announce_change
 
 if TYPE_CHECKING:
@@ -36,6 +36,11 @@ def shadow_version(*, version: ModelVersion, by: str, reason: str) -> None:
     with transaction.atomic():
         # Against a promotion at the same time: a champion never goes into shadow.
         locked = ModelVersion.objects.select_for_update(no_key=True).get(pk=version.pk)
+        if locked.surface.kind == Surface.Kind.RANK:
+            raise CannotShadowError(
+                f"surface == '{locked.surface}' of kind '{Surface.Kind.RANK}', must be of another kind "
+                "for shadow: what a policy would have earned, its gate says."
+            )
         if locked.alias not in MOVABLE:
             raise CannotShadowError(
                 f"{locked.label} is {locked.alias}, must be one of {sorted(MOVABLE)} to go into shadow."

@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 # By unit, since events have that index; a reward that a page sent yields to a server's, where both
 # came at the same moment. Ids of slates are UUIDv7: their order is that of the decisions.
+REWARD_OF_DECISION = """SELECT one.value FROM experiments_event AS one
+        WHERE one.project_id = slate.project_id AND one.unit_id = slate.unit_id
+            AND one.occurred_at >= slate.served_at AND one.source = 'reward'
+            AND one.recommendation_id = slate.recommendation_id
+        ORDER BY one.trusted DESC, one.received_at LIMIT 1"""
 _DECISIONS = f"""
     SELECT extract(epoch FROM slate.served_at)::float8, coalesce(slate.model_version_id, 0),
         (slate.slots -> 0 ->> 0) = (slate.context -> '$rank' ->> 'default'),
         (slate.context -> '$rank' ->> 'default_propensity')::float8,
         coalesce(reward.value, %(default)s), reward.value IS NOT NULL
     FROM experiments_slate AS slate
-    LEFT JOIN LATERAL (
-        SELECT one.value FROM experiments_event AS one
-        WHERE one.project_id = slate.project_id AND one.unit_id = slate.unit_id
-            AND one.occurred_at >= slate.served_at AND one.source = 'reward'
-            AND one.recommendation_id = slate.recommendation_id
-        ORDER BY one.trusted DESC, one.received_at LIMIT 1) AS reward ON true
+    LEFT JOIN LATERAL ({REWARD_OF_DECISION}) AS reward ON true
     WHERE slate.surface_id = %(surface)s AND slate.context ? '$rank' AND NOT slate.forced
         AND slate.served_at < now() - make_interval(secs => %(wait)s)
         AND NOT {is_excluded("slate")}

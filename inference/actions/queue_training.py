@@ -15,6 +15,7 @@ from inference.algorithms import check_trainable, reads_texts, trainable
 from inference.models import Snapshot, Surface, TrainingRun
 from inference.providers import LOCAL, read_providers
 from inference.sending import RUN_TRAINING, send
+from inference.training.decisions import Decisions
 from inference.training.questions import Questions
 from inference.training.snapshot import (
     Answers,
@@ -26,7 +27,7 @@ from inference.training.snapshot import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from inference.models import ModelVersion
     from inference.training.snapshot import Rows
@@ -46,7 +47,7 @@ def queue_training(
     *,
     surface: Surface,
     algorithm: str,
-    rows: Likes | Examples | Preferences,
+    rows: Likes | Examples | Preferences | Decisions,
     trigger: str,
     params: Mapping[str, Any] | None = None,
     beside: Answers | Texts | None = None,
@@ -93,7 +94,10 @@ def queue_training(
 
 
 def _check_trainable(
-    surface: Surface, algorithm: str, params: Mapping[str, Any], rows: Likes | Examples | Preferences
+    surface: Surface,
+    algorithm: str,
+    params: Mapping[str, Any],
+    rows: Likes | Examples | Preferences | Decisions,
 ) -> None:
     try:
         check_trainable(surface.kind, algorithm, params)
@@ -170,19 +174,7 @@ def freeze_rows(surface: Surface, rows: Rows) -> Snapshot:
     Raises:
         CannotTrainError: the folder of snapshots cannot be written.
     """
-    match rows:
-        case Likes():
-            times = rows.liked_at
-        case Examples():
-            times = rows.labelled_at
-        case Preferences():
-            times = rows.preferred_at
-        case Answers():
-            times = rows.served_at
-        case Texts():
-            times = rows.written_at
-        case Questions():
-            times = rows.recorded_at
+    times = _times_of(rows)
     folder = settings.BAKEOFF.snapshots
     try:
         digest = write_snapshot(folder, rows)
@@ -203,11 +195,31 @@ def freeze_rows(surface: Surface, rows: Rows) -> Snapshot:
     return snapshot
 
 
+def _times_of(rows: Rows) -> Sequence[float]:
+    """Return when each row came, in seconds."""
+    columns = {
+        Likes: "liked_at",
+        Examples: "labelled_at",
+        Preferences: "preferred_at",
+        Answers: "served_at",
+        Texts: "written_at",
+        Questions: "recorded_at",
+        Decisions: "decided_at",
+    }
+    times: Sequence[float] = getattr(rows, columns[type(rows)])
+    return times
+
+
 def _nothing_to_learn(surface: Surface) -> str:
     if surface.kind == Surface.Kind.GENERATE:
         return (
             f"surface '{surface}' has no answers to learn from: users must accept, edit, correct or "
             "thumb some, and the surface must store their texts."
+        )
+    if surface.kind == Surface.Kind.RANK:
+        return (
+            f"surface '{surface}' has no decisions to learn from: ask /v1/rank, and wait for "
+            "wait_seconds."
         )
     if surface.kind == Surface.Kind.CLASSIFY:
         return (

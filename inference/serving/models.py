@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from inference.serving.artifact import check_artifact, form_of
+from inference.serving.linear_policy import LINEAR_POLICY, LinearPolicy
 from inference.serving.prompts import PROMPT, Prompt
 from inference.serving.ranker import Ranker
 from inference.serving.text_classifiers import ENCODER, TERMS, TextClassifier
@@ -83,12 +84,14 @@ class Model:
         labels: of a classifier.
         remote: where scores come from; None when this process computes them.
         prompt: of a version that generates.
+        policy: of a version that chooses among actions.
     """
 
     ranker: Ranker | None = None
     labels: Labels | None = None
     remote: RemoteModel | None = None
     prompt: Prompt | None = None
+    policy: LinearPolicy | None = None
 
 
 def open_model(root: Path, digest: str) -> Model:
@@ -98,10 +101,12 @@ def open_model(root: Path, digest: str) -> Model:
         ArtifactError: it is missing or damaged.
         PromptError: what it says of a prompt breaks a rule.
     """
-    _, manifest = check_artifact(root, digest)
+    folder, manifest = check_artifact(root, digest)
     form, about = form_of(manifest), manifest["about"]
     if form == PROMPT:
         return Model(prompt=Prompt.parse(about))
+    if form == LINEAR_POLICY:
+        return Model(policy=LinearPolicy.open(folder, about))
     remote = RemoteModel.of(digest, form, about) if form in REMOTE_FORMS else None
     if "labels" in about:
         labels = Labels(

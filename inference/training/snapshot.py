@@ -2,7 +2,7 @@
 
 A recommender learns from `Likes`, a classifier from `Examples`, a generator from `Preferences`, an
 encoder from `Texts`; `Answers` are what a recommender is judged by off-policy, and `Questions` what a
-search for a better prompt works on.
+search for a better prompt works on. A policy learns from `Decisions`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from inference.training.decisions import Decisions
 from inference.training.questions import Questions
 
 if TYPE_CHECKING:
@@ -273,7 +274,7 @@ class Texts:
         return cls(columns["unit_id"], columns["text"], columns["written_at"])
 
 
-Rows = Likes | Examples | Preferences | Answers | Texts | Questions
+Rows = Likes | Examples | Preferences | Answers | Texts | Questions | Decisions
 # Columns that name a unit: whoever is erased stands in none of them.
 UNIT_COLUMNS = ("unit_id", "rejected_unit_id")
 
@@ -359,7 +360,7 @@ def _catalogue_of(table: Any) -> str:
     return str((table.schema.metadata or {}).get(CATALOGUE, b"").decode())
 
 
-Kind = TypeVar("Kind", Likes, Examples, Preferences, Answers, Texts, Questions)
+Kind = TypeVar("Kind", Likes, Examples, Preferences, Answers, Texts, Questions, Decisions)
 
 
 def read_snapshot(folder: Path, digest: str, kind: type[Kind]) -> Kind:

@@ -18,9 +18,12 @@ from inference.runs.fit_and_judge import fit_and_judge
 from inference.runs.label_and_judge import label_and_judge
 from inference.runs.label_run import LabelRun
 from inference.runs.outcome import RunError
+from inference.runs.policy_and_judge import policy_and_judge
 from inference.runs.prefer_and_judge import prefer_and_judge
 from inference.runs.ranking_run import RankingRun
 from inference.serving.artifact import ArtifactError
+from inference.serving.rank_settings import RankSettings
+from inference.training.decisions import Decisions
 from inference.training.snapshot import Examples, Likes, Preferences, SnapshotDestroyedError
 from inference.training_process.inputs import (
     catalogue_of,
@@ -94,6 +97,9 @@ def _fit_and_judge(run: TrainingRun, plan: RunPlan, progress: RunProgress) -> Ru
         return compress_and_judge(parent, _parent_run(run, plan), how, progress)
     if run.surface.kind == run.surface.Kind.GENERATE:
         return prefer_and_judge(plan, rows_of(run, Preferences), progress)
+    if run.surface.kind == run.surface.Kind.RANK:
+        settings = RankSettings.parse(run.surface.rank)
+        return policy_and_judge(plan, rows_of(run, Decisions), progress, settings=settings)
     if classifies:
         examples = rows_of(run, Examples)
         return label_and_judge(plan, examples, progress, images=example_images_of(run, examples))

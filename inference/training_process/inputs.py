@@ -41,6 +41,7 @@ from inference.runs.ranking_run import Catalogue
 from inference.serving.centred import centred, mean_of
 from inference.serving.example_images import address_of
 from inference.serving.label_costs import LabelCosts
+from inference.training.decisions import Decisions
 from inference.training.questions import Questions
 from inference.training.snapshot import (
     Answers,
@@ -62,7 +63,7 @@ if TYPE_CHECKING:
 PLAIN = "frozen-text"  # what the configured encoder does, with nothing learnt
 MAX_FETCH_SECONDS = 600.0  # of images: a dead host must not keep a run from training
 
-Rows = TypeVar("Rows", Likes, Examples, Preferences, Questions)
+Rows = TypeVar("Rows", Likes, Examples, Preferences, Questions, Decisions)
 
 
 def checkpoints_of(run: TrainingRun) -> Path:
@@ -143,7 +144,8 @@ def _encoders_of(run: TrainingRun) -> dict[str, str]:
 def _served(run: TrainingRun, champion: ModelVersion) -> ServedVersion:
     """Return what serves now, with what it has learnt from if its snapshot is still there."""
     seen: Likes | Examples | None = None
-    if champion.snapshot is not None and run.surface.kind != run.surface.Kind.GENERATE:
+    reads = (run.surface.Kind.RECOMMEND, run.surface.Kind.CLASSIFY)
+    if champion.snapshot is not None and run.surface.kind in reads:
         with contextlib.suppress(SnapshotDestroyedError):
             folder, digest = settings.BAKEOFF.snapshots, champion.snapshot.sha256
             seen = (

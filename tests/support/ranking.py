@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from inference.models import Surface
+from inference.serving.action_set import ActionSet
+from inference.training.decisions import Decisions
 
 ACTIONS = [
     {"id": "a", "features": {"price": 1.0, "size": 2}},
@@ -31,3 +35,47 @@ def reward(lane, shop, decision, value, *, key=None):
     """Send the reward of a decision; return the response."""
     body = {"recommendation_id": decision["recommendation_id"], "value": value}
     return lane.post("/v1/reward", body, key or shop.public)
+
+
+TASTES = ({"mobile": 0}, {"mobile": 1})
+_FEATURES = ({"size": 0.0, "brand": "x"}, {"size": 1.0, "brand": "y"}, {"size": 2.0, "brand": "y"})
+
+
+def best_of(context) -> str:
+    """The action that earns most: `a` on a desk, `c` on a phone."""
+    return "c" if context["mobile"] else "a"
+
+
+def taste(context) -> ActionSet:
+    """The three actions of these decisions."""
+    numbers = np.array([[one["size"]] for one in _FEATURES])
+    texts = {"brand": [one["brand"] for one in _FEATURES]}
+    return ActionSet(["a", "b", "c"], ("size",), numbers, texts, context)
+
+
+def make_decisions(count, *, seed=0, served="uniform", sample=True, turned_from=None) -> Decisions:
+    """Decisions in which the best action earns .8 and each other one .2.
+
+    Args:
+        count: how many.
+        seed: of the draws.
+        served: `uniform` over the actions, or always the default, which the product takes by `rule`
+            (the best one) or by `chance`.
+        sample: whether all actions are known.
+        turned_from: from this decision on the best action earns .2, and each other one .8.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for n in range(count):
+        context = TASTES[rng.integers(2)]
+        default = {"rule": best_of(context), "chance": "abc"[rng.integers(3)]}.get(served, "b")
+        index = int(rng.integers(3)) if served == "uniform" else "abc".index(default)
+        chosen = "abc"[index]
+        good = (chosen == best_of(context)) != (turned_from is not None and n >= turned_from)
+        earned = float(rng.random() < (0.8 if good else 0.2))
+        propensity = 1 / 3 if served == "uniform" else 1.0
+        actions = taste(context).as_json() if sample else None
+        rows.append(
+            (f"u{n:05}", float(n), chosen, default, propensity, earned, _FEATURES[index], context, actions)
+        )  # fmt: skip
+    return Decisions(*map(list, zip(*rows, strict=True)))

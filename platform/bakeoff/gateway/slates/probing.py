@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from bakeoff.gateway.config.versions import ServingVersion
+    from inference.serving.linear_policy import LinearPolicy
     from inference.serving.models import Labels, Model
     from inference.serving.prompts import Prompt
     from inference.serving.ranker import Ranker
@@ -51,6 +52,8 @@ async def probe(version: ServingVersion, problem: str, nonce: str, remote: Remot
             await _rank(version.model, version.model.ranker, remote)
         elif version.model.prompt is not None:
             _check_prompt(version.model.prompt)
+        elif version.model.policy is not None:
+            _choose(version.model.policy)
     except (NoAnswerError, RemoteError) as error:
         return ProbeResult(nonce, f"it gave no answer: {error}.")
     except Exception as error:  # noqa: BLE001  whatever a model raises, its traffic would meet too
@@ -75,6 +78,13 @@ def _check_prompt(prompt: Prompt) -> None:
     unknown = [one.provider for one in prompt.chain if one.provider not in read_providers()]
     if unknown:
         raise NoAnswerError(f"provider '{unknown[0]}' is not declared in this process")
+
+
+def _choose(policy: LinearPolicy) -> None:
+    """Let a policy choose between two equal actions, as they were in the mean when it learnt."""
+    shares = policy.prefer(policy.space.example(2), np.random.default_rng(0)).shares
+    if not np.isfinite(shares).all():
+        raise NoAnswerError("its shares are not finite")
 
 
 async def _rank(model: Model, ranker: Ranker, remote: RemoteScorer) -> None:

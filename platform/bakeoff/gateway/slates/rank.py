@@ -7,25 +7,40 @@ action that was taken are stored with each decision, those of all actions with a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from bakeoff.gateway.slates.answer import KindAnswer
-from inference.serving.choice import choose, only
+from inference.serving.choice import Choice, choose, only
 from inference.serving.ladder import ServedSlate, Slot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
+    from bakeoff.gateway.config.versions import ServingVersion
     from bakeoff.gateway.slates.choose_version import ChosenVersion
     from bakeoff.gateway.slates.rank_request import RankRequest
     from bakeoff.gateway.slates.visitors import Visitor
-    from inference.serving.choice import Choice
+    from inference.serving.action_set import ActionSet
     from inference.serving.rank_settings import RankSettings
 
 RANK = "rank"
 DECISION = "$rank"  # in a slate's context: what the decision was between
+
+
+NO_CHAMPION, APPRENTICE, FEATURES_DIFFER = "no_champion", "apprentice", "features_differ"
+
+
+class _Preference(NamedTuple):
+    """What a version prefers: why it does not answer, its shares and rewards, what is to be said."""
+
+    fallback: str | None
+    shares: NDArray[np.float64] | None = None
+    rewards: NDArray[np.float64] | None = None
+    hint: str = ""
 
 
 class Ranking:
@@ -46,12 +61,17 @@ class Ranking:
         """Return the slate of one action."""
         settings, actions = visitor.surface.rank, request.actions
         default = request.default_index
-        shares = only(default, len(actions.ids))
-        fallback = "no_champion" if chosen.version is None else "model_unavailable"
-        choice = choose(shares, default, settings, self._rng)
+        asked = self._ask(chosen.version, actions)
+        fallback = asked.fallback
+        shares = only(default, len(actions.ids)) if asked.shares is None else asked.shares
+        if fallback == NO_CHAMPION and settings.apprentice > 0:
+            # It watches: the product's own choice is what it is to learn, so nothing is explored.
+            choice, fallback = Choice(default, 1.0, 1.0, default), APPRENTICE
+        else:
+            choice = choose(shares, default, settings, self._rng)
         slot = Slot(
             item_id=actions.ids[choice.index],
-            score=float(shares[choice.index]),
+            score=0.0 if asked.rewards is None else round(float(asked.rewards[choice.index]), 6),
             rank=1 if choice.index == choice.best else 2,
             propensity=choice.propensity,
             explored=choice.index != choice.best,
@@ -59,13 +79,27 @@ class Ranking:
         slate = ServedSlate(
             slots=[slot], fallback=fallback, candidate_count=len(actions.ids), candidate_hash=""
         )
+        fields = {"default": actions.ids[default]}
         return KindAnswer(
             slate,
             settings.explore,
             dict,  # no version of such a surface goes into shadow
-            fields={"default": actions.ids[default]},
+            fields={**fields, "hint": asked.hint} if asked.hint else fields,
             recorded={DECISION: self._recorded(request, choice, default, settings)},
         )
+
+    def _ask(self, version: ServingVersion | None, actions: ActionSet) -> _Preference:
+        """Return what a version prefers, or why it cannot be asked."""
+        if version is None:
+            return _Preference(NO_CHAMPION)
+        policy = version.model.policy if version.model is not None else None
+        if policy is None:
+            return _Preference("model_unavailable")
+        # What it has learnt from is not there: an answer by some of its features would be another's.
+        if why := policy.space.why_not(actions):
+            return _Preference(FEATURES_DIFFER, hint=f"{why}, as {version.label} has learnt it.")
+        preferences = policy.prefer(actions, self._rng)
+        return _Preference(None, preferences.shares, preferences.rewards)
 
     def _recorded(
         self, request: RankRequest, choice: Choice, default: int, settings: RankSettings
@@ -79,7 +113,9 @@ class Ranking:
         }
         if actions.context:
             recorded["context"] = actions.context
-        if self._rng.random() < settings.sample:
+        # An apprentice learns from what was not taken as much as from what was.
+        watches = choice.propensity == 1.0 and settings.apprentice > 0
+        if watches or self._rng.random() < settings.sample:
             recorded["actions"] = actions.as_json()
         return recorded
 

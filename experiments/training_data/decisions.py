@@ -1,0 +1,68 @@
+"""A surface's decisions as training data: those whose time for rewards is over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from django.db import connection
+
+from experiments.looks.policy_decisions import REWARD_OF_DECISION
+from experiments.sql import is_excluded
+from inference.serving.rank_settings import RankSettings
+from inference.training.decisions import Decisions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from inference.models import Surface
+
+MAX_DECISIONS = 100_000  # the newest
+_ROWS = f"""
+    SELECT slate.unit_id, extract(epoch FROM slate.served_at)::float8, slate.slots -> 0 ->> 0,
+        slate.context -> '$rank' ->> 'default', (slate.slots -> 0 ->> 3)::float8,
+        coalesce(reward.value, %(default)s), slate.context -> '$rank'
+    FROM experiments_slate AS slate LEFT JOIN LATERAL ({REWARD_OF_DECISION}) AS reward ON true
+    WHERE slate.surface_id = %(surface)s AND slate.context ? '$rank' AND NOT slate.forced
+        AND slate.trainable AND slate.served_at < now() - make_interval(secs => %(wait)s)
+        AND NOT {is_excluded("slate")}
+    ORDER BY slate.recommendation_id DESC LIMIT {MAX_DECISIONS}"""
+
+
+def decisions_of(surface: Surface) -> Decisions:
+    """Return the decisions that a policy may learn from, ordered by time.
+
+    They name the same features as the newest one: what a product has stopped or begun to send since
+    cannot be learnt together with it.
+    """
+    settings = RankSettings.parse(surface.rank)
+    parameters = {
+        "surface": surface.pk,
+        "project": surface.project_id,
+        "wait": settings.wait_seconds,
+        "default": settings.default_reward,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_ROWS, parameters)
+        rows = cursor.fetchall()
+    about = [orjson.loads(row[-1]) for row in rows]
+    same = [i for i, one in enumerate(about) if _names(one) == _names(about[0])]
+    others = len(rows) - len(same)
+    picked = [(rows[i], about[i]) for i in reversed(same)]
+    note = f"{others} decisions were left out: they name other features than the newest one."
+    return Decisions(
+        unit_ids=[row[0] for row, _ in picked],
+        decided_at=[row[1] for row, _ in picked],
+        chosen=[row[2] for row, _ in picked],
+        default=[row[3] for row, _ in picked],
+        propensity=[row[4] for row, _ in picked],
+        reward=[min(max(settings.share_of(row[5]), 0.0), 1.0) for row, _ in picked],
+        features=[one["features"] for _, one in picked],
+        context=[one.get("context", {}) for _, one in picked],
+        actions=[one.get("actions") for _, one in picked],
+        notes=[note] if others else [],
+    )
+
+
+def _names(decision: Mapping[str, Any]) -> tuple[frozenset[str], frozenset[str]]:
+    return frozenset(decision["features"]), frozenset(decision.get("context", {}))

@@ -1,0 +1,109 @@
+"""Linear policies: the expected reward of each action, how sure that is, and what follows from both.
+
+The reward of an action is x θ with normal θ (action_features.py says what x is).
+
+    thompson  an action's share is its chance of being the best under draws of θ (Thompson 1933;
+              Agrawal and Goyal 2013). The draws are made for the request, then the action is drawn by
+              their shares: its propensity is exact for these draws, which is all that inverse
+              propensity weighting needs
+    linucb    the action with the largest x θ̂ + α σ(x) (Li et al. 2010); the floors alone explore
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from inference.serving.action_features import Columns, FeatureSpace
+from inference.serving.artifact import ArtifactError, check_artifact, load_array
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from inference.serving.action_set import ActionSet
+
+LINEAR_POLICY = "linear_policy"  # form of the artifact
+THOMPSON, LINUCB = "thompson", "linucb"
+DRAWS = 100
+_JITTER = 1e-9
+
+
+class Preferences(NamedTuple):
+    """What a policy says of n actions: expected rewards, and the shares that it would give them."""
+
+    rewards: NDArray[np.float64]
+    shares: NDArray[np.float64]
+
+
+class LinearPolicy:
+    """One version."""
+
+    def __init__(
+        self,
+        space: FeatureSpace,
+        mean: NDArray[np.floating[Any]],
+        factor: NDArray[np.floating[Any]],
+        *,
+        kind: str,
+        width: float,
+    ) -> None:
+        """Remember what was learnt.
+
+        Args:
+            space: what is read.
+            mean: of θ, (size,).
+            factor: F with F Fᵀ its covariance, (size, size).
+            kind: `thompson` or `linucb`.
+            width: deviations of the draws, or of the bound, as multiples of the posterior's.
+        """
+        self.space, self._mean, self._factor = space, mean, factor
+        self._kind, self._width = kind, width
+
+    @classmethod
+    def open(cls, folder: Path, about: Mapping[str, Any]) -> LinearPolicy:
+        """Open an artifact that was checked.
+
+        Raises:
+            ArtifactError: its arrays do not fit its features.
+        """
+        space = FeatureSpace(Columns.from_json(about["actions"]), Columns.from_json(about["context"]))
+        mean, factor = load_array(folder, "mean"), load_array(folder, "factor")
+        if mean.shape != (space.size,) or factor.shape != (space.size, space.size):
+            raise ArtifactError(
+                f"mean has {mean.shape} numbers, must be ({space.size},) by its features."
+            )
+        return cls(space, mean, factor, kind=about["policy"], width=float(about["width"]))
+
+    @classmethod
+    def load(cls, root: Path, digest: str) -> LinearPolicy:
+        """Check and open an artifact.
+
+        Raises:
+            ArtifactError: it is missing or damaged.
+        """
+        folder, manifest = check_artifact(root, digest)
+        return cls.open(folder, manifest["about"])
+
+    def prefer(self, actions: ActionSet, rng: np.random.Generator) -> Preferences:
+        """Return what the policy says of a decision's actions; it names all that was learnt."""
+        rows = self.space.rows_of(actions)
+        rewards = rows @ self._mean
+        spread = rows @ self._factor * self._width
+        if self._kind == LINUCB:
+            bound = rewards + np.sqrt(np.einsum("ij,ij->i", spread, spread))
+            shares = np.zeros(len(rows))
+            shares[int(np.argmax(bound))] = 1.0
+            return Preferences(rewards, shares)
+        # Actions are far fewer than features: their joint normal is drawn, not θ.
+        covariance = spread @ spread.T
+        covariance[np.diag_indices_from(covariance)] += _JITTER * (1 + np.trace(covariance))
+        drawn = rewards[:, None] + np.linalg.cholesky(covariance) @ rng.standard_normal(
+            (len(rows), DRAWS)
+        )
+        shares = np.bincount(drawn.argmax(axis=0), minlength=len(rows)) / DRAWS
+        return Preferences(rewards, shares)
