@@ -104,6 +104,15 @@ def test_anonymous_visitors_and_who_they_are(shop, lane):
     Surface.objects.create(project=shop.project, key="support", kind="generate")
     lane.refresh()
     assert "labels" in client.classify("desk", "my card is lost", anonymous_id="a1")
+    Surface.objects.create(project=shop.project, key="offers", kind="rank")
+    lane.refresh()
+    actions = [
+        {"id": "none", "features": {"discount": 0}},
+        {"id": "half", "features": {"discount": 0.5}},
+    ]
+    decision = client.rank("offers", actions, anonymous_id="a1", features={"hour": 9})
+    assert decision["action"] in {"none", "half"}
+    assert client.reward(decision["recommendation_id"], 1)["accepted"] == 1
     with pytest.raises(BakeoffError, match="surface 'support' is not public"):
         client.chat("support", [{"role": "user", "content": "Hi"}], user="u1")
 
