@@ -97,6 +97,15 @@ def counts_now(row: str, *, later: str = "") -> str:
             AND (later.received_at, later.id) > ({row}.received_at, {row}.id){later} OFFSET 0))"""
 
 
+# The reward of the decision `slate`. By unit, since events have that index; a reward that a page sent
+# yields to a server's, where both came at the same moment.
+REWARD_OF_DECISION = """SELECT one.value FROM experiments_event AS one
+        WHERE one.project_id = slate.project_id AND one.unit_id = slate.unit_id
+            AND one.occurred_at >= slate.served_at AND one.source = 'reward'
+            AND one.recommendation_id = slate.recommendation_id
+        ORDER BY one.trusted DESC, one.received_at LIMIT 1"""
+
+
 def min_uuid7(at: datetime) -> UUID:
     """Return the UUID below every UUIDv7 that is made from a time on: it begins with the time."""
     return UUID(int=int(at.timestamp() * 1000) << 80)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from django.db import connection
 
-from experiments.sql import is_excluded
+from experiments.sql import REWARD_OF_DECISION, is_excluded
 from inference.serving.rank_settings import RankSettings
 
 if TYPE_CHECKING:
@@ -16,13 +16,7 @@ if TYPE_CHECKING:
 
     from inference.models import Surface
 
-# By unit, since events have that index; a reward that a page sent yields to a server's, where both
-# came at the same moment. Ids of slates are UUIDv7: their order is that of the decisions.
-REWARD_OF_DECISION = """SELECT one.value FROM experiments_event AS one
-        WHERE one.project_id = slate.project_id AND one.unit_id = slate.unit_id
-            AND one.occurred_at >= slate.served_at AND one.source = 'reward'
-            AND one.recommendation_id = slate.recommendation_id
-        ORDER BY one.trusted DESC, one.received_at LIMIT 1"""
+# Ids of slates are UUIDv7: their order is that of the decisions.
 _DECISIONS = f"""
     SELECT extract(epoch FROM slate.served_at)::float8, coalesce(slate.model_version_id, 0),
         (slate.slots -> 0 ->> 0) = (slate.context -> '$rank' ->> 'default'),

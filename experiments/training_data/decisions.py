@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from django.db import connection
 
-from experiments.looks.policy_decisions import REWARD_OF_DECISION
-from experiments.sql import is_excluded
+from experiments.sql import REWARD_OF_DECISION, is_excluded
 from inference.serving.rank_settings import RankSettings
 from inference.training.decisions import Decisions
 
