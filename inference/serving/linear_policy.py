@@ -91,9 +91,10 @@ class LinearPolicy:
 
     def prefer(self, actions: ActionSet, rng: np.random.Generator) -> Preferences:
         """Return what the policy says of a decision's actions; it names all that was learnt."""
-        rows = self.space.rows_of(actions)
-        rewards = rows @ self._mean
-        spread = rows @ self._factor * self._width
+        # Of single precision, as what was learnt: numpy would convert the factor at each request.
+        rows = self.space.rows_of(actions).astype(np.float32)
+        rewards = (rows @ self._mean).astype(float)
+        spread = (rows @ self._factor).astype(float) * self._width
         if self._kind == LINUCB:
             bound = rewards + np.sqrt(np.einsum("ij,ij->i", spread, spread))
             shares = np.zeros(len(rows))
