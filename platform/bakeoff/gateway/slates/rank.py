@@ -61,9 +61,9 @@ class Ranking:
         """Return the slate of one action."""
         settings, actions = visitor.surface.rank, request.actions
         default = request.default_index
-        asked = self._ask(chosen.version, actions)
-        fallback = asked.fallback
-        shares = only(default, len(actions.ids)) if asked.shares is None else asked.shares
+        preference = self._ask(chosen.version, actions)
+        fallback = preference.fallback
+        shares = only(default, len(actions.ids)) if preference.shares is None else preference.shares
         if fallback == NO_CHAMPION and settings.apprentice > 0:
             # It watches: the product's own choice is what it is to learn, so nothing is explored.
             choice, fallback = Choice(default, 1.0, 1.0, default), APPRENTICE
@@ -71,7 +71,9 @@ class Ranking:
             choice = choose(shares, default, settings, self._rng)
         slot = Slot(
             item_id=actions.ids[choice.index],
-            score=0.0 if asked.rewards is None else round(float(asked.rewards[choice.index]), 6),
+            score=0.0
+            if preference.rewards is None
+            else round(float(preference.rewards[choice.index]), 6),
             rank=1 if choice.index == choice.best else 2,
             propensity=choice.propensity,
             explored=choice.index != choice.best,
@@ -84,12 +86,12 @@ class Ranking:
             slate,
             settings.explore,
             dict,  # no version of such a surface goes into shadow
-            fields={**fields, "hint": asked.hint} if asked.hint else fields,
+            fields={**fields, "hint": preference.hint} if preference.hint else fields,
             recorded={DECISION: self._recorded(request, choice, default, settings)},
         )
 
     def _ask(self, version: ServingVersion | None, actions: ActionSet) -> _Preference:
-        """Return what a version prefers, or why it cannot be asked."""
+        """Return what a version prefers, or why it cannot be used."""
         if version is None:
             return _Preference(NO_CHAMPION)
         policy = version.model.policy if version.model is not None else None
