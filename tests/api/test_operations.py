@@ -350,8 +350,8 @@ def test_an_unknown_field_is_refused_with_the_nearest_known_one(world, unchanged
             ("no_such_field", "must be one of '", {}),
             (f"{nearest}_", f"the nearest is '{nearest}'", one.body),
         ]:
-            asked = {**body, sent: 1}
-            answer = world.ask(one.method, world.address(one.path), world.shop.secret, json=asked)
+            misspelt = {**body, sent: 1}
+            answer = world.ask(one.method, world.address(one.path), world.shop.secret, json=misspelt)
             assert answer.status_code == 400, f"{one}: {answer.text}"
             error = answer.json()["error"]
             assert (error["code"], error["field"]) == ("invalid_value", sent), one

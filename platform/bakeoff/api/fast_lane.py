@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import yaml
@@ -46,6 +47,8 @@ class BothLanes(NinjaAPI):
         """Take what NinjaAPI takes."""
         super().__init__(*arguments, **options)
         self._documents: dict[str, OpenAPISchema] = {}  # by the path under which the platform is served
+        # Who comes while it is built waits: each would keep a core busy for as long.
+        self._building = Lock()
 
     def get_openapi_operation_id(self, operation: Operation) -> str:
         """Name an operation as its function, so that it keeps its name in whatever file it stands."""
@@ -59,9 +62,10 @@ class BothLanes(NinjaAPI):
         Building it takes seconds of a core, and anybody may ask for it.
         """
         prefix = self.get_root_path(path_params or {}) if path_prefix is None else path_prefix
-        if prefix not in self._documents:
-            self._documents[prefix] = self._describe(prefix)
-        return self._documents[prefix]
+        with self._building:
+            if prefix not in self._documents:
+                self._documents[prefix] = self._describe(prefix)
+            return self._documents[prefix]
 
     def _describe(self, prefix: str) -> OpenAPISchema:
         schema = super().get_openapi_schema(path_prefix=prefix)

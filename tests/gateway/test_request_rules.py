@@ -1,0 +1,206 @@
+"""Rules of a request and of its surface: filter, boost, bury, caps, pins, diversity, repetition."""
+
+from __future__ import annotations
+
+import pytest
+
+from bakeoff.accounts.models import ApiKey
+from experiments.actions.change_surface import patch_surface
+from experiments.actions.load_catalogue import write_items
+from experiments.models import Slate
+from inference.actions.load_items import ItemDraft
+from inference.models import Surface
+from inference.serving.rule_draw import propensity_of
+from tests.support import builders
+
+
+def ask(lane, shop, **body):
+    return lane.post("/v1/recommend", {"surface": "home-feed", "unit_id": "u1", **body}, shop.public)
+
+
+def catalogue_of_shoes(shop, lane):
+    brands = ["Acme", "Zeta"]
+    write_items(
+        project_id=shop.project.pk,
+        items=[
+            ItemDraft(
+                f"i{n}",
+                labels=["shoes" if n < 6 else "bags", "sale" if n % 3 == 0 else "new"],
+                price=10.0 * n,
+                properties={"brand": brands[n % 2]},
+            )
+            for n in range(10)
+        ],
+    )
+    lane.refresh()
+
+
+def names(answer):
+    assert answer.status_code == 200, answer.text
+    return [item["item_id"] for item in answer.json()["items"]]
+
+
+def test_a_request_rules_its_slate(lane, shop):
+    catalogue_of_shoes(shop, lane)
+    bags = {"labels": "bags"}
+    assert names(ask(lane, shop, filter=bags)) == ["i6", "i7", "i8", "i9"]
+    budget = {"price": {"$lte": {"$context": "budget"}}}
+    assert names(ask(lane, shop, filter=budget, context={"budget": 20})) == ["i0", "i1", "i2"]
+    assert len(names(ask(lane, shop, filter=budget))) == 10
+    brand = {"brand": {"$context": "brand"}}
+    assert names(ask(lane, shop, k=2, filter=brand, context={"brand": "Zeta"})) == ["i1", "i3"]
+    assert names(ask(lane, shop, k=3, boost=[{"filter": bags, "by": 100}])) == ["i6", "i7", "i8"]
+    assert names(ask(lane, shop, k=2, bury={"labels": "shoes"})) == ["i6", "i7"]
+    assert names(ask(lane, shop, k=4, caps={"brand": 1})) == ["i0", "i1"]
+    assert names(ask(lane, shop, k=3, pin=[{"item_id": "i9", "position": 2}])) == ["i0", "i9", "i1"]
+    diverse = names(ask(lane, shop, k=3, diversity={"by": "labels", "strength": 0.9}))
+    assert diverse[0] == "i0"
+    assert "i7" in diverse  # new bags, where the first are shoes on sale
+    pinned = ask(lane, shop, k=3, pin=[{"item_id": "i9", "position": 1}], caps={"brand": 1})
+    assert names(pinned) == ["i9", "i0"]
+
+
+def test_a_short_list_says_why(lane, shop):
+    catalogue_of_shoes(shop, lane)
+    for caps, filters, k, why in (
+        ({"brand": 1}, None, 4, "caps"),
+        ({"brand": 3}, {"labels": "bags"}, 10, "candidates"),
+        (None, {"labels": "bags"}, 10, "candidates"),
+        (None, {"labels": "bags"}, 4, None),
+        ({"brand": 2}, None, 4, None),
+    ):
+        rules = {"caps": caps or {}, **({"filter": filters} if filters else {})}
+        answer = ask(lane, shop, k=k, **rules).json()
+        assert (answer.get("short_because"), len(answer["items"]) < k) == (why, why is not None)
+
+
+def test_a_pin_of_an_item_that_may_not_be_shown_is_passed_over(lane, shop):
+    catalogue_of_shoes(shop, lane)
+    rules = {"pin": [{"item_id": "i9", "position": 1}]}
+    patch_surface(surface=shop.surface, changes={"rules": rules}, by="a test")
+    lane.refresh()
+    assert names(ask(lane, shop, k=2)) == ["i9", "i0"]
+    write_items(project_id=shop.project.pk, items=[ItemDraft("i9", available=False)])
+    lane.refresh()
+    assert names(ask(lane, shop, k=2)) == ["i0", "i1"]
+
+
+def test_a_pin_of_an_item_that_nobody_knows_is_passed_over(lane, shop):
+    catalogue_of_shoes(shop, lane)
+    pins = [{"item_id": "nowhere", "position": 1}, {"item_id": "i5", "position": 2}]
+    assert names(ask(lane, shop, k=3, pin=pins)) == ["i0", "i5", "i1"]
+    patch_surface(surface=shop.surface, changes={"rules": {"pin": pins}}, by="a test")
+    lane.refresh()
+    assert names(ask(lane, shop, k=3)) == ["i0", "i5", "i1"]
+    # Who names a candidate knows it; a pin stands beside the candidates that are named.
+    named = ask(lane, shop, candidates=["i3", "nowhere", "elsewhere"])
+    assert names(named) == ["nowhere", "i5", "i3", "elsewhere"]
+
+
+def test_rules_may_name_items(lane, shop):
+    catalogue_of_shoes(shop, lane)
+    assert names(ask(lane, shop, filter={"item_id": {"$in": ["i4", "i2", "nowhere"]}})) == ["i2", "i4"]
+    assert names(ask(lane, shop, k=2, filter={"item_id": {"$nin": ["i0", "i2"]}})) == ["i1", "i3"]
+    assert names(ask(lane, shop, k=2, bury={"item_id": "i0"})) == ["i1", "i2"]
+    boost = [{"filter": {"item_id": {"$eq": "i9"}}, "by": 100}]
+    assert names(ask(lane, shop, k=2, boost=boost)) == ["i9", "i0"]
+    other = {"item_id": {"$ne": {"$context": "page"}}, "labels": "sale"}
+    assert names(ask(lane, shop, filter=other, context={"page": "i3"})) == ["i0", "i6", "i9"]
+
+
+def test_a_project_without_a_catalogue_serves_what_it_names(lane):
+    project = builders.make_project()
+    Surface.objects.create(project=project, key="home-feed", static_list=["a", "b"])
+    _, key = ApiKey.make(project, "pk", name="public")
+    lane.refresh()
+    pins = [{"item_id": "c", "position": 1}]
+    body = {"surface": "home-feed", "unit_id": "u1"}
+    assert names(lane.post("/v1/recommend", body, key)) == ["a", "b"]
+    assert names(lane.post("/v1/recommend", {**body, "pin": pins}, key)) == ["c", "a", "b"]
+
+
+def test_a_surface_rules_its_slates_with_the_request(lane, shop):
+    catalogue_of_shoes(shop, lane)
+    rules = {"filter": {"labels": "shoes"}, "caps": {"brand": 2}, "bury": {"gone": 1}}
+    patch_surface(surface=shop.surface, changes={"rules": rules}, by="a test")
+    lane.refresh()
+    assert names(ask(lane, shop)) == ["i0", "i1", "i2", "i3"]
+    assert names(ask(lane, shop, filter={"labels": "sale"})) == ["i0", "i3"]
+    assert names(ask(lane, shop, caps={"brand": 1})) == ["i0", "i1"]
+    static = lane.post(
+        "/v1/recommend",
+        {"surface": "home-feed", "unit_id": "u1", "candidates": ["i9", "i4", "i5"]},
+        shop.public,
+    )
+    assert names(static) == ["i4", "i5"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "message"),
+    [
+        ({"filter": {"prise": 3}}, "filter", "Did you mean 'price'?"),
+        ({"filter": {"price": {"$lte": "cheap"}}}, "filter", "must be a number, as the items have"),
+        ({"filter": {"price": {"$near": 3}}}, "filter", "operator '$near' is unknown"),
+        (
+            {"filter": {"item_id": {"$regex": "^i"}}},
+            "filter",
+            "must be a text, or $eq, $ne, $in or $nin",
+        ),
+        ({"bury": {"$or": [{"item_id": 3}]}}, "bury", "bury.item_id == 3, must be a text"),
+        ({"caps": {"item_id": 1}}, "caps", "no item has a property 'item_id'"),
+        (
+            {"filter": {"price": {"lte": 3}}},
+            "filter",
+            "must be a number, as the items have. Did you mean '$lte'?",
+        ),
+        (
+            {"filter": {"price": {"$in": [10, "20"]}}},
+            "filter",
+            "filter.price == '20', must be a number",
+        ),
+        ({"filter": {"labels": 3}}, "filter", "filter.labels == '3', must be a text"),
+        (
+            {"boost": [{"filter": {"brand": True}, "by": 2}]},
+            "boost",
+            "boost.brand == 'True', must be a text",
+        ),
+        (
+            {"rules": {"filter": {"price": 3}}},
+            "rules",
+            "Rules of a request stand beside its other fields",
+        ),
+        ({"label": "shoes"}, "label", 'Did you mean "filter": {"labels": "…"}?'),
+        ({"excludes": ["i0"]}, "excludes", "Did you mean 'exclude'?"),
+        ({"filters": {"price": 3}}, "filters", "Did you mean 'filter'?"),
+        ({"boost": [{"filter": {}, "by": 0}]}, "boost.0.by", "must be in [0.001, 1000]"),
+        ({"pin": [{"item_id": "i1", "position": 0}]}, "pin.0.position", "must be in [1, 100]"),
+        ({"caps": {"brnd": 1}}, "caps", "Did you mean 'brand'?"),
+        ({"caps": {"brand": 0}}, "caps.brand", "must be in [1, 100]"),
+        ({"diversity": {"by": "labels", "strength": 2}}, "diversity.strength", "must be in [0, 1]"),
+        ({"freshness": {}}, "freshness.half_life_days", "== None"),
+        ({"filter": {"brand": {"$context": ["x"]}}}, "filter", "$context must name one value"),
+        ({"filter": {"brand": {"$in": {"$context": "b"}}}, "context": {"b": 1}}, "context", "list"),
+        ({"filter": {"brand": {"$regex": {"$context": "b"}}}, "context": {"b": "("}}, "context", "RE2"),
+    ],
+)
+def test_a_rule_that_cannot_be_followed_is_refused(lane, shop, body, field, message):
+    catalogue_of_shoes(shop, lane)
+    refused = ask(lane, shop, **body)
+    assert refused.status_code == 400
+    assert refused.json()["error"]["field"] == field
+    assert message in refused.json()["error"]["message"]
+
+
+def test_what_is_logged_of_a_ruled_slate_gives_its_chances_again(lane, shop):
+    catalogue_of_shoes(shop, lane)
+    patch_surface(surface=shop.surface, changes={"exploration": 1.0}, by="a test")
+    lane.refresh()
+    rules = {"caps": {"brand": 2}, "pin": [{"item_id": "i7", "position": 2}]}
+    for n in range(20):
+        data = ask(lane, shop, k=4, unit_id=f"u{n}", **rules).json()
+        shown = [int(item["item_id"][1:]) for item in data["items"]]
+        assert shown[1] == 7
+        assert sorted(one % 2 for one in shown) == [0, 0, 1, 1]
+        slate = Slate.objects.get(recommendation_id=data["recommendation_id"])
+        for _item, _score, rank, propensity, _explored, allowed in slate.slots:
+            assert propensity_of(rank, allowed, 4, temperature=1.0) == propensity

@@ -1,0 +1,48 @@
+"""Calls of the console script that need no server: what is typed, the exit status, what must be said."""
+
+from __future__ import annotations
+
+JSON = ("--format", "json")
+
+OFFLINE = [
+    (["--version"], 0, "version"),
+    (["analyze", "rows.csv", "--metric", "bought:proportion", "--covariate", "pre", "--segment", "country",
+      "--expected", "50/50", "--alpha", "0.1", "--lower-is-better", "bought", *JSON], 0, '"roll_back"|"keep_running"|"ship"|"stop_inconclusive"'),
+    (["analyze", "rows.csv", "--metric", "bought:proportion", "--metric", "pre:mean", "--cap", "pre=3", "--guardrail", "pre=0.5",
+      "--variant", "variant", "--control", "control", "--plot", "effects.svg"], 0, "Decision"),
+    (["analyze", "rows.csv", "--metric", "bought:proportion", "--look", "week", "--rule", "group_sequential",
+      "--planned", "5000", "--policy", '{"futility": false}'], 0, "look"),
+    (["analyze", "rows.csv", "--metric", "bought:proportion", "--exclude", "other", "--dates", "day-first", "--decimal", ".",
+      "--thousands", ",", "--encoding", "utf-8"], 2, "exclude == 'other', not found"),
+    (["analyze", "rows.csv", "--metric", "bought:proportion", "--predict", "pre,country"], 2, "predict needs --unit"),
+    (["analyze", "rows.csv", "--metric", "bought:proportion", "--cluster", "country"], 2, "clusters in two variants == 2"),
+    (["analyze", "rows.csv", "--metric", "bought:proportion", "--switchback", "week", "--block-seconds", "60",
+      "--carry-over-seconds", "90"], 2, "carry_over_seconds == 90, must be at least 0 and less than block_seconds == 60"),
+    (["analyze", "rows.csv", "--metric", "bought:proportion", "--unit", "pre"], 2, "units in two variants"),
+    (["analyze", "totals.csv", "--metric", "m:proportion", "--totals", "--look", "look", "--cumulative"], 0, "3,800|1,900"),
+    (["analyze", "rows.csv", "--events", "no.parquet", "--slates", "no.parquet", "--metrics-file", "no.json"], 2, "no.json|cannot be read|does not exist"),
+    (["power", "--kind", "mean", "--baseline", "20", "--sd", "35", "--mde", "1", "--absolute", "--correlation", "0.5", "--guardrails", "1",
+      "--alpha", "0.1", "--power", "0.9", "--split", "60/40", "--rule", "fixed", "--looks", "10", "--traffic", "500", "--allocation", "0.5",
+      "--window-days", "2", *JSON], 0, '"days"'),
+    (["power", "--mde", "0.05"], 2, "baseline: --baseline must be given, or --surface"),
+    (["power", "--kind", "quantile", "--baseline", "5", "--quantile", "0.9", "--density", "0.1", "--units", "9000", "--reserve", "0.001",
+      "--no-futility"], 0, "smallest effect"),
+    (["simulate", "--rule", "fixed", "--kind", "mean", "--baseline", "2", "--sd", "2", "--lift", "0.2", "--units", "500", "--looks", "3",
+      "--overrun", "1.5", "--alpha", "0.1", "--replications", "100", "--seed", "3", "--policy", "{}", "--plot", "rates.svg", *JSON], 0, "false_positives"),
+    (["simulate", "--programme", "--weeks", "5", "--runs", "2", "--users-per-week", "9000", "--prior-mean", "0.01", "--prior-sd", "0.05",
+      "--share-broken", "0.1", "--ageing", "0.005", "--challengers-per-week", "0.5", "--retrains", "--interleaving", "5",
+      "--significant-weeks", "3", "--valuable-weeks", "0.5", "--daily-ramp", "--release-rule", "valuable", "--json"], 0, '"broken_user_weeks"'),
+    (["replay"], 2, "give --items and --interactions, or --labelled"),
+    (["replay", "--items", "items.csv", "--interactions", "ratings.csv", "--item-id", "movieId", "--text", "title", "--user-id", "userId",
+      "--rating", "rating", "--timestamp", "timestamp", "--positive", "3"], 2, "timestamp == 'x' in row 2"),
+    (["replay", "--labelled", "no.csv", "--label", "label", "--visitors", "no.csv", "--challenger", "bert", "--shuffle-labels",
+      "--max-users", "10"], 2, "no.csv"),
+    (["replay", "--items", "items.csv", "--interactions", "good.csv", "--seed", "2", "--visits", "1", "--port", "1", "--exit",
+      "--json", "nowhere/out.json"], 2, "folder of 'nowhere/out.json' does not exist"),
+    (["up", "--host", "256.0.0.1", "--port", "1", "--web", "1", "--sample"], 1, "Port 1 on 256.0.0.1 cannot be used"),
+    (["docs", "--to", "rows.csv"], 2, "must be missing, empty, or older help pages"),
+    (["mcp", "--url", "http://127.0.0.1:1", "--read-only", "--http", "--port", "0"], 2, "Invalid value for '--port'"),
+    (["mcp", "--key"], 2, "requires an argument"),
+    (["local-llm", "--host", "256.0.0.1", "--port", "1", "--slots", "2", "--waiting", "8", "--seconds", "9", "--context", "512"],
+      1, "Port 1 on 256.0.0.1 cannot be used"),
+]  # fmt: skip
