@@ -46,8 +46,36 @@ ACCOUNT_SENTENCES = (
         ),
     ),
     (
-        "username == '{user}', signs in by the identity provider only, and has no password.",
+        "username == '{user}', signs in by the provider only, and has no password.",
         gettext_noop("%(user)s only signs in with your organization and has no password here."),
+    ),
+    (
+        "code, must be the one that the app shows now.",
+        gettext_noop("This is not the code that the app shows now."),
+    ),
+    (
+        "code, must be the next one of the app, or a recovery code.",
+        gettext_noop(
+            "This code is wrong or was used. Wait for the next one, or enter a recovery code."
+        ),
+    ),
+    (
+        "code, had too many failures: wait 15 minutes.",
+        gettext_noop("Too many wrong codes. Wait 15 minutes, then try again."),
+    ),
+    ("second_factor, must be set up.", gettext_noop("There is no second factor yet.")),
+    ("second_factor, is set up already.", gettext_noop("The second factor is set up already.")),
+    (
+        "second_factor, must be one that waits for its first code.",
+        gettext_noop("The second factor is set up already."),
+    ),
+    (
+        "username, must be another's: your own goes on the account page.",
+        gettext_noop("Remove your own second factor on your account page."),
+    ),
+    (
+        "username == '{user}', has no second factor.",
+        gettext_noop("%(user)s has no second factor."),
     ),
     ("user == '{user}', is turned off.", gettext_noop("The account %(user)s is turned off.")),
     (

@@ -71,6 +71,7 @@ class Environment:
         log_level: from which level on they write; `info` has a line per request.
         max_log_bytes: of a log under `bakeoff up`, before it is rotated; 0: no limit.
         oidc: who signs people in beside passwords; None: nobody.
+        second_factor: whether who signs in by a password must have one: `optional` or `required`.
     """
 
     home: Path
@@ -97,6 +98,7 @@ class Environment:
     log_level: str = "warning"
     max_log_bytes: int = 16 * MEGABYTE
     oidc: OidcSettings | None = None
+    second_factor: str = "optional"
 
     @property
     def run_folder(self) -> Path:
@@ -190,6 +192,7 @@ def read_environment() -> Environment:
         max_log_bytes=MEGABYTE * _count("BAKEOFF_LOG_MEGABYTES", env, 16),
         log_level=_choice("BAKEOFF_LOG_LEVEL", env, ("warning", "info", "error")),
         oidc=_oidc_of(env),
+        second_factor=_choice("BAKEOFF_SECOND_FACTOR", env, ("optional", "required")),
     )
 
 

@@ -56,6 +56,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "bakeoff.dashboard.second_factor_gate.SecondFactorGate",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 

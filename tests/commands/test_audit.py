@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from bakeoff import audit_export
-from bakeoff.accounts.models import ApiKey, AuditEntry
+from bakeoff.accounts.models import ApiKey, AuditEntry, SecondFactor
 from bakeoff.cli import main
 from experiments.actions.stop_experiment import stop_experiment
 from experiments.models import DataExport, DataSet, DataSetRow
@@ -102,6 +102,13 @@ def key(shop):
 
 def somebody(shop):
     return User.objects.create_user(f"ben-{shop.project.slug}").username
+
+
+def with_second_factor(shop):
+    name = somebody(shop)
+    person = User.objects.get(username=name)
+    SecondFactor.objects.create(user=person, secret="A" * 32, confirmed_at=builders.now())
+    return name
 
 
 def subscription(shop):
@@ -238,6 +245,7 @@ CALLS = {
     "users add": lambda shop, _: [f"ann-{shop.project.slug}"],
     "users reset-password": lambda shop, _: [somebody(shop)],
     "users reset-link": lambda shop, _: [somebody(shop)],
+    "users remove-second-factor": lambda shop, _: [with_second_factor(shop)],
     "keys make": lambda _shop, _: ["--kind", "secret"],
     "keys change": lambda shop, _: [key(shop), "--any-origin"],
     "keys revoke": lambda shop, _: [key(shop)],

@@ -177,6 +177,7 @@ ONLINE = [
     (["project", "list", "--json"], 0, "["),
     (["users", "add", "a b", "--email", "a@b.example", "--role", "admin", "--superuser", "--password-file", "items.csv"], 2, "username: Enter a valid"),
     (["users", "reset-password", "nobody", "--password-file", "items.csv"], 2, "username == 'nobody', nobody has this name."),
+    (["users", "remove-second-factor", "nobody"], 2, "username == 'nobody', nobody has this name."),
     (["users", "reset-link", "nobody"], 2, "username == 'nobody', nobody has this name."),
     (["users", "link", "nobody", "a-subject"], 2, "BAKEOFF_OIDC_ISSUER names no identity provider."),
     (["users", "list"], 0, "username|Nobody yet"),

@@ -49,6 +49,7 @@ ALLOWED = frozenset(
         "PostgreSQL",
         "GrowthBook",
         "Slack",
+        "TOTP",
         "Webhook",
         "Welch",
         "Mantel",
@@ -80,7 +81,7 @@ NO_PAGES = {
     "autopilot-switch", "autopilot-ramp", "autopilot-queue", "autopilot-proposal",
     "share", "revoke-share", "feedback-survey-switch", "download", "impact-download", "label-noise-download", "surface-train", "surface-rules-serve", "team-make-key", "team-change-key",
     "team-revoke-key", "team-set-member", "alerts-change", "alerts-switch", "alerts-rotate", "alerts-test",
-    "alerts-resend", "alerts-resend-all", "surface-judging", "version-check", "alerts-delete", "cancel-run", "sign-out", "single-sign-on", "single-sign-on-back", "invited", "reset-password", "team-reset-link", "team-invite", "team-revoke-invitation", "team-audit", "sdk", "sdk-file", "sdk-version", "sample-picture", "set_language",
+    "alerts-resend", "alerts-resend-all", "surface-judging", "version-check", "alerts-delete", "cancel-run", "sign-out", "single-sign-on", "single-sign-on-back", "invited", "reset-password", "team-reset-link", "second-factor", "account-second-factor", "account-second-factor-off", "team-remove-second-factor", "team-invite", "team-revoke-invitation", "team-audit", "sdk", "sdk-file", "sdk-version", "sample-picture", "set_language",
 }  # fmt: skip
 
 
@@ -140,6 +141,7 @@ def visit_every_page(seeded: Seeded, language: str) -> Visit:
     visit.get("home")
     visit.get("sign-in", client=Client())
     visit.get("forgot-password", client=Client())
+    visit.get("account")
     visit_experiments(visit, seeded)
     visit_acts(visit, seeded)
     visit_shared(visit, seeded)
@@ -230,6 +232,9 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
     visit_generations(visit, seeded)
     visit.get("autopilot", slug, shop.surface.key)
     visit.get("autopilot-edit", slug, shop.surface.key)
+    for key in ("offers", "new-offers"):
+        visit.get("surface-policy", slug, key)
+    visit.get("surface", slug, "offers")
     visit_refused_settings(visit, seeded)
     visit.get("surface-edit", slug, shop.surface.key)
     visit.get("surface-rules", slug, shop.surface.key)

@@ -12,6 +12,7 @@ from uuid_utils import uuid7
 from experiments.models import Experiment
 from tests.support import builders
 from tests.support.dashboard import sign_in
+from tests.support.ranking import make_rank_surface
 
 RANKS = ["nobody", "stranger", "viewer", "analyst", "operator", "admin"]
 READ, ANALYSE, OPERATE, ADMINISTER = "viewer", "analyst", "operator", "admin"
@@ -21,7 +22,7 @@ PAGES = [
     ("/experiments/{p}/{e}/report.csv", READ), ("/experiments/{p}/{e}/report.xlsx", READ),
     ("/experiments/{p}/{e}/act/start/", OPERATE), ("/experiments/{p}/{e}/act/discard/", ANALYSE),
     ("/p/{p}/plan/", READ), ("/p/{p}/metrics/", READ), ("/p/{p}/surfaces/", READ), ("/p/{p}/surfaces/home-feed/", READ),
-    ("/p/{p}/surfaces/home-feed/edit/", OPERATE), ("/p/{p}/surfaces/home-feed/rules/", READ),
+    ("/p/{p}/surfaces/home-feed/edit/", OPERATE), ("/p/{p}/surfaces/home-feed/rules/", READ), ("/p/{p}/surfaces/offers/policy/", READ),
     ("/p/{p}/models/", READ), ("/p/{p}/models/{v}/", READ), ("/p/{p}/models/{v}/promote/", OPERATE),
     ("/p/{p}/units/?unit=u1", READ), ("/p/{p}/events/", READ), ("/p/{p}/feedback/", READ),
     ("/p/{p}/feedback/themes/", READ), ("/p/{p}/feedback/surveys/", READ), ("/p/{p}/team/", READ), ("/health/", READ), ("/demo/", READ),
@@ -38,6 +39,7 @@ def make_client(role, project) -> Client:
 def place(shop):
     challenger = builders.make_version(shop.surface, list(range(1, 11)))
     experiment = shop.define(challenger)
+    make_rank_surface(shop.project)
     Experiment.objects.filter(pk=experiment.pk).update(key="trial")
     return {
         "p": shop.project.slug,

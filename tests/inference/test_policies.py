@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import numpy as np
 import pytest
 from django.conf import settings
@@ -12,7 +10,6 @@ from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.change_surface import CannotChangeSurfaceError, patch_surface
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.actions.shadow_version import CannotShadowError, shadow_version
-from experiments.ingest.rows import Rows
 from experiments.training_data.decisions import decisions_of
 from inference.actions.queue_training import CannotTrainError
 from inference.models import ModelVersion
@@ -28,7 +25,15 @@ from inference.serving.rank_settings import RankSettings
 from tests.support import builders
 from tests.support.fast_lane import test_database_url
 from tests.support.learning import train
-from tests.support.ranking import TASTES, best_of, decide, make_decisions, make_rank_surface, taste
+from tests.support.ranking import (
+    TASTES,
+    best_of,
+    decide,
+    make_decisions,
+    make_rank_surface,
+    taste,
+    write_decisions,
+)
 
 SETTINGS = RankSettings(sample=1.0)
 
@@ -161,30 +166,6 @@ def test_a_surface_without_decisions_and_another_kind_train_no_policy(shop):
         retrain_surface(surface=surface, algorithm="linucb", trigger="a test")
     with pytest.raises(CannotTrainError, match="must be one of"):
         retrain_surface(surface=shop.surface, algorithm="linucb", trigger="a test")
-
-
-def write_decisions(shop, surface, rows):
-    """Commit decisions whose time for rewards is over, with their rewards."""
-    slates, events = [], []
-    for i in range(len(rows)):
-        at = builders.now() - timedelta(seconds=20_000 - i)
-        about = {
-            "default": rows.default[i], "default_propensity": 1 / 3, "context": rows.context[i],
-            "features": rows.features[i], "actions": rows.actions[i],
-        }  # fmt: skip
-        slate = builders.slate(
-            shop, rows.unit_ids[i], slots=[(rows.chosen[i], 0.0, 1, rows.propensity[i], False)],
-            context={"$rank": about}, model_version_id=None, surface_id=surface.pk,
-            served_at=at.isoformat(),
-        )  # fmt: skip
-        slates.append(slate)
-        events.append(
-            builders.event(
-                shop.project, unit=rows.unit_ids[i], name="reward", at=at.isoformat(),
-                value=rows.reward[i], source="reward", recommendation_id=slate.recommendation_id,
-            )
-        )  # fmt: skip
-    builders.write(Rows(slates=slates, events=events))
 
 
 @pytest.fixture(scope="module")

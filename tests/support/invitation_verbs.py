@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.urls import reverse
 
 from bakeoff.accounts.invite import invite
+from bakeoff.accounts.models import SecondFactor
+from tests.support.builders import now
 from tests.support.dashboard import make_user
 from tests.support.verb_step import Step
 
@@ -33,7 +35,17 @@ def make_reset_link(shop):
     return Step(f"{page}reset-link/", {"username": member.username}, links.exists, page, {})
 
 
+def remove_second_factor(shop):
+    member = make_user(shop.project)
+    factors = SecondFactor.objects.filter(user=member)
+    SecondFactor.objects.create(user=member, secret="A" * 32, confirmed_at=now())
+    page = reverse("team", args=[shop.project.slug])
+    body = {"username": member.username}
+    return Step(f"{page}second-factor/", body, lambda: not factors.exists(), page, {})
+
+
 INVITATION_VERBS = {
+    "team-remove-second-factor": remove_second_factor,
     "team-reset-link": make_reset_link,
     "team-invite": invite_somebody,
     "team-revoke-invitation": revoke_invited,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import numpy as np
 
+from experiments.ingest.rows import Rows
 from inference.models import Surface
 from inference.serving.action_set import ActionSet
 from inference.training.decisions import Decisions
+from tests.support import builders
 
 ACTIONS = [
     {"id": "a", "features": {"price": 1.0, "size": 2}},
@@ -79,3 +83,27 @@ def make_decisions(count, *, seed=0, served="uniform", sample=True, turned_from=
             (f"u{n:05}", float(n), chosen, default, propensity, earned, _FEATURES[index], context, actions)
         )  # fmt: skip
     return Decisions(*map(list, zip(*rows, strict=True)))
+
+
+def write_decisions(shop, surface, rows):
+    """Commit decisions whose time for rewards is over, with their rewards."""
+    slates, events = [], []
+    for i in range(len(rows)):
+        at = builders.now() - timedelta(seconds=20_000 - i)
+        about = {
+            "default": rows.default[i], "default_propensity": 1 / 3, "context": rows.context[i],
+            "features": rows.features[i], "actions": rows.actions[i],
+        }  # fmt: skip
+        slate = builders.slate(
+            shop, rows.unit_ids[i], slots=[(rows.chosen[i], 0.0, 1, rows.propensity[i], False)],
+            context={"$rank": about}, model_version_id=None, surface_id=surface.pk,
+            served_at=at.isoformat(),
+        )  # fmt: skip
+        slates.append(slate)
+        events.append(
+            builders.event(
+                shop.project, unit=rows.unit_ids[i], name="reward", at=at.isoformat(),
+                value=rows.reward[i], source="reward", recommendation_id=slate.recommendation_id,
+            )
+        )  # fmt: skip
+    builders.write(Rows(slates=slates, events=events))

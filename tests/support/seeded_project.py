@@ -19,6 +19,7 @@ from inference.serving.prompts import Prompt
 from tests.support import builders
 from tests.support.alerts import dead_delivery
 from tests.support.dashboard import make_user
+from tests.support.ranking import make_decisions, make_rank_surface, write_decisions
 
 HISTOGRAMS = [[0.4, 0.3], [0.6, 0.7]]
 OFF_POLICY_ROW = {
@@ -102,6 +103,7 @@ def seed_project() -> Seeded:
     draft = shop.define(builders.make_version(shop.surface, list(range(10))), **builders.QUICK_POLICY)
     refused = builders.make_version(shop.surface, list(range(10)), alias="rejected")
     _say(shop, running)
+    _decide(shop)
     DriftReport.objects.create(surface=shop.surface, rows=[_drift_row("prediction: first score")])
     _alert(shop)
     _generate(shop)
@@ -182,6 +184,14 @@ def _serve(shop: builders.Shop, experiment: Experiment) -> None:
             builders.make_slate(
                 shop, f"{variant.key}-{n}", experiment_id=experiment.pk, variant_id=variant.pk
             )
+
+
+def _decide(shop: builders.Shop) -> None:
+    """A surface that chooses among actions, with decisions of an hour ago, and one without any."""
+    make_rank_surface(shop.project, "new-offers")
+    surface = make_rank_surface(shop.project)
+    rows = make_decisions(60)
+    write_decisions(shop, surface, rows)
 
 
 def _say(shop: builders.Shop, experiment: Experiment) -> None:

@@ -215,6 +215,41 @@ class PasswordReset(models.Model):
         return f"new password of {self.person}"
 
 
+class SecondFactor(models.Model):
+    """The secret of a person's app of codes; in force from its first code on."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="second_factor"
+    )
+    secret = models.CharField(max_length=64)
+    confirmed_at = models.DateTimeField(null=True)
+    last_counter = models.BigIntegerField(
+        default=-1, help_text="The step of time of the last code: none of it or before is taken again."
+    )
+    failures = models.PositiveSmallIntegerField(default=0)
+    failing_since = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [times_are_readable("factor_times_are_readable", "confirmed_at", "failing_since")]
+
+    def __str__(self) -> str:
+        return f"second factor of {self.user}"
+
+
+class RecoveryCode(models.Model):
+    """A code in place of the app's, good once; never stored itself."""
+
+    factor = models.ForeignKey(SecondFactor, on_delete=models.CASCADE, related_name="recovery_codes")
+    digest = models.CharField(max_length=64)
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [times_are_readable("recovery_times_are_readable", "used_at")]
+
+    def __str__(self) -> str:
+        return f"recovery code of {self.factor.user}"
+
+
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     """Sets of keys."""
 

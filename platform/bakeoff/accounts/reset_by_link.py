@@ -59,6 +59,27 @@ def make_reset_link(*, username: str, project: Project, maker: User | None) -> s
         ResetError: there is nobody of this name whom the maker may reset (a stranger of another project
             and nobody get the same answer), or the account has no password.
     """
+    person = find_person(username=username, project=project, maker=maker)
+    if not _has_password(person):
+        raise ResetError(
+            f"username == '{person.username}', signs in by the provider only, and has no password.",
+            field="username",
+        )
+    by = OPERATOR if maker is None else maker.get_username()
+    return _make(person, project=project, maker=maker, by=by, hours=HOURS)
+
+
+def find_person(*, username: str, project: Project, maker: User | None) -> User:
+    """Return whom somebody may get into the account of.
+
+    Args:
+        username: whose.
+        project: of an administrator who is no superuser, one that the person is a member of.
+        maker: who; None for who can run commands on the machine.
+
+    Raises:
+        ResetError: there is nobody of this name whom the maker may reset.
+    """
     username = User.normalize_username(username)
     person = User.objects.filter(username=username, is_active=True).first()
     if maker is not None and not maker.is_superuser and person is not None:
@@ -71,13 +92,7 @@ def make_reset_link(*, username: str, project: Project, maker: User | None) -> s
             )
     if person is None:
         raise ResetError(f"username == '{username[:150]}', nobody has this name.", field="username")
-    if not _has_password(person):
-        raise ResetError(
-            f"username == '{username}', signs in by the identity provider only, and has no password.",
-            field="username",
-        )
-    by = OPERATOR if maker is None else maker.get_username()
-    return _make(person, project=project, maker=maker, by=by, hours=HOURS)
+    return person
 
 
 def make_mailed_links(email: str) -> list[tuple[User, str]]:

@@ -95,6 +95,22 @@ def reset_link(username: str, slug: str | None) -> None:
     echo(f"{where}Good for one use within {HOURS} hours.")
 
 
+@users.command(name="remove-second-factor")
+@click.argument("username")
+@project_option
+def remove_factor(username: str, slug: str | None) -> None:
+    """Take away the second factor that USERNAME lost: the password alone signs in."""
+    project = find_project(slug)
+    from bakeoff.accounts.refused import RefusedError
+    from bakeoff.accounts.second_factor import remove_second_factor
+
+    try:
+        remove_second_factor(username=username, project=project, maker=None)
+    except RefusedError as error:
+        raise click.UsageError(str(error)) from error
+    echo(f"The second factor of {username} was removed.")
+
+
 @users.command()
 @click.argument("username")
 @click.argument("subject")

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from bakeoff.dashboard.access import ADMIN, ANALYST, OPERATOR, may, projects_of
+from bakeoff.dashboard.second_factor_gate import owes_code
 from bakeoff.page_tickets import write_ticket
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ HELP_PAGES = {
     "generation": "generate/",
     "playground": "generate/",
     "surface-rules": "slate-rules/",
+    "surface-policy": "rank/",
     "run": "tutorial/train/",
 }
 
@@ -92,7 +94,8 @@ def help_page(match: ResolverMatch | None) -> str:
 def navigation(request: HttpRequest) -> dict[str, Any]:
     """Return projects, the present one, its sections, and what the person may do in it."""
     person = getattr(request, "user", None)
-    if person is None or not person.is_authenticated:
+    # What is shown around the account page must tell of no project before a code is given.
+    if person is None or not person.is_authenticated or owes_code(request):
         return {}
     projects = list(projects_of(person).order_by("slug")[:200])
     match = request.resolver_match

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
 from django.core.exceptions import ValidationError
+from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
+from bakeoff.accounts.second_factor import has_second_factor
+from bakeoff.dashboard.pending_sign_in import wait_for_code
 from bakeoff.dashboard.sign_in_throttle import MAX_FAILURES, WITHIN_SECONDS, SignInThrottle
 from inference.cache import cache_client
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
 
 
 class SlowedForm(AuthenticationForm):
@@ -47,6 +53,14 @@ class SignIn(LoginView):
     form_class = SlowedForm
     template_name = "dashboard/sign_in.html"
     redirect_authenticated_user = True
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        """Sign in, or first ask for the code of who has a second factor."""
+        person = form.get_user()
+        if not has_second_factor(person):
+            return super().form_valid(form)
+        wait_for_code(self.request, person, self.get_success_url())
+        return redirect("second-factor")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Add whether an identity provider signs people in, too."""

@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from bakeoff.dashboard.signing_in import SignIn
 from bakeoff.dashboard.views import (
+    account,
     alerts,
     autopilot,
     autopilot_acts,
@@ -22,6 +23,7 @@ from bakeoff.dashboard.views import (
     models,
     password_resets,
     planner,
+    policy,
     prompt_search,
     report,
     review,
@@ -78,6 +80,7 @@ of_project: list[URLPattern | URLResolver] = [
     path("generations/<uuid:generation_id>/", generations.show_generation, name="generation"),
     path("surfaces/<slug:key>/autopilot/", include(of_autopilot)),
     path("surfaces/<slug:key>/judging/", judging.change_judging, name="surface-judging"),
+    path("surfaces/<slug:key>/policy/", policy.show_policy, name="surface-policy"),
     path("surfaces/<slug:key>/train/", runs.train, name="surface-train"),
     path("models/", models.list_models, name="models"),
     path("models/<int:version_id>/", models.show_version, name="version"),
@@ -111,6 +114,7 @@ of_project: list[URLPattern | URLResolver] = [
         name="team-revoke-invitation",
     ),
     path("team/members/", team.set_member, name="team-set-member"),
+    path("team/second-factor/", account.remove_of_member, name="team-remove-second-factor"),
     path("team/reset-link/", password_resets.make_link, name="team-reset-link"),
 ]
 urlpatterns = [
@@ -118,6 +122,10 @@ urlpatterns = [
     path("sign-in/", SignIn.as_view(), name="sign-in"),
     path("sign-in/organization/", single_sign_on.begin, name="single-sign-on"),
     path("sign-in/organization/back/", single_sign_on.callback, name="single-sign-on-back"),
+    path("sign-in/code/", account.ask_code, name="second-factor"),
+    path("account/", account.show_account, name="account"),
+    path("account/second-factor/", account.set_up, name="account-second-factor"),
+    path("account/second-factor/off/", account.switch_off, name="account-second-factor-off"),
     path("sign-in/forgot/", password_resets.forgot_password, name="forgot-password"),
     path("reset/<str:token>/", password_resets.reset_password, name="reset-password"),
     path("invited/<str:token>/", invitations.show_invitation, name="invited"),

@@ -18,6 +18,7 @@ from bakeoff.accounts.single_sign_on import SignInRefusedError, sign_in_external
 from bakeoff.dashboard.links import absolute_url
 from bakeoff.dashboard.oidc_provider import ProviderError, read_answer, send_to_provider
 from bakeoff.dashboard.refusals import show_refusal
+from bakeoff.dashboard.second_factor_gate import PASSED
 
 if TYPE_CHECKING:
     from django.http import HttpResponseBase
@@ -63,6 +64,7 @@ def callback(request: HttpRequest) -> HttpResponseBase:
         return redirect("sign-in")
     login(request, user, backend=BACKEND)
     request.session.set_expiry(SESSION_LENGTH)
+    request.session[PASSED] = True  # a second factor is the provider's to ask for
     hosts = {request.get_host()}
     safe = url_has_allowed_host_and_scheme(target, hosts, require_https=request.is_secure())
     return redirect(target if safe else resolve_url(settings.LOGIN_REDIRECT_URL))

@@ -1,0 +1,173 @@
+"""A second factor: codes by time of an app (TOTP), and recovery codes for who lost it.
+
+Guarantees: a code signs in once, also of two requests at once; a recovery code, too. Who guesses is
+slowed down in PostgreSQL, not in the cache: six digits do not protect alone while the cache is away.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pyotp
+from django.db import transaction
+from django.utils import timezone
+
+from bakeoff.accounts.actors import OPERATOR
+from bakeoff.accounts.audit import record_audit
+from bakeoff.accounts.keys import digest_of
+from bakeoff.accounts.models import Project, SecondFactor
+from bakeoff.accounts.refused import RefusedError
+from bakeoff.accounts.reset_by_link import find_person
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+ISSUER = "Bakeoff"
+STEP = 30  # seconds that a code is shown
+DRIFT = 1  # steps that a clock may be off, either way
+RECOVERY_CODES = 10
+RECOVERY_BYTES = 10  # 80 random bits each
+# Of six digits three are good at once: five tries in a quarter of an hour find one in some ten years.
+MAX_FAILURES = 5
+WITHIN = timedelta(minutes=15)
+
+
+class SecondFactorError(RefusedError):
+    """A code is wrong or was used, or there is no second factor to change."""
+
+
+def has_second_factor(person: User) -> bool:
+    """Whether a person's sign-in asks for a code."""
+    return SecondFactor.objects.filter(user=person).exclude(confirmed_at=None).exists()
+
+
+def begin_enrolment(person: User) -> str:
+    """Return the address `otpauth://…` that an app reads, of a secret that is not in force yet.
+
+    Two pages of one person show the same secret.
+
+    Raises:
+        SecondFactorError: there is one already.
+    """
+    factor, _ = SecondFactor.objects.get_or_create(
+        user=person, defaults={"secret": pyotp.random_base32()}
+    )
+    if factor.confirmed_at is not None:
+        raise SecondFactorError("second_factor, is set up already.")
+    return pyotp.TOTP(factor.secret).provisioning_uri(name=person.get_username(), issuer_name=ISSUER)
+
+
+def confirm_enrolment(person: User, code: str) -> list[str]:
+    """Put a second factor in force by a first code; return its recovery codes, known only now.
+
+    Raises:
+        SecondFactorError: the code is wrong, or there is nothing to confirm.
+    """
+    with transaction.atomic():
+        factor = SecondFactor.objects.select_for_update().filter(user=person).first()
+        if factor is None or factor.confirmed_at is not None:
+            raise SecondFactorError("second_factor, must be one that waits for its first code.")
+        if (counter := _counter_of(factor, code)) is None:
+            raise SecondFactorError("code, must be the one that the app shows now.", field="code")
+        factor.confirmed_at, factor.last_counter = timezone.now(), counter
+        factor.save(update_fields=["confirmed_at", "last_counter"])
+        codes = [secrets.token_hex(RECOVERY_BYTES) for _ in range(RECOVERY_CODES)]
+        for one in codes:
+            factor.recovery_codes.create(digest=digest_of(one))
+        _record(person, by=person.get_username(), action="set up second factor")
+    return codes
+
+
+def check_code(person: User, code: str) -> None:
+    """Take a code of the app or a recovery code, once.
+
+    Raises:
+        SecondFactorError: it is wrong or was used, or too many were.
+    """
+    if (error := _try_code(person, code)) is not None:  # after its transaction: a failure is counted
+        raise error
+
+
+def turn_off(person: User, code: str) -> None:
+    """Take one's own second factor away, by a code of it.
+
+    Raises:
+        SecondFactorError: as for `check_code`.
+    """
+    check_code(person, code)
+    with transaction.atomic():
+        if SecondFactor.objects.filter(user=person).delete()[0]:
+            _record(person, by=person.get_username(), action="remove second factor")
+
+
+def remove_second_factor(*, username: str, project: Project, maker: User | None) -> None:
+    """Take a lost second factor away: the person signs in by the password alone, until a new one.
+
+    Args:
+        username: whose.
+        project: whose audit trail records it.
+        maker: who; None for who can run commands on the machine.
+
+    Raises:
+        ResetError: whom the maker may not reset: the rule of links for a new password.
+        SecondFactorError: it is the maker's own, or there is none.
+    """
+    person = find_person(username=username, project=project, maker=maker)
+    if person == maker:
+        raise SecondFactorError("username, must be another's: your own goes on the account page.")
+    by = OPERATOR if maker is None else maker.get_username()
+    with transaction.atomic():
+        if not SecondFactor.objects.filter(user=person).delete()[0]:
+            raise SecondFactorError(f"username == '{person.username}', has no second factor.")
+        record_audit(project.pk, actor=by, action="remove second factor", subject=person.username)
+
+
+@transaction.atomic
+def _try_code(person: User, code: str) -> SecondFactorError | None:
+    # Of two that send one code at once, the second sees that it was used.
+    factor = SecondFactor.objects.select_for_update().filter(user=person).first()
+    if factor is None or factor.confirmed_at is None:
+        return SecondFactorError("second_factor, must be set up.")
+    if factor.failing_since is None or factor.failing_since < timezone.now() - WITHIN:
+        factor.failures, factor.failing_since = 0, timezone.now()
+    if factor.failures >= MAX_FAILURES:
+        return SecondFactorError("code, had too many failures: wait 15 minutes.", field="code")
+    counter = _counter_of(factor, code)
+    if counter is not None and counter > factor.last_counter:
+        factor.last_counter, factor.failures = counter, 0
+    elif factor.recovery_codes.filter(digest=digest_of(_plain(code)), used_at=None).update(
+        used_at=timezone.now()
+    ):
+        factor.failures = 0
+        _record(person, by=person.get_username(), action="use recovery code")
+    else:
+        factor.failures += 1
+    factor.save(update_fields=["last_counter", "failures", "failing_since"])
+    if factor.failures:
+        return SecondFactorError(
+            "code, must be the next one of the app, or a recovery code.", field="code"
+        )
+    return None
+
+
+def _counter_of(factor: SecondFactor, code: str) -> int | None:
+    """Return the step of time whose code it is, or None."""
+    now = int(timezone.now().timestamp()) // STEP
+    totp, text = pyotp.HOTP(factor.secret), _plain(code)
+    steps = range(now - DRIFT, now + DRIFT + 1)
+    return next((one for one in steps if pyotp.utils.strings_equal(text, totp.at(one))), None)
+
+
+def _plain(code: str) -> str:
+    return "".join(code.split()).lower()
+
+
+def _record(person: User, *, by: str, action: str) -> None:
+    """Write it into the trail of each project of a person, or of the first, for a superuser of none."""
+    projects = (
+        list(Project.objects.filter(memberships__user=person)) or Project.objects.order_by("pk")[:1]
+    )
+    for project in projects:
+        record_audit(project.pk, actor=by, action=action, subject=person.get_username())

@@ -1,0 +1,137 @@
+"""One's own account: the second factor, and the code that a sign-in asks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import segno
+from django import forms
+from django.contrib import messages
+from django.contrib.auth import login
+from django.contrib.auth.decorators import login_required
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from bakeoff.accounts.reset_by_link import ResetError
+from bakeoff.accounts.second_factor import (
+    SecondFactorError,
+    begin_enrolment,
+    check_code,
+    confirm_enrolment,
+    has_second_factor,
+    remove_second_factor,
+    turn_off,
+)
+from bakeoff.dashboard.access import ADMIN, project_for
+from bakeoff.dashboard.pending_sign_in import PENDING, pending_person
+from bakeoff.dashboard.refusals import add_refusal, show_refusal
+from bakeoff.dashboard.second_factor_gate import PASSED
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+    from django.http import HttpRequest, HttpResponse
+
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+class CodeForm(forms.Form):
+    """A code of the app, or a recovery code."""
+
+    code = forms.CharField(
+        label=gettext_lazy("Code"),
+        max_length=40,
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "text"}),
+    )
+
+
+@require_safe
+@login_required
+def show_account(request: HttpRequest) -> HttpResponse:
+    """Show the second factor, or how to set one up."""
+    return _show(request, CodeForm())
+
+
+@require_POST
+@login_required
+def set_up(request: HttpRequest) -> HttpResponse:
+    """Take the first code; show the recovery codes, once."""
+    form = CodeForm(request.POST)
+    if form.is_valid():
+        try:
+            codes = confirm_enrolment(_person(request), form.cleaned_data["code"])
+        except SecondFactorError as error:
+            add_refusal(form, error)
+        else:
+            request.session[PASSED] = True
+            return render(request, "dashboard/account.html", {"recovery_codes": codes})
+    return _show(request, form)
+
+
+@require_POST
+@login_required
+def switch_off(request: HttpRequest) -> HttpResponse:
+    """Take one's own second factor away, by a code."""
+    form = CodeForm(request.POST)
+    if form.is_valid():
+        try:
+            turn_off(_person(request), form.cleaned_data["code"])
+        except SecondFactorError as error:
+            add_refusal(form, error)
+        else:
+            request.session.pop(PASSED, None)
+            messages.success(request, _("The second factor is removed."))
+            return redirect("account")
+    return _show(request, form)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def ask_code(request: HttpRequest) -> HttpResponse:
+    """Sign in who gave the right password, by a code."""
+    pending = pending_person(request)
+    if pending is None:
+        request.session.pop(PENDING, None)
+        return redirect("sign-in")
+    person, target = pending
+    form = CodeForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            check_code(person, form.cleaned_data["code"])
+        except SecondFactorError as error:
+            add_refusal(form, error)
+        else:
+            request.session.pop(PENDING)
+            login(request, person, backend=BACKEND)
+            request.session[PASSED] = True
+            return redirect(target)
+    return render(request, "dashboard/ask_code.html", {"form": form})
+
+
+@require_POST
+@login_required
+def remove_of_member(request: HttpRequest, slug: str) -> HttpResponse:
+    """Take away the second factor that a member lost."""
+    project = project_for(request, slug, ADMIN)
+    name = request.POST.get("username", "").strip()
+    try:
+        remove_second_factor(username=name, project=project, maker=_person(request))
+    except (ResetError, SecondFactorError) as error:
+        show_refusal(request, error)
+        return redirect("team", slug)
+    messages.success(request, _("The second factor is removed."))
+    return redirect("team", slug)
+
+
+def _show(request: HttpRequest, form: CodeForm) -> HttpResponse:
+    context: dict[str, object] = {"form": form, "has_factor": has_second_factor(_person(request))}
+    if not context["has_factor"]:
+        address = begin_enrolment(_person(request))
+        # A data URI: the policy allows images of it, and no other request carries the secret.
+        context |= {"address": address, "qr": segno.make(address).svg_data_uri(scale=5, border=2)}
+    return render(request, "dashboard/account.html", context)
+
+
+def _person(request: HttpRequest) -> User:
+    """Return who is signed in: the views above ask for that."""
+    return cast("User", request.user)
