@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import redis.asyncio
 import redis.exceptions
 
+from bakeoff.gateway.cache import execute_awake
 from experiments.ingest.likes import is_liked
 from experiments.slate_rules.repeat import DEFAULT_EVENTS, event_of, value_to_record
 from inference.serving.keys import (
@@ -76,7 +77,7 @@ class RecentItems:
         if not len(pipe):
             return
         try:
-            await pipe.execute()
+            await execute_awake(pipe)
         except (redis.exceptions.RedisError, OSError):
             # The facts themselves are safe, and a cache that was lost is rebuilt from them.
             self._missed = [*noted, *self._missed][-MAX_MISSED:]

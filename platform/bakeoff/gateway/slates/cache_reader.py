@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from redis.exceptions import RedisError
 
+from bakeoff.gateway.cache import execute_awake
 from inference.serving.keys import MAX_ACTIONS, MAX_RECENT
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class GroupRead:
             for key in filter(None, (keys.actions, keys.other_actions)):
                 pipe.zrevrange(key, 0, MAX_ACTIONS - 1, withscores=True)
         try:
-            replies = iter(await pipe.execute())
+            replies = iter(await execute_awake(pipe))
         except (RedisError, OSError):
             _finish(batch, [UnitState()] * len(batch))
             return
