@@ -269,8 +269,7 @@ def test_the_keyboard_is_enough(chromium, lane, shop, story):
 
 def test_the_settings_of_an_autopilot_are_edited_on_a_phone(chromium, lane, shop):
     """A refusal stands at its field with what was typed; then the settings are stored."""
-    _name, phone = LOOKS[-1]
-    seen = Visit(chromium, lane, make_user(shop.project, role="operator"), **phone)
+    seen = Visit(chromium, lane, make_user(shop.project, role="operator"), viewport=PHONE)
     page = seen.page
     page.goto(f"/p/{shop.project.slug}/surfaces/home-feed/autopilot/")
     page.get_by_role("main").get_by_role("link", name="Edit", exact=True).click()
