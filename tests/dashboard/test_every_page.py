@@ -14,6 +14,7 @@ from bakeoff.dashboard.urls import urlpatterns
 from experiments.models import Experiment, Slate
 from inference.algorithms import GENERATORS, RECOMMENDERS
 from inference.models import ModelVersion
+from inference.policies import POLICIES
 from inference.queues import QUEUES
 from tests.support.ended_run import ended_run
 from tests.support.form_reader import read_form
@@ -317,6 +318,8 @@ def chosen_names(seeded: Seeded) -> list[str]:
     names |= {
         "home-feed",
         "support",
+        "offers",
+        "new-offers",
         "clicks",
         "click",
         "control-1",
@@ -327,7 +330,7 @@ def chosen_names(seeded: Seeded) -> list[str]:
         "secret",
         "missing",
     }
-    names |= {*RECOMMENDERS, *GENERATORS, *QUEUES, "beat", "auto", "blend"}
+    names |= {*RECOMMENDERS, *GENERATORS, *POLICIES, *QUEUES, "beat", "auto", "blend"}
     # What is typed as JSON: the same in every language.
     names |= {"per_value", "order", "context.NAME", "device", "language", "platform", "hour", "weekday"}
     return sorted(names, key=len, reverse=True)
