@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from click.testing import CliRunner
-from django.contrib.auth.models import User
 from django.test import Client
 
 from bakeoff.accounts.models import AuditEntry
@@ -141,7 +140,7 @@ def test_the_kind_of_a_surface_with_versions_stays(call, lane, shop):
 
 def test_pages_and_shell_write_the_trail_too(shop, tmp_path):
     client = Client()
-    client.force_login(User.objects.create_superuser(f"root-{shop.surface.pk}", password="x"))
+    client.force_login(builders.make_root())
     form = {
         "static_list": '["i1"]', "labels": "[]", "liked_events": '["buy"]', "exploration": "0.25",
         "retrain_algorithm": "", "retrain_every_seconds": "86400", "shadow_first": "0",

@@ -90,6 +90,7 @@ PAGES = [
 ]
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 CONTRAST = "color-contrast"
+TWO_FRAMES = "() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))"
 # Colours depend on the scheme, and what is shown on the width: what else axe finds is in every look.
 LOOKS = [
     ("light", {"color_scheme": "light"}, WIDE, {}),
@@ -104,6 +105,7 @@ def faults_of(page, name: str) -> list[tuple]:
     for look, scheme, size, options in LOOKS:
         page.emulate_media(**scheme)
         page.set_viewport_size(size)
+        page.evaluate(TWO_FRAMES)  # what the page does about its new size is done
         if SHOTS:
             Path(SHOTS).mkdir(parents=True, exist_ok=True)
             page.screenshot(path=f"{SHOTS}/{name}-{look}.png", full_page=True)

@@ -13,6 +13,7 @@ from inference.actions.load_examples import load_examples
 from inference.actions.queue_training import CannotTrainError
 from inference.models import ModelVersion, TrainingRun
 from inference.worker_threads import shared_model_worker, start_worker_threads
+from tests.support import builders
 from tests.support.learning import WORDS, make_examples, train
 
 
@@ -167,7 +168,7 @@ def test_the_page_of_a_run_shows_its_gate_and_cancels_it(trained):
     from bakeoff.dashboard.run_page import draw_curve
 
     run = trained("bert", method="adalora", **TUNED)
-    person = User.objects.create_superuser(f"root-{run.pk}", password="x")
+    person = builders.make_root()
     client = Client()
     client.force_login(person)
     page = client.get(f"/runs/{run.pk}/").content.decode()

@@ -13,6 +13,7 @@ from inference.runs.label_run import LabelRun
 from inference.runs.outcome import Labelling, Recipe, RunPlan, RunProgress, Workplace
 from inference.serving.label_costs import LabelCosts
 from inference.training.snapshot import Examples
+from tests.support import builders
 
 
 def applicants(count=600, seed=0) -> Examples:
@@ -111,7 +112,6 @@ def test_a_surface_refuses_groups_it_cannot_compare(lane, desk):
 
 
 def test_the_page_of_a_run_shows_groups(desk):
-    from django.contrib.auth.models import User
     from django.test import Client
 
     from inference.actions.load_examples import load_examples
@@ -122,7 +122,7 @@ def test_the_page_of_a_run_shows_groups(desk):
     desk.surface.refresh_from_db()
     run = train(desk.surface, "tfidf")
     client = Client()
-    client.force_login(User.objects.create_superuser(f"root-{run.pk}", password="x"))
+    client.force_login(builders.make_root())
     page = client.get(f"/runs/{run.pk}/").content.decode()
     for part in ("<h2>Groups</h2>", "<h3>channel</h3>", "Left to a person", "largest gap"):
         assert part in page, part

@@ -10,7 +10,6 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
@@ -295,7 +294,7 @@ def test_where_the_image_decides_it_wins_at_the_gate(gallery, client):
     rows = {row["reads"]: row["figures"]["ndcg"] for row in run.version.gate["about"]["ablation"]}
     assert rows["text_and_image"] > 2 * rows["text_only"]
     assert rows["image_only"] > 2 * rows["text_only"]
-    client.force_login(User.objects.create_superuser(f"eye{run.pk}", password="x"))
+    client.force_login(builders.make_root())
     page = client.get(reverse("run", args=[run.pk])).content.decode()
     assert "text_and_image" in page
     assert f"{rows['text_and_image']:.4f}" in page
@@ -387,7 +386,7 @@ def test_where_the_image_decides_the_label_it_is_learnt_and_served(photos, shop,
             "'10.0.0.1' is no public address, and BAKEOFF_OUTGOING_ALLOW does not name it.": 1,
         },
     }
-    client.force_login(User.objects.create_superuser(f"eye{run.pk}", password="x"))
+    client.force_login(builders.make_root())
     page = client.get(reverse("run", args=[run.pk])).content.decode()
     assert "147 of 150 have an image that was read." in page
     assert f"{accuracy['text_only']:.4f}" in page

@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from django.contrib.auth.models import User
 from django.db import transaction
 from django.test import Client
 from django.utils import timezone
@@ -125,7 +124,7 @@ def test_answers_gate_and_page_follow_the_costs(lane, desk):
     assert 0 <= rows["decision_cost"]["challenger"] < rows["decision_cost"]["champion"]
     assert 0 < rows["abstained"]["challenger"] < 1
     client = Client()
-    client.force_login(User.objects.create_superuser(f"root-{run.pk}", password="x"))
+    client.force_login(builders.make_root())
     page = client.get(f"/runs/{run.pk}/").content.decode()
     assert "Mean cost of a decision" in page
     assert "Share left to a person" in page

@@ -14,6 +14,7 @@ from inference.actions.load_examples import ExampleDraft, load_examples
 from inference.models import Example
 from inference.runs.label_noise import FOLDS, find_noise, folds_of
 from inference.training.snapshot import snapshot_file
+from tests.support import builders
 from tests.support.learning import WORDS, train
 
 WRONG = 6
@@ -40,7 +41,7 @@ def test_wrong_labels_come_first_on_the_page_and_in_the_file(desk):
     assert view["count"] == WRONG
     assert set(view["rows"][0]) == {"row", "stated", "likely", "probability", "stated_probability"}
     client = Client()
-    client.force_login(User.objects.create_superuser(f"root-{run.pk}", password="x"))
+    client.force_login(builders.make_root())
     page = client.get(f"/runs/{run.pk}/").content.decode()
     assert "Labels to check" in page
     assert "ann@example.com" not in page

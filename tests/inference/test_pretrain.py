@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
@@ -96,7 +95,7 @@ def test_an_adapted_encoder_beats_the_plain_one_and_others_read_by_it(library, c
     row, rival = run.version.gate["rows"]["ndcg"], run.version.gate["rival"]
     assert (rival, run.version.alias) == ("the plain encoder", "candidate")  # no experiment waits
     assert row["challenger"] > 1.3 * row["champion"]
-    client.force_login(User.objects.create_superuser(f"root-{run.pk}", password="x"))
+    client.force_login(builders.make_root())
     assert "<polyline" in client.get(reverse("run", args=[run.pk])).content.decode()
     reader = train(library, "auto", encoder="pretrain@1", algorithms=["frozen-text"], blend=False)
     assert reader.version is not None, reader.message
@@ -107,10 +106,10 @@ def test_an_adapted_encoder_beats_the_plain_one_and_others_read_by_it(library, c
 
 
 def test_a_page_trains_by_an_adapted_encoder(learner, client):
-    version = ModelVersion.objects.create(
+    ModelVersion.objects.create(
         surface=learner, algorithm="pretrain", number=1, artifact_sha256="0" * 64, alias="candidate"
     )
-    client.force_login(User.objects.create_superuser(f"root-{version.pk}", password="x"))
+    client.force_login(builders.make_root())
     page = reverse("surface", args=[learner.project.slug, learner.key])
     name = f"{learner.key}/pretrain@1"
     assert f"<option>{name}</option>" in client.get(page).content.decode()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 
 from experiments.actions.retrain_surface import retrain_surface
@@ -13,6 +12,7 @@ from inference.actions.queue_training import CannotTrainError
 from inference.models import Example
 from inference.options import FitOptions
 from inference.training.private_sgd import PrivateParams, UserRows, clipped_sum, fit_private_head
+from tests.support import builders
 from tests.support.learning import make_examples, train
 
 USERS, LABELS, WIDTH = 200, 4, 8
@@ -122,7 +122,7 @@ def test_a_run_shows_what_was_spent_and_what_it_costs(desk):
     assert privacy["accuracy_without"] > 0.5
     assert "temperature" not in run.version.gate["about"]["temperature"]
     client = Client()
-    client.force_login(User.objects.create_superuser(f"root-{run.pk}", password="x"))
+    client.force_login(builders.make_root())
     page = client.get(f"/runs/{run.pk}/").content.decode()
     for words in ("<h2>Differential privacy</h2>", "Accuracy without privacy"):
         assert words in page

@@ -12,7 +12,6 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 from django.conf import settings
-from django.contrib.auth.models import User
 from django.test import Client
 
 from bakeoff.accounts.models import AuditEntry
@@ -193,7 +192,7 @@ def test_a_promotion_against_the_gate_says_so_everywhere(lane, shop):
     refused.gate = {"passed": False, "reasons": ["ndcg may be as low as 0.1, must be at least 0.2"]}
     refused.save()
     client = Client()
-    client.force_login(User.objects.create_superuser(f"root-{refused.pk}", password="x"))
+    client.force_login(builders.make_root())
     page = f"/p/{shop.project.slug}/models/{refused.pk}/"
     warned = client.get(f"{page}promote/").content.decode()
     assert "rejected by its gate: ndcg may be as low as 0.1" in warned
@@ -213,7 +212,7 @@ def test_the_shell_and_the_page_refuse_alike(lane, shop, rival):
         assert result.exit_code == 1
         assert f"{rival.label} cannot be served: artifact" in " ".join(result.output.split())
     client = Client()
-    client.force_login(User.objects.create_superuser(f"page-{rival.pk}", password="x"))
+    client.force_login(builders.make_root())
     page = client.post(f"/p/{shop.project.slug}/models/{rival.pk}/promote/", {"reason": "why not"})
     assert page.status_code == 409
     shown = re.sub(r"</?code>", "", page.content.decode())  # what a program says is set apart

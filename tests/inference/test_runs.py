@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import numpy as np
 import psutil
 import pytest
-from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils import timezone
 
@@ -65,7 +64,7 @@ def test_a_run_of_several_registers_the_best_under_its_own_name(learner, client)
     (chosen,) = [one for one in tried if one["state"] == "chosen"]
     assert (run.algorithm, run.version.algorithm) == ("auto", chosen["algorithm"])
     assert run.version.params == chosen["params"]
-    client.force_login(User.objects.create_superuser(f"root-{run.pk}", password="x"))
+    client.force_login(builders.make_root())
     page = client.get(reverse("run", args=[run.pk])).content.decode()
     for one in tried:
         assert f'data-candidate="{one["algorithm"]}" data-state="{one["state"]}"' in page

@@ -18,6 +18,7 @@ from inference.serving.scorers import scorer_of
 from inference.training.data import TrainingData
 from inference.training.snapshot import Dislikes, Likes, read_snapshot, write_snapshot
 from inference.training.split import split_by_time
+from tests.support import builders
 from tests.support.learning import GROUPS, ITEMS, PER_GROUP, QUICK, train
 
 REFUSED, SPARED = 8, 9  # of the first group
@@ -154,7 +155,6 @@ def test_a_surface_refuses_weights_that_mean_nothing(lane, shop):
 
 
 def test_a_run_shows_what_it_learnt_of_both_signals(learner):
-    from django.contrib.auth.models import User
     from django.test import Client
 
     surface = learner
@@ -174,7 +174,7 @@ def test_a_run_shows_what_it_learnt_of_both_signals(learner):
     (row,) = [row for row in gate["about"]["slices"] if row["metric"] == "share_shown"]
     assert row["count"] == 30
     client = Client()
-    client.force_login(User.objects.create_superuser(f"root-{run.pk}", password="x"))
+    client.force_login(builders.make_root())
     page = client.get(f"/runs/{run.pk}/").content.decode()
     for words in (
         "NDCG by event weight",

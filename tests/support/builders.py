@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import connection
 from uuid_utils import uuid7
 
@@ -43,6 +44,11 @@ QUICK_POLICY = {
     "window_seconds": 60.0,
     "twyman_limit": 0.0,
 }
+
+
+def make_root() -> User:
+    """A superuser, by a name that no other test's has."""
+    return User.objects.create_superuser(f"root-{uuid7()}")
 
 
 def make_project() -> Project:
