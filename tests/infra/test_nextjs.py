@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import time
-import urllib.request
 from contextlib import suppress
 
 import pytest
@@ -51,8 +50,7 @@ def site(built, lane, shop):
     url = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline and server.poll() is None:
-        with suppress(OSError):
-            urllib.request.urlopen(f"{url}/favicon.ico").close()
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
             break
         time.sleep(0.2)
     yield url
