@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from django.db import connection
 
-from experiments.sql import REWARD_OF_DECISION, is_excluded
+from experiments.rewarded_decisions import REWARD, read_rewarded
 from inference.serving.rank_settings import RankSettings
 
 if TYPE_CHECKING:
@@ -16,18 +15,9 @@ if TYPE_CHECKING:
 
     from inference.models import Surface
 
-# Ids of slates are UUIDv7: their order is that of the decisions.
-_DECISIONS = f"""
-    SELECT extract(epoch FROM slate.served_at)::float8, coalesce(slate.model_version_id, 0),
-        (slate.slots -> 0 ->> 0) = (slate.context -> '$rank' ->> 'default'),
-        (slate.context -> '$rank' ->> 'default_propensity')::float8,
-        coalesce(reward.value, %(default)s), reward.value IS NOT NULL
-    FROM experiments_slate AS slate
-    LEFT JOIN LATERAL ({REWARD_OF_DECISION}) AS reward ON true
-    WHERE slate.surface_id = %(surface)s AND slate.context ? '$rank' AND NOT slate.forced
-        AND slate.served_at < now() - make_interval(secs => %(wait)s)
-        AND NOT {is_excluded("slate")}
-    ORDER BY slate.recommendation_id"""
+_COLUMNS = f"""extract(epoch FROM slate.served_at)::float8, coalesce(slate.model_version_id, 0),
+    (slate.slots -> 0 ->> 0) = (slate.context -> '$rank' ->> 'default'),
+    (slate.context -> '$rank' ->> 'default_propensity')::float8, {REWARD}, reward.value IS NOT NULL"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +56,14 @@ class PolicyDecisions:
 def read_decisions(surface: Surface) -> PolicyDecisions:
     """Read the decisions of a surface that wait for no reward any more, without excluded users."""
     settings = RankSettings.parse(surface.rank)
-    parameters = {
-        "surface": surface.pk,
-        "project": surface.project_id,
-        "wait": settings.wait_seconds,
-        "default": settings.default_reward,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_DECISIONS, parameters)
-        rows = cursor.fetchall()
+    rows = read_rewarded(surface, settings, _COLUMNS, rest="ORDER BY slate.recommendation_id")
     columns = [np.array(one) for one in zip(*rows, strict=True)] if rows else [np.empty(0)] * 6
     at, version, is_control, chance, reward, rewarded = columns
-    span = settings.max_reward - settings.min_reward
     return PolicyDecisions(
         at.astype(float),
         version.astype(np.int64),
         is_control.astype(bool),
         chance.astype(float),
-        # A range that was narrowed since cuts what came before.
-        np.clip((reward.astype(float) - settings.min_reward) / span, 0.0, 1.0),
+        settings.shares_of(reward),
         rewarded.astype(bool),
     )

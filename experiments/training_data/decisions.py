@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from django.db import connection
 
-from experiments.sql import REWARD_OF_DECISION, is_excluded
+from experiments.rewarded_decisions import REWARD, read_rewarded
 from inference.serving.rank_settings import RankSettings
 from inference.training.decisions import Decisions
 
@@ -17,15 +16,10 @@ if TYPE_CHECKING:
     from inference.models import Surface
 
 MAX_DECISIONS = 100_000  # the newest
-_ROWS = f"""
-    SELECT slate.unit_id, extract(epoch FROM slate.served_at)::float8, slate.slots -> 0 ->> 0,
-        slate.context -> '$rank' ->> 'default', (slate.slots -> 0 ->> 3)::float8,
-        coalesce(reward.value, %(default)s), slate.context -> '$rank'
-    FROM experiments_slate AS slate LEFT JOIN LATERAL ({REWARD_OF_DECISION}) AS reward ON true
-    WHERE slate.surface_id = %(surface)s AND slate.context ? '$rank' AND NOT slate.forced
-        AND slate.trainable AND slate.served_at < now() - make_interval(secs => %(wait)s)
-        AND NOT {is_excluded("slate")}
-    ORDER BY slate.recommendation_id DESC LIMIT {MAX_DECISIONS}"""
+_COLUMNS = f"""slate.unit_id, extract(epoch FROM slate.served_at)::float8, slate.slots -> 0 ->> 0,
+    slate.context -> '$rank' ->> 'default', (slate.slots -> 0 ->> 3)::float8, {REWARD},
+    slate.context -> '$rank'"""
+_NEWEST = f"AND slate.trainable ORDER BY slate.recommendation_id DESC LIMIT {MAX_DECISIONS}"
 
 
 def decisions_of(surface: Surface) -> Decisions:
@@ -35,15 +29,7 @@ def decisions_of(surface: Surface) -> Decisions:
     cannot be learnt together with it.
     """
     settings = RankSettings.parse(surface.rank)
-    parameters = {
-        "surface": surface.pk,
-        "project": surface.project_id,
-        "wait": settings.wait_seconds,
-        "default": settings.default_reward,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_ROWS, parameters)
-        rows = cursor.fetchall()
+    rows = read_rewarded(surface, settings, _COLUMNS, rest=_NEWEST)
     about = [orjson.loads(row[-1]) for row in rows]
     same = [i for i, one in enumerate(about) if _names(one) == _names(about[0])]
     others = len(rows) - len(same)
@@ -55,7 +41,7 @@ def decisions_of(surface: Surface) -> Decisions:
         chosen=[row[2] for row, _ in picked],
         default=[row[3] for row, _ in picked],
         propensity=[row[4] for row, _ in picked],
-        reward=[min(max(settings.share_of(row[5]), 0.0), 1.0) for row, _ in picked],
+        reward=settings.shares_of([row[5] for row, _ in picked]).tolist(),
         features=[one["features"] for _, one in picked],
         context=[one.get("context", {}) for _, one in picked],
         actions=[one.get("actions") for _, one in picked],

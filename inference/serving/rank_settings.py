@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from inference.serving.generate_settings import SettingsError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 # Of the decisions that take the default action: inverse propensities of the control are at most 20.
 MIN_CONTROL_SHARE = 0.05
@@ -77,9 +82,10 @@ class RankSettings:
                 field="rank.default_reward",
             )
 
-    def share_of(self, reward: float) -> float:
-        """Return a reward as a share of the range."""
-        return (reward - self.min_reward) / (self.max_reward - self.min_reward)
+    def shares_of(self, rewards: ArrayLike) -> NDArray[np.float64]:
+        """Return rewards as shares of the range; a range that was narrowed since cuts them."""
+        shares = (np.asarray(rewards, float) - self.min_reward) / (self.max_reward - self.min_reward)
+        return np.clip(shares, 0.0, 1.0)
 
 
 _BOUNDS = {
