@@ -31,7 +31,7 @@ def run(size: str, home: str) -> None:
         rows += _beside_plain(stage, repeats, seconds)
         rows += _changes(stage, secret, flips)
     notes = (
-        f"The filter is asked with another price each time, as the context of a request has, over {ITEMS:,} items in memory; "
+        f"The filter has another price at each request, as the context of a request has, over {ITEMS:,} items in memory; "
         "the bare mask compares two arrays that lie ready. Requests go to one web process at one connection, 10 slots of "
         "200 precomputed candidates, slate and exposure committed before the answer; kinds of requests take turns of "
         f"{seconds:g} s, {repeats} times. A change is PATCH /v1/items with `available`; seconds count at the client from its "

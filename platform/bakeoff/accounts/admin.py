@@ -28,9 +28,9 @@ class LastAdminsStay:
 
     def get_deleted_objects(self, objs, request):  # noqa: ANN001, ANN201  admin's own
         """Name them as protected, which the admin pages refuse to delete."""
-        found, counts, perms, protected = super().get_deleted_objects(objs, request)
-        kept = guard_last_admins(self.memberships_of(objs))
-        return found, counts, perms, [*protected, *kept]
+        rows, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        last_admins = guard_last_admins(self.memberships_of(objs))
+        return rows, counts, lacking, [*protected, *last_admins]
 
     def memberships_of(self, objs) -> QuerySet[Membership]:  # noqa: ANN001  admin's own
         """Return the memberships that would go with rows."""
