@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from experiments.assignment import is_whole
 from experiments.bounds import MAX_BREAKER_ALPHA
 from experiments.metrics.spec import JUDGE_SCORE, RATING, MetricError, MetricSpec
 from experiments.models import Experiment, ExperimentMetric, Metric
+from experiments.salts import new_salt
 from experiments.stats.policy import Policy, PolicyError
 from experiments.stats.rules import require_kind
 from experiments.stats.totals import StatisticsError
@@ -360,7 +360,7 @@ def _write(draft: ExperimentDraft) -> Experiment:
     experiment = Experiment.objects.create(
         project=draft.surface.project,
         owner=draft.owner,
-        salt=draft.salt or secrets.token_hex(16),
+        salt=draft.salt or new_salt(),
         **columns_of(draft),
     )
     for variant in draft.variants:

@@ -6,7 +6,6 @@ share of all users. It only measures: its looks move no version.
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from experiments.actions.free_keys import free_key
 from experiments.actions.layer_slots import Slot, holdback_slot
 from experiments.actions.start_experiment import begin
 from experiments.models import Experiment, ExperimentMetric, programme_of
+from experiments.salts import new_salt
 from experiments.stats.policy import MAX_OVERRUN
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _start(promotion: Promotion, programme: Programme, slot: Slot) -> Experiment
         ),
         purpose=Experiment.Purpose.HOLDBACK,
         owner=PLATFORM,
-        salt=secrets.token_hex(16),
+        salt=new_salt(),
         layer=slot.layer,
         slot_low=slot.low,
         slot_high=slot.high,

@@ -2,7 +2,7 @@
 
 import django.db.models.deletion
 import django.db.models.functions.datetime
-import experiments.models.sharing
+import experiments.salts
 from django.db import migrations, models
 
 
@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('share', models.FloatField(default=0.05, help_text='Of all units.')),
-                ('salt', models.CharField(default=experiments.models.sharing.new_salt, editable=False, max_length=64)),
+                ('salt', models.CharField(default=experiments.salts.new_salt, editable=False, max_length=64)),
             ],
         ),
         migrations.CreateModel(
@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('key', models.SlugField(max_length=64)),
-                ('salt', models.CharField(default=experiments.models.sharing.new_salt, editable=False, max_length=64)),
+                ('salt', models.CharField(default=experiments.salts.new_salt, editable=False, max_length=64)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
         ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 import orjson
@@ -14,13 +13,9 @@ from django.db.models.functions import Now
 from bakeoff.accounts.readable_times import times_are_readable
 from experiments.assignment import ConditionError, compile_condition
 from experiments.assignment.named_groups import group_as_json
+from experiments.salts import new_salt
 
 MAX_GROUP_BYTES = 1024 * 1024  # every web process reads all of them again and again
-
-
-def new_salt() -> str:
-    """Return a random salt."""
-    return secrets.token_hex(16)
 
 
 class Layer(models.Model):

@@ -189,7 +189,7 @@ def test_surfaces_of_flags_and_those_without_a_metric_are_not_measured(lane, sho
 
 def test_the_inspector_says_who_is_held_out(lane, held):
     holdout = holdouts(held).get()
-    _, answered = serve(lane, held, units=12)
+    _, answered = serve(lane, held, units=30)
     unit = min(answered[holdout.key, "holdout"])
     answer = lane.post("/v1/units/assignments", {"unit_id": unit}, held.secret).json()
     (row,) = [one for one in answer if one["experiment"] == holdout.key]
@@ -197,7 +197,7 @@ def test_the_inspector_says_who_is_held_out(lane, held):
 
 
 def test_erased_and_excluded_units_leave_it(lane, held):
-    serve(lane, held, units=20)
+    serve(lane, held, units=30)
     holdout = holdouts(held).get()
     units = exposed(holdout)
     erased, excluded = min(units["everyone"]), max(units["everyone"])

@@ -13,6 +13,7 @@ from django.conf import settings
 from bakeoff.environment import read_environment
 from bakeoff.gateway.cache import HOT_SECONDS
 from bakeoff.gateway.http.connection import Connection
+from tests.support.repeatable import repeatable_generators
 
 
 def test_database_url() -> str:
@@ -38,7 +39,10 @@ class FastLane:
 
         from bakeoff.gateway.app import Gateway
 
-        with mock.patch("bakeoff.gateway.app.HOT_SECONDS", cache_seconds):
+        with (
+            mock.patch("bakeoff.gateway.app.HOT_SECONDS", cache_seconds),
+            repeatable_generators(),
+        ):
             self.gateway = Gateway(
                 environment,
                 WSGIMiddleware(get_wsgi_application(), workers=2),
