@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,7 +20,11 @@ from django.db import Error, connection
 from redis.exceptions import RedisError
 
 from experiments.actions.trip_breaker import confirm_trips
-from experiments.actions.watch_experiment import watch_experiment, watched_experiments
+from experiments.actions.watch_experiment import (
+    ExperimentIsBusyError,
+    watch_experiment,
+    watched_experiments,
+)
 from experiments.actions.watch_refit import watch_refit, watched_refits
 from inference.cache import cache_client
 from inference.isolation import for_each
@@ -34,6 +40,7 @@ QUEUES = frozenset({"default", "answers"})
 WATCH_TICKS = 5
 # Of several threads that wake at once the first one watches; the others find that it is too soon.
 EARLY = 0.8
+MAX_WAIT_SECONDS = 5.0  # in a turn, for all rows that others hold: the refits are behind them
 
 
 def start_breaker_thread() -> threading.Event:
@@ -61,6 +68,28 @@ def _watch(stopping: threading.Event, status: WorkStatus) -> None:
             connection.close()
 
 
+def _watch_running(pause: timedelta) -> None:
+    """Watch the running experiments, those first that nobody else is at."""
+    busy: list[int] = []
+
+    def watch(experiment: Experiment) -> None:
+        try:
+            watch_experiment(experiment=experiment, pause=pause)
+        except ExperimentIsBusyError:  # nobody waits here, because others wait behind this one
+            busy.append(experiment.pk)
+
+    # On a busy machine looks hold the row most of the time: who only came by would seldom find it free.
+    def wait_and_watch(experiment: Experiment) -> None:
+        wait = timedelta(seconds=max(end - time.monotonic(), 0))
+        with suppress(ExperimentIsBusyError):  # the next turn tries again
+            watch_experiment(experiment=experiment, pause=pause, wait=wait)
+
+    watched, depends_on = watched_experiments(), ("metrics", "variants")
+    for_each(watched, watch, work="breaker", depends_on=depends_on)
+    end = time.monotonic() + MAX_WAIT_SECONDS
+    for_each(watched.filter(pk__in=busy), wait_and_watch, work="breaker", depends_on=depends_on)
+
+
 def watch_experiments(pause: timedelta) -> None:
     """Watch every running experiment that has a breaker, and refits; read back trips that nobody has.
 
@@ -68,11 +97,7 @@ def watch_experiments(pause: timedelta) -> None:
         pause: at least this long after an experiment was watched last.
     """
     confirm_trips()
-
-    def watch(experiment: Experiment) -> None:
-        watch_experiment(experiment=experiment, pause=pause)
-
-    for_each(watched_experiments(), watch, work="breaker", depends_on=("metrics", "variants"))
+    _watch_running(pause)
     unserved = read_unserved(cache_client())
 
     def watch_one_refit(decision: Decision) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+import threading
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
+import psycopg
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
 from bakeoff.alerts.models import Alert
+from bakeoff.breaker_watch import watch_experiments
 from experiments.actions.create_serving_metrics import create_serving_metrics
 from experiments.actions.define_experiment import (
     ExperimentDraft,
@@ -22,7 +26,7 @@ from experiments.actions.define_experiment import (
 from experiments.actions.start_experiment import start_experiment
 from experiments.actions.stop_experiment import stop_experiment
 from experiments.actions.trip_breaker import confirm_trips, trip_breaker
-from experiments.actions.watch_experiment import watch_experiment
+from experiments.actions.watch_experiment import ExperimentIsBusyError, watch_experiment
 from experiments.ingest.rows import Rows
 from experiments.looks.breaker_counts import BINS, log_e_of, read_tests
 from experiments.looks.roll_up import roll_up
@@ -34,6 +38,7 @@ from experiments.scorecards.warehouse import unit_values
 from experiments.stats.breaker import ArmCounts, BinnedCounts
 from inference.models import ModelVersion
 from tests.support import builders
+from tests.support.fast_lane import test_database_url
 
 NOW = timedelta(0)
 GUARDRAIL = ExperimentMetric.Role.GUARDRAIL
@@ -224,6 +229,31 @@ def test_one_watched_a_moment_ago_is_left_to_others(shop):
     visit(shop, experiment, "treatment", 40, fallback="timeout")
     assert watch_experiment(experiment=experiment, pause=timedelta(minutes=5)) is None
     assert not BreakerCount.objects.filter(experiment=experiment).exists()
+
+
+@contextmanager
+def held_by_a_look(experiment, seconds):
+    """Hold the experiment's row, as a look does, for so long."""
+    with psycopg.connect(test_database_url()) as other:
+        other.execute(
+            "SELECT 1 FROM experiments_experiment WHERE id = %s FOR NO KEY UPDATE", [experiment.pk]
+        )
+        threading.Timer(seconds, other.rollback).start()
+        yield
+        other.rollback()
+
+
+def test_a_row_that_a_look_holds_is_waited_for(shop):
+    """On a busy machine one look follows another: who came by only would seldom find the row free."""
+    experiment = run(shop)
+    visit(shop, experiment, "control", 40)
+    visit(shop, experiment, "treatment", 40, fallback="timeout")
+    with held_by_a_look(experiment, 1.0):
+        with pytest.raises(ExperimentIsBusyError):
+            watch(experiment)
+        assert not experiment.decisions.exists()
+        watch_experiments(NOW)
+    assert "breaker" in experiment.decisions.get().evidence
 
 
 def test_an_operator_who_stops_it_first_wins(shop):

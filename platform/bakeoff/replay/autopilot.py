@@ -175,25 +175,33 @@ class AutopilotReplay(Replay):
             )
 
     def _tell_trip(self, experiment: Experiment, shares: Sequence[float], result: ReplayResult) -> None:
-        """Tell how fast the faulty challenger was switched off, and who confirms it."""
+        """Tell how fast the faulty challenger was switched off, by whom, and who confirms it."""
         decision = experiment.decisions.first()
-        if decision is None or "breaker" not in decision.evidence:
-            result.missing.append(f"the breaker should have switched {self._third} off")
+        if decision is None or decision.action != decision.Action.ROLL_BACK:
+            result.missing.append(f"{self._third} should have been switched off")
             return
-        confirming = "every web process's confirmation of the trip"
-        wait_until(lambda: _is_confirmed(decision), confirming, seconds=WAIT_SECONDS)
+        # Either may see the errors first: the breaker, or a look at the guardrail of errors.
+        by_breaker = "breaker" in decision.evidence
+        confirmed = ""
+        if by_breaker:
+            confirming = "every web process's confirmation of the trip"
+            wait_until(lambda: _is_confirmed(decision), confirming, seconds=WAIT_SECONDS)
+            count = len(decision.read_back)
+            confirmed = f"; confirmed by {count} web process{'es' if count > 1 else ''}"
         treated = Exposure.objects.filter(
             experiment=experiment, variant__in=experiment.variants.filter(is_control=False)
         )
         first = treated.aggregate(at=Min("exposed_at"))["at"]
         seconds = (decision.created_at - first).total_seconds()
         self._reporter.echo(
-            f"The breaker switched {self._third} off {seconds:.1f} s after its first visitor: "
-            f"{treated.count()} users met it, at {100 * shares[-1]:.3g}% of the traffic; confirmed by "
-            f"{len(decision.read_back)} web process{'es' if len(decision.read_back) > 1 else ''}."
+            f"{'The breaker' if by_breaker else 'A guardrail'} switched {self._third} off "
+            f"{seconds:.1f} s after its first visitor: {treated.count()} users met it, at "
+            f"{100 * shares[-1]:.3g}% of the traffic{confirmed}."
         )
         if len(shares) >= len(RAMP):
-            result.missing.append("the breaker should have tripped before the ramp's last step")
+            result.missing.append(
+                "the faulty build should have been switched off before the ramp's last step"
+            )
 
     def _check(self, result: ReplayResult) -> None:
         super()._check(result)
