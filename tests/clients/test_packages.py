@@ -14,6 +14,7 @@ from experiments.models import Event, Exposure, Feedback, Slate
 from tests.support import builders
 from tests.support.npm import BUNDLES, SCRIPTS, SOURCE
 from tests.support.provider import breaks_off
+from tests.support.ranking import make_rank_surface
 
 VECTORS = json.loads((SOURCE.parent / "vectors.json").read_text(encoding="utf-8"))
 ESM = """
@@ -34,6 +35,11 @@ const [gate]: [number, number] = await bucketsOf("salt", "u1");
 export const used = [later, gate, new BakeoffError(0, "code", "message").status];
 // @ts-expect-error: there is no such kind
 client.feedback({ recommendation_id: slate.recommendation_id, kind: "thumbs" });
+const chosen: string = (await client.rank("offers", [{ id: "a", features: { price: 1 } }])).action;
+// @ts-expect-error: an action without features
+client.rank("offers", [{ id: chosen }]);
+// @ts-expect-error: an action counts from its decision on
+client.rank("offers", [{ id: "a", features: { price: 1 } }], { expose: false });
 // @ts-expect-error: a key is missing
 createClient({ url: "https://bakeoff.example" });
 // @ts-expect-error: a list of items is no text
@@ -78,9 +84,13 @@ export const App = () => <BakeoffProvider client={client}><Feed /></BakeoffProvi
 """
 
 
-SNIPPETS = re.findall(
-    r"```(tsx?)\n(.*?)```", (SOURCE.parents[1] / "docs/javascript.md").read_text(), re.DOTALL
-)
+SNIPPETS = [
+    snippet
+    for page in ("javascript.md", "rank.md")
+    for snippet in re.findall(
+        r"```(tsx?)\n(.*?)```", (SOURCE.parents[1] / "docs" / page).read_text(), re.DOTALL
+    )
+]
 BUNDLED = {"use.tsx": TSX} | {
     f"snippet-{number}.{language}": text for number, (language, text) in enumerate(SNIPPETS)
 }
@@ -90,7 +100,7 @@ BUNDLED = {"use.tsx": TSX} | {
     ("files", "module"), [({"use.mts": ESM, "use.cts": CJS}, "nodenext"), (BUNDLED, "esnext")]
 )
 def test_types_are_strict(packages, files, module):
-    """Of what uses every door, for import, require and bundlers; and of the page's own snippets."""
+    """Of what uses every door, for import, require and bundlers; and of the pages' own snippets."""
     assert len(SNIPPETS) > 5
     for file, source in files.items():
         (packages.project / file).write_text(source)
@@ -188,6 +198,47 @@ def test_a_server_serves_and_records(packages, lane, shop):
     assert Event.objects.get(project=shop.project).unit_id == "a1"
     assert Feedback.objects.get(project=shop.project).value == 1
     assert Exposure.objects.filter(experiment=experiment).count() == 2
+
+
+RANK = """
+import { createClient } from "@bakeoff/js";
+const [url, key] = process.argv.slice(2);
+const client = createClient({ url, key });
+const actions = [{ id: "none", features: { discount: 0 } }, { id: "half", features: { discount: 0.5 } }];
+const decision = await client.rank("offers", actions, { unit_id: "u1", default: "half", features: { hour: 9 } });
+const receipts = [await client.reward(decision.recommendation_id, 0.5), await client.reward(decision.recommendation_id, 1)];
+const refused = [];
+const note = ({ status, code, message }) => refused.push({ status, code, message });
+await client.reward(decision.recommendation_id, 2).catch(note);
+await client.reward("0199aaaa-0000-7000-8000-000000000000", 1).catch(note);
+await client.rank("offers", [{ id: "a", features: {} }], { unit_id: "u1" }).catch(note);
+const denied = createClient({ url, key, anonymousId: "a1", consent: "denied" });
+const unseen = await denied.rank("offers", actions);
+const dropped = await denied.reward(unseen.recommendation_id, 1);
+process.stdout.write(JSON.stringify({ decision, receipts, refused, recorded: unseen.recorded, dropped }));
+"""
+
+
+def test_a_server_chooses_and_rewards_once(packages, lane, shop):
+    make_rank_surface(shop.project)
+    lane.refresh()
+    seen = packages.answer(RANK, lane.url, shop.public)
+    decision = seen["decision"]
+    assert decision["action"] in {"none", "half"}
+    assert decision["default"] == "half"
+    assert 0 < decision["propensity"] <= 1
+    assert [(one["accepted"], one["duplicates"]) for one in seen["receipts"]] == [(1, 0), (0, 1)]
+    assert [(one["status"], one["code"]) for one in seen["refused"][:2]] == [
+        (400, "invalid_value"),
+        (404, "unknown_recommendation"),
+    ]
+    assert "value == 2, must be a number in [0, 1] on 'offers'." in seen["refused"][0]["message"]
+    assert "actions[0].features == '0 of them', must be" in seen["refused"][2]["message"]
+    event = Event.objects.get(project=shop.project)
+    assert (event.name, event.unit_id, event.value) == ("reward", "u1", 0.5)
+    # Who refuses analytics gets an action, and leaves neither it nor its reward.
+    assert (seen["recorded"], seen["dropped"]["accepted"]) == (False, 0)
+    assert Slate.objects.filter(project=shop.project).count() == 1
 
 
 FLAGS = """

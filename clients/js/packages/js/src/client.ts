@@ -1,12 +1,12 @@
-// The client: recommendations, classifications, answers, events, feedback and flags of one visitor.
+// The client: recommendations, classifications, decisions, answers, events, feedback and flags of one visitor.
 
 import { eventsOf } from "./events.js";
 import { flagsOf } from "./flags.js";
 import { watcher } from "./seen.js";
 import { connect } from "./transport.js";
 import type {
-  ChatAnswer, ChatOptions, Classification, ClassifyOptions, ClientOptions, Comparison, Consent, EventFields,
-  FeedbackFields, Fields, ListOptions, RequestOptions, Slate,
+  Action, ChatAnswer, ChatOptions, Classification, ClassifyOptions, ClientOptions, Comparison, Consent, Decision,
+  EventFields, FeedbackFields, Fields, ListOptions, RankOptions, RequestOptions, RewardReceipt, Slate,
 } from "./types.js";
 import { newId, visitorOf } from "./visitor.js";
 
@@ -69,6 +69,12 @@ export function createClient(options: ClientOptions) {
     compare: (surface: string, options?: ListOptions): Promise<Comparison> => ask("/v1/compare", { surface }, options),
     classify: (surface: string, text: string, options?: ClassifyOptions, signal?: AbortSignal): Promise<Classification> =>
       ask("/v1/classify", { surface, text }, options, signal),
+    /** Choose one of some actions; `default` (the first) is what you would take by yourself. */
+    rank: (surface: string, actions: Action[], options?: RankOptions, signal?: AbortSignal): Promise<Decision> =>
+      ask("/v1/rank", { surface, actions }, options, signal),
+    /** Say how good the action of a decision was: sent until it is acknowledged, the first reward counts. */
+    reward: async (recommendation_id: string, value: number): Promise<RewardReceipt> =>
+      to.insist("/v1/reward", { recommendation_id, value, ...visitor.limits() }).catch(to.refuse),
     chat: (surface: string, options?: ChatOptions, signal?: AbortSignal): Promise<ChatAnswer> =>
       ask("/v1/chat/completions", { model: surface }, options, signal),
     /** The answer of any path to a visitor, its body unread: for `chatStream`, and for what has no method. */

@@ -86,6 +86,31 @@ export interface Comparison {
   b: Item[];
 }
 
+/** What tells contexts, or actions, apart; a number stays a number and a text a text in every request. */
+export type Features = Record<string, string | number | boolean | null>;
+
+/** What may be chosen; all actions of a request have features of the same names. */
+export interface Action {
+  id: string;
+  features: Features;
+}
+
+/** The action that was chosen, with its probability; `reward` names its recommendation_id. */
+export interface Decision extends Answer {
+  action: string;
+  propensity: number;
+  /** The action that you would take by yourself. */
+  default: string;
+  hint?: string;
+}
+
+/** A reward that is sent again is a duplicate, and changes nothing. */
+export interface RewardReceipt {
+  accepted: number;
+  duplicates: number;
+  durability: string;
+}
+
 /** What every request for an answer may name. */
 export interface RequestOptions {
   unit_id?: string;
@@ -111,8 +136,14 @@ export interface ListOptions extends RequestOptions {
 
 export interface ClassifyOptions extends RequestOptions {
   text?: string;
-  features?: Record<string, string | number | boolean | null>;
+  features?: Features;
   k?: number;
+}
+
+/** An action counts from its decision on: `expose` is always true. */
+export interface RankOptions extends Omit<RequestOptions, "expose"> {
+  features?: Features;
+  default?: string;
 }
 
 /** `messages`, `tools` and parameters of the model need a secret key; a page sends variables. */

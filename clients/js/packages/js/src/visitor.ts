@@ -62,11 +62,15 @@ export function visitorOf({ unitId, anonymousId, consent = "granted", storage = 
       if (anonymousId || !isPage) return anonymousId;
       return visitor.granted && storage !== "none" ? stored() : (ofPage ||= newId());
     },
+    /** What the visitor did not agree to. */
+    limits(): Fields {
+      if (!visitor.granted) return { consent: { analytics: false, training: false } };
+      const isPrivate = isPage && (navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl;
+      return isPrivate ? { consent: { training: false } } : {};
+    },
     /** Add to some fields whom they are about, unless they say so. */
     about<T extends object>(fields?: T): T & Fields {
-      const about: Fields = { anonymous_id: visitor.anonymousId(), unit_id: visitor.unitId };
-      if (!visitor.granted) about.consent = { analytics: false, training: false };
-      else if (isPage && (navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl) about.consent = { training: false };
+      const about: Fields = { anonymous_id: visitor.anonymousId(), unit_id: visitor.unitId, ...visitor.limits() };
       const all: T & Fields = Object.assign(about, fields);
       if (!all.anonymous_id && !all.unit_id)
         throw new TypeError("unitId and anonymousId are missing, one of them must name the visitor.");
