@@ -40,9 +40,11 @@ SERVED = "slate"  # denominator: served answers of the experiment
 SLATE_PREFIX = "slate."  # an event's name that begins so is a fact of a served answer
 SLATE_FACTS = (
     "latency", "error", "fallback", "cold_start", "cost", "item",
-    "first_token", "tokens", "refusal", "schema_failure", "rating", "judge_score",
+    "first_token", "tokens", "refusal", "schema_failure", "rating", "judge_score", "reward",
 )  # fmt: skip
 RATING, JUDGE_SCORE = "slate.rating", "slate.judge_score"  # what people, and a judge, say of an answer
+REWARD = "slate.reward"  # how good the action of a decision was, as /v1/reward took it
+REWARD_EVENT = "reward"  # what such a reward is stored as; a product's own may have this name too
 FEEDBACK_PREFIX = "feedback."  # an event's name that begins so is a kind of feedback
 COST_OF_DECISIONS = "feedback.cost"  # what answers cost by the label that a correction names
 COMPARISONS = ("eq", "ne", "in", "gt", "gte", "lt", "lte", "exists")
@@ -160,6 +162,7 @@ class MetricSpec:
         attributed_only: count only events that name a recommendation of the experiment.
         trusted_only: count only events and feedback that came by a secret key or a bulk load.
         direction: which change is good, increase or decrease.
+        names: of stored events and facts of answers that it reads.
     """
 
     key: str
@@ -208,9 +211,10 @@ class MetricSpec:
                 self._require(getattr(self, name) in facts, name, f"one of {facts}")
         if unknown := [step for step in self.steps if is_slate_fact(step) and step not in facts]:
             raise MetricError(f"step == '{unknown[0]}', must be one of {facts}.", field="steps")
-        object.__setattr__(
-            self, "names", tuple(sorted({*self.steps, self.event, self.denominator} - {"", SERVED}))
-        )
+        names = {*self.steps, self.event, self.denominator} - {"", SERVED}
+        if REWARD in names:
+            names.add(REWARD_EVENT)
+        object.__setattr__(self, "names", tuple(sorted(names)))
 
     def _require_covariate(self) -> None:
         self._require(self.covariate in COVARIATE_KINDS, "covariate", f"one of {list(COVARIATE_KINDS)}")

@@ -17,6 +17,8 @@ from experiments.metrics.spec import (
     COST_OF_DECISIONS,
     JUDGE_SCORE,
     RATING,
+    REWARD,
+    REWARD_EVENT,
     SERVED,
     Filter,
     MetricSpec,
@@ -195,6 +197,16 @@ def _score(name: str) -> str:
         AND (v.properties ->> 'experiment')::bigint = %(experiment)s)"""
 
 
+# Rewards of the experiment's decisions, each once: events of a source that /v1/reward alone writes.
+_REWARD = f"""(SELECT v.project_id, v.unit_id, v.xid, 'live' AS source, v.occurred_at, v.trusted,
+        '{REWARD}' AS name, v.value, NULL::text AS item_id, v.recommendation_id,
+        '{{}}'::jsonb AS properties
+    FROM experiments_event AS v WHERE v.source = 'reward' AND v.name = '{REWARD_EVENT}'
+        AND EXISTS (SELECT 1 FROM experiments_slate AS s
+            WHERE s.recommendation_id = v.recommendation_id AND s.experiment_id = %(experiment)s
+                AND NOT s.forced OFFSET 0))"""
+
+
 _SLATE_FACTS = {
     "slate.latency": _slate_fact("slate.latency", "s.latency_ms"),
     "slate.error": _slate_fact("slate.error", where=f"s.fallback IN {ERRORS}"),
@@ -219,6 +231,7 @@ _SLATE_FACTS = {
     ),
     RATING: _score(RATING),
     JUDGE_SCORE: _score(JUDGE_SCORE),
+    REWARD: _REWARD,
 }
 
 
