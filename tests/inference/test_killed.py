@@ -10,6 +10,7 @@ import time
 from datetime import timedelta
 
 import psutil
+import psycopg
 import pytest
 from django.conf import settings
 from django.utils import timezone
@@ -19,7 +20,9 @@ from inference.actions.cancel_training import CannotCancelError, cancel_training
 from inference.models import TrainingRun
 from inference.serving.artifact import check_artifact
 from inference.tasks import run_training
+from tests.support.fast_lane import test_database_url
 from tests.support.learning import train
+from tests.support.ranking import make_decisions, make_rank_surface, write_decisions
 from tests.support.servers import WARM
 from tests.support.waiting import wait_until
 from tests.support.warm_python import called_by
@@ -79,6 +82,42 @@ def test_a_run_killed_again_and_again_ends_the_same(desk, method, monkeypatch):
     assert run.version.artifact_sha256 == whole.artifact_sha256
     for metric in ("accuracy", "log_score", "f1"):
         assert run.version.gate["rows"][metric] == whole.gate["rows"][metric]
+
+
+def test_a_policy_killed_before_it_is_registered_is_learnt_again(shop, monkeypatch):
+    """At the worst moment: its artifact is whole, and its version is not there yet."""
+    monkeypatch.setenv("DATABASE_URL", test_database_url())
+    surface = make_rank_surface(shop.project)
+    write_decisions(shop, surface, make_decisions(220))
+    run = retrain_surface(surface=surface, algorithm="linear-thompson", trigger="a test")
+    before = artifacts()
+    with psycopg.connect(test_database_url()) as connection:
+        # Who registers a version locks its surface's row: this attempt waits there until it is killed.
+        sql = "SELECT 1 FROM inference_surface WHERE id = %s FOR NO KEY UPDATE"
+        connection.execute(sql, [surface.pk])
+        process = start(run)
+        waits = "SELECT 1 FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))"
+        ours = [connection.info.backend_pid]
+        wait_until(
+            lambda: connection.execute(waits, ours).fetchone() or process.poll() is not None,
+            "the version is to be registered",
+        )
+        assert process.poll() is None, process.stderr.read()
+        called_by(psutil.Process(process.pid)).kill()
+        assert process.wait() == -signal.SIGKILL
+    learnt = artifacts() - before
+    for digest in learnt:
+        check_artifact(settings.BAKEOFF.artifacts, digest)
+    run.refresh_from_db()
+    assert (run.state, run.version) == (TrainingRun.State.RUNNING, None)
+    assert not surface.versions.exists()
+    stale = timezone.now() - timedelta(minutes=5)
+    TrainingRun.objects.filter(pk=run.pk).update(heartbeat_at=stale)
+    run_training(run.pk)
+    run.refresh_from_db()
+    assert run.state == TrainingRun.State.PASSED, run.message
+    assert run.version.artifact_sha256 in learnt
+    assert surface.versions.count() == 1
 
 
 def test_a_cancelled_run_ends_and_publishes_nothing(desk):
