@@ -33,10 +33,10 @@ def pytest_runtest_setup(item):
 @contextmanager
 def repeatable_generators():
     """Generators made without a seed meanwhile begin anew at each test."""
-    made = np.random.default_rng
+    original = np.random.default_rng
 
     def make(seed=None):
-        generator = made(seed)
+        generator = original(seed)
         if seed is None:
             _generators.append(generator)
         return generator
