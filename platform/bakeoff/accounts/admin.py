@@ -1,5 +1,7 @@
 """Admin of tenants and keys."""
 
+from collections.abc import Iterable
+
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
@@ -11,7 +13,7 @@ from unfold.admin import ModelAdmin
 from bakeoff.accounts.audited_admin import AuditedAdmin
 from bakeoff.accounts.edit_keys import revoke_key
 from bakeoff.accounts.invite import revoke_invitations_by
-from bakeoff.accounts.last_admin import MembershipForm, guard_last_admins
+from bakeoff.accounts.last_admin import MembershipForm, PersonForm, guard_last_admins
 from bakeoff.accounts.models import ApiKey, AuditEntry, Membership, Project
 
 admin.site.unregister(User)
@@ -39,10 +41,33 @@ class LastAdminsStay:
 
 @admin.register(User)
 class PersonAdmin(LastAdminsStay, UserAdmin, ModelAdmin):
-    """Django's users in unfold's dress; who is a project's last administrator stays."""
+    """Django's users in unfold's dress; who is a project's last administrator stays.
+
+    Who is shut out or deleted leaves no invitation behind by which they could come back.
+    """
+
+    form = PersonForm
 
     def memberships_of(self, objs) -> QuerySet[Membership]:  # noqa: ANN001  admin's own
         return Membership.objects.filter(user__in=list(objs))
+
+    def save_model(self, request: HttpRequest, obj, form, change) -> None:  # noqa: ANN001  admin's own
+        super().save_model(request, obj, form, change)
+        if not obj.is_active:
+            self._revoke_invitations(request, [obj])
+
+    def delete_model(self, request: HttpRequest, obj) -> None:  # noqa: ANN001  admin's own
+        self._revoke_invitations(request, [obj])
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset) -> None:  # noqa: ANN001  admin's own
+        self._revoke_invitations(request, queryset)
+        super().delete_queryset(request, queryset)
+
+    def _revoke_invitations(self, request: HttpRequest, people: Iterable[User]) -> None:
+        for membership in self.memberships_of(people).select_related("project", "user"):
+            by = request.user.get_username()
+            revoke_invitations_by(project=membership.project, person=membership.user, by=by)
 
 
 @admin.register(Group)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.contrib.auth.forms import UserChangeForm
 from django.db import transaction
 
 from bakeoff.accounts.models import Membership, Project
@@ -37,16 +38,31 @@ class MembershipForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's is 
         return cleaned
 
 
+class PersonForm(UserChangeForm):  # type: ignore[type-arg]  # Django's is not generic at run time
+    """An account; that of a project's last administrator stays active."""
+
+    def clean(self) -> dict[str, Any] | None:
+        """Refuse to shut out who is needed; the page runs in a transaction, as above."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        # `is_active` is not among the fields of who may not change it.
+        if cleaned.get("is_active") is False and self.instance.pk:
+            for sentence in guard_last_admins(Membership.objects.filter(user=self.instance.pk)):
+                self.add_error("is_active", sentence)
+        return cleaned
+
+
 def guard_last_admins(memberships: QuerySet[Membership]) -> list[str]:
     """Return what would leave a project without an administrator if these memberships went away.
 
     Args:
-        memberships: that are to be deleted; their projects stay locked until the transaction ends.
+        memberships: that are to be deleted, or whose people are shut out; their projects stay locked
+            until the transaction ends.
     """
     with transaction.atomic():
         _lock(memberships.values_list("project_id", flat=True))
         going = memberships.filter(role=ADMIN).select_related("project", "user")
-        staying = Membership.objects.filter(role=ADMIN).exclude(pk__in=[one.pk for one in going])
+        active = Membership.objects.filter(role=ADMIN, user__is_active=True)
+        staying = active.exclude(pk__in=[one.pk for one in going])
         safe = set(
             staying.filter(project__in=[one.project_id for one in going]).values_list(
                 "project_id", flat=True

@@ -54,6 +54,7 @@ def set_role(*, project: Project, person: User, role: str, by: str) -> None:
 
 
 def is_last_admin(project: Project, person: User) -> bool:
-    """Whether a project has this administrator and no other."""
+    """Whether a project has this administrator and no other who can sign in."""
     admins = project.memberships.filter(role=ADMIN)
-    return admins.filter(user=person).exists() and not admins.exclude(user=person).exists()
+    others = admins.exclude(user=person).filter(user__is_active=True)
+    return admins.filter(user=person).exists() and not others.exists()
