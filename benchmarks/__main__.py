@@ -49,6 +49,7 @@ NAMES = (
     "pages",
     "packages",
     "redaction",
+    "usage",
     "faults",
     "month",
     "hostile",

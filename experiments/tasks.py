@@ -13,6 +13,7 @@ from django.utils import timezone
 from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.check_version import run_check, waiting_checks
 from experiments.actions.count_orders import count_orders, surfaces_with_orders
+from experiments.actions.count_usage import count_usage
 from experiments.actions.exclude_units import exclude_busy_units
 from experiments.actions.export_rows import due_exports, export_rows
 from experiments.actions.flag_feedback import flag_feedback
@@ -311,6 +312,12 @@ def embed_surface_themes(surface_id: int) -> None:
 
 def _read_themes(surface: Surface) -> None:
     read_themes(surface=surface)
+
+
+@shared_task
+def count_waiting_usage() -> None:
+    """Add up what commits noted as used, and warn of quotas that run out."""
+    count_usage(timezone.now())
 
 
 @shared_task

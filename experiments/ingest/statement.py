@@ -88,7 +88,7 @@ INSERT_EVENTS = f"""fresh AS (
         SELECT project_id, event_id, received_at, {_TRUSTED["trusted"]} FROM sent
         ON CONFLICT (project_id, event_id) DO UPDATE SET trusted = true
             WHERE EXCLUDED.trusted AND NOT known.trusted
-        RETURNING project_id, event_id),
+        RETURNING project_id, event_id, received_at AS at),
     events AS (
         INSERT INTO experiments_event ({_names(_EVENT)}, inferred, item_known)
         SELECT {_names(_EVENT, {"recommendation_id": RECOMMENDATION, **_TRUSTED})},
@@ -104,7 +104,8 @@ _PARTS = {
     "slates": f"""slates AS (
         INSERT INTO experiments_slate ({_names(_SLATE)})
         SELECT {_names(_SLATE, _SLATE_VALUES)} FROM {_sent(_SLATE)}
-        ON CONFLICT DO NOTHING)""",
+        ON CONFLICT DO NOTHING
+        RETURNING project_id, served_at, generation)""",
     # Two statements that insert the same exposures in another order would wait for each other. The
     # first exposure counts; a later epoch in which it is met again is noted for stickiness. One row of
     # a key per statement: an upsert cannot touch a row twice.
@@ -139,7 +140,7 @@ _PARTS = {
         ON CONFLICT (project_id, feedback_id) DO UPDATE
             SET ({_FEEDBACK_TAKEN}) = ({_FEEDBACK_EXCLUDED}), xid = pg_current_xact_id()
             WHERE EXCLUDED.trusted AND NOT known.trusted
-        RETURNING project_id, feedback_id)""",
+        RETURNING project_id, feedback_id, received_at)""",
     "exclusions": f"""exclusions AS (
         INSERT INTO experiments_excludedunit ({_names(_EXCLUSION)})
         SELECT {_names(_EXCLUSION)}
@@ -153,6 +154,43 @@ _PARTS = {
         ORDER BY experiment_id, unit_id, variant_id
         ON CONFLICT DO NOTHING)""",
 }
+# What the rows that are new count, by kind: the columns of usage, of the month in which they came.
+_USED = {
+    "slates": """SELECT project_id, served_at AS at, generation IS NULL AS answer, false AS event,
+        false AS feedback, (generation ->> 'tokens_in')::bigint AS tokens_in,
+        (generation ->> 'tokens_out')::bigint AS tokens_out FROM slates""",
+    "events": """SELECT project_id, at, false, true, false, NULL::bigint, NULL::bigint
+        FROM fresh""",
+    "feedback": """SELECT project_id, received_at, false, false, true, NULL::bigint, NULL::bigint
+        FROM feedback""",
+}
+
+
+def _usage(kinds: tuple[str, ...]) -> list[str]:
+    """Return the part that notes what the commit is billed as; none where it writes nothing of that.
+
+    Of the same transaction as the rows, and of those alone that were new: it counts what is committed,
+    once, however often a statement is repeated, and whatever is erased afterwards. It only adds rows,
+    one per project: web processes never wait for each other's.
+    """
+    used = [_USED[kind] for kind in _USED if kind in kinds]
+    if not used:
+        return []
+    return [
+        f"""used (project_id, at, answer, event, feedback, tokens_in, tokens_out) AS (
+        {" UNION ALL ".join(used)}),
+    usage AS (
+        INSERT INTO accounts_usageentry
+            (project_id, month, answers, events, feedback, generations, tokens_in, tokens_out)
+        SELECT project_id, date_trunc('month', at AT TIME ZONE 'UTC')::date,
+            count(*) FILTER (WHERE answer), count(*) FILTER (WHERE event),
+            count(*) FILTER (WHERE feedback),
+            count(*) FILTER (WHERE NOT (answer OR event OR feedback)),
+            coalesce(sum(tokens_in), 0), coalesce(sum(tokens_out), 0)
+        FROM used GROUP BY 1, 2)"""
+    ]
+
+
 # Ids travel back only when some were not new: naming all of a large commit costs both sides.
 _RESULTS = {
     "events": """(SELECT CASE WHEN count(*) = %s THEN NULL
@@ -169,7 +207,7 @@ Pairs = list[tuple[int, str]]
 @cache
 def statement_for(kinds: tuple[str, ...]) -> str:
     """Return the statement that inserts these kinds; `Payload.parameters` fills it."""
-    parts = ", ".join(_PARTS[kind] for kind in kinds)
+    parts = ", ".join([*(_PARTS[kind] for kind in kinds), *_usage(kinds)])
     nothing = "NULL::json"
     events = _RESULTS["events"] if "events" in kinds else nothing
     feedback = _RESULTS["feedback"] if "feedback" in kinds else nothing

@@ -21,6 +21,10 @@ ALERT_NAMES = {
     "alert theme_growing": gettext_noop("Growing theme"),
     "alert buffer_filling": gettext_noop("Buffer filling"),
     "alert worker_gone": gettext_noop("Process gone"),
+    "alert quota": gettext_noop("Quota used"),
+    "quota answers": gettext_noop("answers"),
+    "quota events and feedback": gettext_noop("events and feedback"),
+    "quota tokens": gettext_noop("tokens"),
     "alert digest": gettext_noop("Weekly digest"),
     "alert test": gettext_noop("Test"),
     "alert waiting": gettext_noop("Waiting"),
@@ -101,6 +105,19 @@ ALERT_SENTENCES: tuple[tuple[str, str], ...] = (
         gettext_noop(
             "More users of '%(surface)s' write about: %(theme)s. It was %(count)s users in the last "
             "%(days)s days: %(recent)s of those who wrote, %(before)s before"
+        ),
+    ),
+    (
+        "The quota of {quota} for {month} is used up: {used} of {limit}. More are refused until {day}.",
+        gettext_noop(
+            "The quota of %(quota)s for %(month)s is used up: %(used)s of %(limit)s. "
+            "More are refused until %(day)s"
+        ),
+    ),
+    (
+        "{percent} % of the quota of {quota} for {month} are used: {used} of {limit}.",
+        gettext_noop(
+            "%(percent)s%% of the quota of %(quota)s for %(month)s are used: %(used)s of %(limit)s"
         ),
     ),
     # What an action refuses

@@ -58,7 +58,17 @@ def _name_of_gate(code: str) -> str:
     return name_of(f"gate {code}")
 
 
-_NAMED = {"name": name_of, "settings": name_of_setting, "gate": _name_of_gate}
+def _name_of_quota(code: str) -> str:
+    """Name what a quota bounds."""
+    return name_of(f"quota {code}")
+
+
+_NAMED = {
+    "name": name_of,
+    "settings": name_of_setting,
+    "gate": _name_of_gate,
+    "quota": _name_of_quota,
+}
 
 
 def _show_value(name: str, value: str) -> str:

@@ -78,6 +78,7 @@ app.conf.update(
             ("orders", "experiments.tasks.refresh_orders", 5 * environment.tick_seconds),
             ("retrain", "experiments.tasks.retrain_due_surfaces", 5 * environment.tick_seconds),
             ("spill", "experiments.tasks.drain_spilled_rows", 2 * environment.tick_seconds),
+            ("usage", "experiments.tasks.count_waiting_usage", 2 * environment.tick_seconds),
             ("shadows", "inference.tasks.answer_waiting_shadows", 2 * environment.tick_seconds),
             ("checks", "experiments.tasks.check_waiting_versions", 30.0),
             ("judges", "experiments.tasks.judge_running_answers", 30.0),

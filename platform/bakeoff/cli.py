@@ -23,7 +23,10 @@ COMMANDS = {
         "migrate:migrate",
         "Make tables and months, check the artifacts; on the first run an administrator and a project.",
     ),
-    "project": ("projects:project", "Create projects with their keys, and list them."),
+    "project": (
+        "projects:project",
+        "Create projects with their keys, list them, and set their quotas.",
+    ),
     "users": ("users:users", "Add people, reset their passwords, and list them."),
     "backup": ("backup:backup", "Write all of the platform into a new FOLDER, while it serves."),
     "restore": (
@@ -118,6 +121,7 @@ COMMANDS = {
         "List the project's metrics; `bakeoff config` makes and changes them.",
     ),
     "keys": ("keys:keys", "Make, list, change and revoke API keys."),
+    "usage": ("usage:usage", "Show what the project used, month by month, and its quotas."),
     "audit": ("audit:audit", "Read the audit trail, and write it to a file."),
     "alerts": ("alerts:alerts", "Subscribe to alerts, and see what became of them."),
     "mcp": (

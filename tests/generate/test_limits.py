@@ -9,9 +9,13 @@ import pytest
 from django.db import connection
 
 from bakeoff.accounts.models import AuditEntry
+from bakeoff.accounts.set_quota import set_quota
+from bakeoff.accounts.usage import read_usage
 from experiments.actions.change_surface import CannotChangeSurfaceError, patch_surface
+from experiments.actions.count_usage import count_usage
 from experiments.actions.erase_unit import erase_unit
 from inference.cache import cache_client
+from tests.support import builders
 from tests.support.provider import KEY, refuses, says, usage
 
 DAY = {"unit": {"tokens": 100}, "address": {"money": 1}}
@@ -229,3 +233,24 @@ def test_the_key_of_a_provider_stands_nowhere(chat, caplog, tmp_path):
     for version in chat.versions:
         for file in (settings.BAKEOFF.artifacts / version.artifact_sha256).iterdir():
             assert KEY.encode() not in file.read_bytes()
+
+
+def test_tokens_are_counted_and_a_quota_that_is_used_up_refuses(chat):
+    chat.provider.behave = says("Hello", tokens=usage(1000, 5))
+    set_quota(project=chat.project, changes={"tokens": 1005}, by="the operator")
+    assert chat.ask().status_code == 200
+    (month,) = read_usage(chat.project, builders.now()).months
+    counts = (month.answers, month.generations, month.tokens_in, month.tokens_out)
+    assert counts == (0, 1, 1000, 5)
+    count_usage(builders.now())
+    chat.lane.refresh()
+    refused = chat.ask()
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"], error["type"]) == (
+        429, "insufficient_quota", "insufficient_quota",
+    )  # fmt: skip
+    assert error["message"].startswith(f"tokens of {month.month:%Y-%m} == 1005, must be below 1005, ")
+    assert len(chat.slates()) == 1
+    set_quota(project=chat.project, changes={"tokens": None}, by="the operator")
+    chat.lane.refresh()
+    assert chat.ask().status_code == 200

@@ -106,6 +106,7 @@ class Alert(models.Model):
         THEME_GROWING = "theme_growing", "growing theme of feedback"
         BUFFER_FILLING = "buffer_filling", "buffer filling"
         WORKER_GONE = "worker_gone", "worker gone"
+        QUOTA = "quota", "quota used"
         DIGEST = "digest", "weekly digest"
         TEST = "test", "test"
 

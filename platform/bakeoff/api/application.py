@@ -40,6 +40,7 @@ from bakeoff.api.sharing import router as sharing
 from bakeoff.api.surfaces import router as surfaces
 from bakeoff.api.surveys import router as surveys
 from bakeoff.api.units import router as units
+from bakeoff.api.usage import router as usage
 from experiments.metrics.spec import MetricError
 from experiments.stats.policy import PolicyError
 
@@ -74,6 +75,7 @@ api.add_router("/v1", surveys)
 api.add_router("/v1", units)
 api.add_router("/v1", keys)
 api.add_router("/v1", audit)
+api.add_router("/v1", usage)
 api.add_router("/v1", sharing)
 api.add_router("/v1", alerts)
 api.add_router("/v1", config)

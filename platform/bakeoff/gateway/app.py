@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bakeoff.accounts.keys import INGEST, MANAGE, SERVE
+from bakeoff.accounts.usage_kinds import ANSWERS, EVENTS, TOKENS
 from bakeoff.gateway.cache import HOT_SECONDS, STORE_SECONDS, BoundedRedis, listening_client
 from bakeoff.gateway.config.catalogue_watcher import CatalogueWatcher
 from bakeoff.gateway.config.config_watcher import ServingConfigWatcher
@@ -204,15 +205,13 @@ class Gateway:
             ("/v1/latest", LatestRequest),
             ("/v1/search", SearchRequest),
         )
+        served = partial(Route, "POST", scope=SERVE, quota=ANSWERS)
         return [
-            Route("POST", "/v1/recommend", recommend.answer, scope=SERVE, body=ranking),
-            *(
-                Route("POST", path, recommend.answer, scope=SERVE, body=partial(parse, body))
-                for path, body in lists
-            ),
-            Route("POST", "/v1/classify", classify.answer, scope=SERVE, body=labelling),
-            Route("POST", "/v1/rank", rank.answer, scope=SERVE, body=partial(parse, RankRequest)),
-            Route("POST", "/v1/compare", compare.answer, scope=SERVE, body=ranking),
+            served("/v1/recommend", recommend.answer, body=ranking),
+            *(served(path, recommend.answer, body=partial(parse, body)) for path, body in lists),
+            served("/v1/classify", classify.answer, body=labelling),
+            served("/v1/rank", rank.answer, body=partial(parse, RankRequest)),
+            served("/v1/compare", compare.answer, body=ranking),
             # It tells what a unit liked: no public key may ask.
             Route(
                 "POST",
@@ -257,6 +256,7 @@ class Gateway:
                 chat.answer,
                 scope=SERVE,
                 body=partial(parse, ChatRequest),
+                quota=TOKENS,
                 error_body=error_body,
             ),
             Route("GET", "/v1/models", list_models, scope=SERVE, error_body=error_body),
@@ -276,42 +276,19 @@ class Gateway:
         feedback = FeedbackHandler(
             self._writer, self._identity, recent, self._text_threads, self._generated
         )
+        taken = partial(Route, "POST", scope=INGEST, quota=EVENTS)
         return [
-            Route(
-                "POST",
-                "/v1/events",
-                batches.events,
-                status=202,
-                scope=INGEST,
-                body=EventBatch.of,
-                rows="events",
-            ),
-            Route(
-                "POST",
+            taken("/v1/events", batches.events, status=202, body=EventBatch.of, rows="events"),
+            taken(
                 "/v1/feedback",
                 feedback.answer,
                 status=202,
-                scope=INGEST,
                 body=partial(parse, FeedbackRequest),
                 get_by_django=True,  # the management API lists what is posted here
             ),
-            Route(
-                "POST",
-                "/v1/reward",
-                self._rewards.answer,
-                status=202,
-                scope=INGEST,
-                body=partial(parse, RewardRequest),
-            ),
+            taken("/v1/reward", self._rewards.answer, status=202, body=partial(parse, RewardRequest)),
             *(
-                Route(
-                    "POST",
-                    path,
-                    batches.segment,
-                    scope=INGEST,
-                    body=partial(SegmentBatch.of, path),
-                    rows="batch",
-                )
+                taken(path, batches.segment, body=partial(SegmentBatch.of, path), rows="batch")
                 for path in SEGMENT_PATHS
             ),
         ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from bakeoff.accounts.keys import scopes_of
+from bakeoff.gateway.config.quotas import read_used_up
 from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig, SurfaceConfig
 from bakeoff.gateway.config.versions import VersionLoader
 from bakeoff.gateway.timeouts import shut_down
@@ -130,6 +132,7 @@ class ServingConfigReader:
             versions=versions,
             variant_rules=_read_variant_rules(reader, flags, last),
             probed=probed,
+            used_up=read_used_up(connection, datetime.now(UTC)),
             issues=tuple(reader.issues),
             loaded=True,
         )

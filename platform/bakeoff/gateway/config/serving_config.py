@@ -16,6 +16,7 @@ from inference.serving.rank_settings import NO_RANK_SETTINGS, RankSettings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from bakeoff.gateway.config.quotas import UsedUp
     from bakeoff.gateway.config.versions import ServingVersion
     from experiments.assignment import RunningExperiment, RunningVariant
     from experiments.assignment.flags import ProjectFlags
@@ -114,6 +115,7 @@ class ServingConfig:
         variant_rules: of variants of running experiments that have their own, by the variant's id.
         watched: projects whose arrivals somebody looks at now.
         probed: versions that are to be tried before they serve, by id.
+        used_up: quotas that refuse, by project and quota.
         issues: rows that cannot be followed.
         loaded: whether anything has been read yet.
     """
@@ -133,6 +135,7 @@ class ServingConfig:
     variant_rules: Mapping[int, SlateRules] = field(default_factory=lambda: MappingProxyType({}))
     watched: frozenset[int] = frozenset()
     probed: Mapping[int, ServingVersion] = field(default_factory=lambda: MappingProxyType({}))
+    used_up: Mapping[tuple[int, str], UsedUp] = field(default_factory=lambda: MappingProxyType({}))
     issues: tuple[ConfigurationIssue, ...] = ()
     loaded: bool = False
 

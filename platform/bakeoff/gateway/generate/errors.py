@@ -15,6 +15,7 @@ CODES = {
     "no_valid_key": "invalid_api_key",
     "rate_limited": "rate_limit_exceeded",
     "budget_spent": "insufficient_quota",
+    "quota_used_up": "insufficient_quota",
 }
 _TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
 _FIELDS = {"surface": "model"}
@@ -25,7 +26,7 @@ def error_fields(error: ApiError) -> dict[str, Any]:
     code = CODES.get(error.code, error.code)
     kind = "invalid_request_error" if error.status < 500 else "server_error"
     if error.status == 429:
-        kind = "insufficient_quota" if error.code == "budget_spent" else "rate_limit_error"
+        kind = "insufficient_quota" if code == "insufficient_quota" else "rate_limit_error"
     field = None if error.field is None else _FIELDS.get(error.field, error.field)
     kind = _TYPES.get(error.status, kind)
     return {"error": {"message": error.message, "type": kind, "param": field, "code": code}}

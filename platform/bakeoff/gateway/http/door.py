@@ -1,8 +1,8 @@
 """The door of the fast lane: the way of every request to its handler, and of the answer back.
 
-In this order: the route of the path, its method, the caller's key and rate, the body as the route's
-request type. A handler is called with what has passed all of these, and whatever it raises leaves here
-as the one error shape.
+In this order: the route of the path, its method, the caller's key, rate and quota, the body as the
+route's request type. A handler is called with what has passed all of these, and whatever it raises
+leaves here as the one error shape.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from bakeoff.gateway.http.access import authenticate, key_text, path_key
 from bakeoff.gateway.http.bodies import BodyReader
 from bakeoff.gateway.http.caller import Caller
 from bakeoff.gateway.http.errors import ApiError, of_bounds
+from bakeoff.gateway.http.quotas import refuse_used_up
 from bakeoff.gateway.http.request import (
     Request,
     no_events,
@@ -167,7 +168,7 @@ class Door:
         """Let a caller in by its key.
 
         Raises:
-            ApiError: 401 or 403 for its key, 429 when it sends too much.
+            ApiError: 401 or 403 for its key, 429 when it sends too much, or a quota is used up.
         """
         config = self._config.current
         token = path_key(request) if route.key_in_path else key_text(request)
@@ -180,6 +181,8 @@ class Door:
         # A payload is the same for everybody, and a page's SDK reads it once: it is not counted.
         if not route.key_in_path:
             caller.spend(1)
+        if route.quota:
+            refuse_used_up(config, key, route.quota)
         return Call(request, config, caller)
 
     async def _pass_on(self, request: Request, send: Send) -> None:

@@ -60,6 +60,7 @@ class Route:
         body: reads the JSON body into what the handler takes.
         rows: name of a list in the body whose entries the handler checks one by one.
         get_by_django: whether GET of the path is the management API's.
+        quota: which of the project's monthly quotas its requests are counted by; empty: none.
         error_body: writes errors, of a route whose clients know another shape than ours.
     """
 
@@ -72,6 +73,7 @@ class Route:
     body: Callable[[dict[str, Any]], Any] | None = None
     rows: str = ""
     get_by_django: bool = False
+    quota: str = ""
     error_body: Callable[[ApiError], bytes] | None = None
 
     @property

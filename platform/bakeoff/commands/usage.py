@@ -1,0 +1,47 @@
+"""`bakeoff usage`: what a project used, month by month, and what is left of its quotas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+import orjson
+
+from bakeoff.commands.lists import json_option, show_rows
+from bakeoff.commands.project import find_project, project_option
+from bakeoff.commands.terminal import echo
+
+if TYPE_CHECKING:
+    from bakeoff.accounts.usage import QuotaState
+
+
+@click.command()
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV instead, a row per month.")
+@json_option
+@project_option
+def usage(*, as_csv: bool, as_json: bool, slug: str | None) -> None:
+    """Show what the project used, month by month, and its quotas."""
+    if as_csv and as_json:
+        raise click.UsageError("give one of --csv and --json.")
+    project = find_project(slug)
+    from django.utils import timezone
+
+    from bakeoff.accounts.usage import csv_of_usage, read_usage
+
+    used = read_usage(project, timezone.now())
+    if as_csv:
+        click.echo(csv_of_usage(project, used), nl=False)
+    elif as_json:
+        click.echo(orjson.dumps(used.as_json(), option=orjson.OPT_INDENT_2).decode())
+    else:
+        show_rows([month.as_json() for month in used.months], as_json=False, empty="No usage yet.")
+        for state in used.quotas:
+            echo(quota_line(state))
+        echo(f"The next month begins on {used.resets_at:%Y-%m-%d} (UTC).")
+
+
+def quota_line(state: QuotaState) -> str:
+    """Return how a quota stands, as a line."""
+    if state.limit is None:
+        return f"{state.quota}: {state.used:,} used, no quota"
+    return f"{state.quota}: {state.used:,} of {state.limit:,} used, {state.left:,} left"
