@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bakeoff_client.transport import BakeoffError
+from bakeoff_client.transport import MAX_WAIT_SECONDS, BakeoffError
 
 if TYPE_CHECKING:
     import os
@@ -158,7 +158,7 @@ class Events:
                 self._tell("/v1/batch", "batch", segment)
             except BakeoffError as error:
                 if error.status in RETRYABLE:
-                    return max(error.retry_after, self._pause, 0.05)
+                    return max(min(error.retry_after, MAX_WAIT_SECONDS), self._pause, 0.05)
                 # What is refused as a whole would be refused again: it must not hold up the rest.
                 logger.error("%d events are refused: %s", len(batch), error)  # noqa: TRY400
                 self.refused.append({"code": error.code, "message": str(error)})

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 IDLE_SECONDS = 4.0
 MAX_IDLE = 32
 
+# Nobody is made to wait longer: a month's quota that is used up says to come back in days.
+MAX_WAIT_SECONDS = 60.0
+
 
 class BakeoffError(Exception):
     """A refusal, or no answer.
