@@ -35,7 +35,7 @@ PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 
 # How its users meet the variants: each in one, or each in all, by interleaved lists; or each in one,
 # by shares that follow the rewards.
-Mode = Literal["split", "interleave", "bandit"]
+Mode = Literal["split", "interleave", "bandit", "cluster"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 Rule = Literal["group_sequential", "always_valid", "exact", "fixed"]

@@ -126,15 +126,7 @@ def _check_shares(
 ) -> None:
     if not 0 < allocation <= 1:
         raise ValueError(f"allocation == {allocation:g}, must be in (0, 1].")
-    if experiment.is_interleaved and weights != before:
-        raise ValueError(
-            f"weights == {weights}, must stay {dict(before)}: versions of interleaved lists draft by a "
-            "fair coin."
-        )
-    if experiment.mode == Experiment.Mode.BANDIT and weights != before:
-        raise ValueError(
-            f"weights == {weights}, must stay {dict(before)}: a bandit's shares follow its rewards."
-        )
+    _check_mode(experiment, before, weights)
     if weights.keys() != before.keys():
         raise ValueError(f"weights of {sorted(weights)}, must be of {sorted(before)}.")
     if any(weight < 0 for weight in weights.values()) or not is_whole(sum(weights.values())):
@@ -151,4 +143,23 @@ def _check_shares(
             f"these weights would move {moved:.1%} of the units to another variant, and they would be "
             "left out of the analysis. Stop it and start a new experiment, or raise the allocation "
             "instead; or accept_moves."
+        )
+
+
+def _check_mode(
+    experiment: Experiment, before: Mapping[str, float], weights: Mapping[str, float]
+) -> None:
+    if experiment.mode == Experiment.Mode.CLUSTER:
+        raise ValueError(
+            f"shares of '{experiment.key}' must stay: it is randomised by cluster, and shares of few "
+            "clusters cannot change."
+        )
+    if experiment.is_interleaved and weights != before:
+        raise ValueError(
+            f"weights == {weights}, must stay {dict(before)}: versions of interleaved lists draft by a "
+            "fair coin."
+        )
+    if experiment.mode == Experiment.Mode.BANDIT and weights != before:
+        raise ValueError(
+            f"weights == {weights}, must stay {dict(before)}: a bandit's shares follow its rewards."
         )

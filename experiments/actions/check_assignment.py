@@ -70,6 +70,12 @@ def check_prerequisites(
                 f"{place}.variants == {variants}, must be one or more of {known}.",
                 field="prerequisites",
             )
+        if other.mode == Experiment.Mode.CLUSTER:
+            raise CannotAssignError(
+                f"{place}: '{name}' is randomised by cluster, must be by user: clients would hash the "
+                "user.",
+                field="prerequisites",
+            )
         if hashing == Experiment.Hashing.GROWTHBOOK != other.hashing:
             raise CannotAssignError(
                 f"{place}: '{name}' is hashed by {other.hashing}, must be growthbook_v2 too: "

@@ -19,12 +19,14 @@ from experiments.actions.check_assignment import (
     check_slot,
 )
 from experiments.actions.check_bandit import CannotRunBanditError, check_bandit
+from experiments.actions.check_clusters import CannotRandomiseClustersError, check_clusters
 from experiments.actions.check_interleaving import CannotInterleaveError, check_interleaving
 from experiments.assignment import is_whole
 from experiments.bounds import MAX_BREAKER_ALPHA
 from experiments.metrics.spec import JUDGE_SCORE, RATING, MetricError, MetricSpec
 from experiments.models import Experiment, ExperimentMetric, Metric
 from experiments.salts import new_salt
+from experiments.stats.clusters import MIN_CLUSTERS
 from experiments.stats.policy import Policy, PolicyError
 from experiments.stats.rules import require_kind
 from experiments.stats.totals import StatisticsError
@@ -45,10 +47,14 @@ DEFAULT_BREAKER_ALPHA = 0.001
 INTERLEAVED_POLICY = {"rule": "always_valid", "promote": False}
 # What a bandit's policy says where its definition says nothing: judged by batched least squares.
 BANDIT_POLICY: Mapping[str, Any] = {"rule": "always_valid", "floor": 0.1}
+# What a policy says where clusters are randomised: one look, which holds from 20 clusters a side on.
+CLUSTER_POLICY: Mapping[str, Any] = {"rule": "fixed", "minimum_nonzero": MIN_CLUSTERS}
 MODE_POLICIES: Mapping[str, Mapping[str, Any]] = {
     "interleave": INTERLEAVED_POLICY,
     "bandit": BANDIT_POLICY,
+    "cluster": CLUSTER_POLICY,
 }
+UNWATCHED = (Experiment.Mode.INTERLEAVE, Experiment.Mode.CLUSTER)
 # Each is compared in every look, and shown in every report.
 MAX_SEGMENTS = 10
 
@@ -192,9 +198,14 @@ def _check_mode(draft: ExperimentDraft, policy: Policy) -> None:
         )
     try:
         check_bandit(draft, policy)
+        check_clusters(draft, policy)
         if draft.is_interleaved:
             check_interleaving(draft, policy)
-    except (CannotInterleaveError, CannotRunBanditError) as error:
+    except (
+        CannotInterleaveError,
+        CannotRandomiseClustersError,
+        CannotRunBanditError,
+    ) as error:
         raise CannotDefineError(str(error), field=error.field) from error
 
 
@@ -347,8 +358,8 @@ def columns_of(draft: ExperimentDraft) -> dict[str, Any]:
         # A bandit's shares change all the time, and its users keep their variant.
         "sticky": draft.sticky or draft.mode == Experiment.Mode.BANDIT,
         "ramp": [dict(step) for step in draft.ramp],
-        # The breaker compares arms, and nobody is in one.
-        "breaker_alpha": 0.0 if draft.is_interleaved else draft.breaker_alpha,
+        # The breaker compares arms by their units: nobody is in one, or units are no draws.
+        "breaker_alpha": 0.0 if draft.mode in UNWATCHED else draft.breaker_alpha,
         "purpose": draft.purpose,
         "mode": draft.mode,
         "ends_at": draft.ends_at,

@@ -58,6 +58,8 @@ def open_holdback(promotion: Promotion) -> dict[str, Any]:
         why there is none.
     """
     surface = promotion.test.surface
+    if promotion.test.mode == Experiment.Mode.CLUSTER:
+        return {"why_no_holdback": "clusters were randomised, and a holdback splits users"}
     programme = programme_of(surface)
     if programme.holdback_share <= 0 or programme.holdback_days <= 0:
         return {"why_no_holdback": "the programme's holdback_share or holdback_days is 0"}

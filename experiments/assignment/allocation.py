@@ -27,6 +27,7 @@ Reason = Literal["SPLIT", "DEFAULT", "DISABLED", "TARGETING_MATCH", "STATIC"]
 Hashing = Literal["sha256", "growthbook_v2"]
 # Weights are typed by people, as thirds are: 0.333333 three times is meant as 1.
 WEIGHT_TOLERANCE = 1e-6
+MAX_CLUSTER = 200  # characters of a cluster's name: a column is as wide
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -147,6 +148,7 @@ class ExperimentRule:
         checks: what a unit must pass, in order.
         forced: variants that people set for units, by unit; they do not count.
         enabled: False, the kill switch, gives nobody a variant.
+        cluster_by: the attribute whose value is hashed in the unit's place; empty: the unit is.
         layout: who holds which part of [0, 1): pairs of variant and width in order. Empty: one part
             each, in order. Re-weighting moves parts, so that as few units as possible change.
 
@@ -162,6 +164,7 @@ class ExperimentRule:
     checks: tuple[Check, ...] = ()
     forced: Mapping[str, str] = field(default_factory=dict)
     enabled: bool = True
+    cluster_by: str = ""
     layout: tuple[tuple[str, float], ...] = ()
     boundaries: tuple[float, ...] = field(init=False, repr=False, compare=False)
     range_variants: tuple[str, ...] = field(init=False, repr=False, compare=False)
@@ -191,6 +194,19 @@ class ExperimentRule:
             (low, low + self.allocation * (high - low))
             for low, high in zip(lows, self.boundaries, strict=True)
         ]
+
+    def subject_of(self, unit_id: str, attributes: Mapping[str, Any]) -> str | None:
+        """Return what is hashed: the unit, or its cluster; None where the request names no cluster.
+
+        A text or a whole number names one, as PostgreSQL writes it: the analysis reads it from there.
+        """
+        if not self.cluster_by:
+            return unit_id
+        value = attributes.get(self.cluster_by)
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        named = isinstance(value, str) and 0 < len(value) <= MAX_CLUSTER
+        return value if named else None
 
     def value_of(self, variant: str) -> Any:
         """Return what a client of the flag gets: the variant's value, or its name."""
@@ -262,7 +278,7 @@ def assign(
         for check in rule.checks:
             if not check.passes(unit_id, attributes, others):
                 return OUTSIDE
-    variant = _bucket(rule, unit_id)
+    variant = _bucket(rule, rule.subject_of(unit_id, attributes))
     return OUTSIDE if variant is None else Assignment(variant, "SPLIT")
 
 
@@ -270,16 +286,26 @@ def hashed_variant(rule: ExperimentRule, unit_id: str) -> str | None:
     """Return the variant that a unit's hashes alone allow, or None where they leave it out.
 
     Layer, holdout, gate and bucket are checked; conditions over attributes and prerequisites are taken
-    to hold, since the caller does not know what the client saw.
+    to hold, since the caller does not know what the client saw. Of a rule by clusters nothing is known:
+    the unit does not say which cluster it is in.
     """
+    if rule.cluster_by:
+        return None
     for check in rule.checks:
         if isinstance(check, HashRange) and not check.passes(unit_id, NOTHING, NOTHING):
             return None
     return _bucket(rule, unit_id)
 
 
-def _bucket(rule: ExperimentRule, unit_id: str) -> str | None:
-    """Return the variant of a unit that passed every check, or None beyond the allocation."""
+def _bucket(rule: ExperimentRule, unit_id: str | None) -> str | None:
+    """Return the variant of a unit that passed every check, or None beyond the allocation.
+
+    Args:
+        rule: the experiment.
+        unit_id: the unit, or its cluster; None where it has none.
+    """
+    if unit_id is None:
+        return None
     if rule.hashing == "sha256":
         gate, bucket = buckets_of(rule.salt, unit_id)
         return (
@@ -318,7 +344,11 @@ def explain(
         Step(check.name, check.passes(unit_id, attributes, others), _details(check))
         for check in rule.checks
     ]
-    variant = _bucket(rule, unit_id)
+    subject = rule.subject_of(unit_id, attributes)
+    if rule.cluster_by:
+        named = f"{rule.cluster_by} == {subject!r}" if subject else f"{rule.cluster_by} is missing"
+        steps.append(Step("cluster", subject is not None, named))
+    variant = _bucket(rule, subject)
     steps.append(Step("gate", variant is not None, f"allocation {rule.allocation:.2%}"))
     if variant is not None:
         steps.append(Step("bucket", passed=True, said=variant))

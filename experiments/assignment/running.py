@@ -86,8 +86,8 @@ class RunningExperiment:
         reads_unit: whether its condition reads attributes that the product stored of units.
         epochs: all of them, in order: exposures may come long after they happened.
         purpose: whether it decides, or only measures: `test`, `holdback` or `holdout`.
-        mode: `split`, each unit in one variant; `interleave`, each in all of them; or `bandit`, each in
-            one variant, by shares that follow the rewards.
+        mode: `split`, each unit in one variant; `interleave`, each in all of them; `bandit`, each in
+            one variant, by shares that follow the rewards; or `cluster`, each cluster of units in one.
     """
 
     experiment_id: int

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from experiments.looks.clustered_units import by_clusters
 from experiments.looks.exposure_counts import count_cross_id_conflicts, count_exposures
 from experiments.looks.interleaved_units import read_interleaved
 from experiments.looks.stored_totals import StoredTotals
@@ -40,7 +41,7 @@ def gather(experiment: Experiment, now: datetime) -> LookInput:
             specs = [spec_of(metric, experiment) for metric in metrics]
             inputs = _without_open_epochs(inputs, specs, epochs, now)
     state, last = experiment.sequential_state, experiment.looks.last()
-    return LookInput(
+    of_units = LookInput(
         policy=policy,
         control=experiment.control.key,
         treatments=treatments,
@@ -64,6 +65,7 @@ def gather(experiment: Experiment, now: datetime) -> LookInput:
         interleaved=read_interleaved(experiment, now),
         rewards=rewards,
     )
+    return by_clusters(experiment, metrics, of_units)
 
 
 def _without_open_epochs(

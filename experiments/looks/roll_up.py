@@ -143,6 +143,13 @@ _SEGMENTS = """
         FROM unnest(%(attributes)s::text[]) AS name,
             coalesce(unit.attributes ->> name, slate.context ->> name) AS value
         WHERE value IS NOT NULL), '{}')"""
+# A unit's cluster is that of the answer by which it met its variant first.
+_CLUSTER = """
+    coalesce((SELECT s.context ->> %(cluster_by)s FROM experiments_slate AS s
+        WHERE s.project_id = first.project_id AND s.unit_id = first.unit_id
+            AND s.served_at <= first.exposed_at AND s.experiment_id = %(experiment)s
+            AND s.variant_id = first.variant_id
+        ORDER BY s.served_at DESC LIMIT 1), '')"""
 _UNIT = """
     LEFT JOIN LATERAL (SELECT attributes FROM experiments_unit AS one
         WHERE one.project_id = first.project_id AND one.unit_id = first.unit_id LIMIT 1) AS unit
@@ -159,7 +166,8 @@ def _observe_new_units(
     span: TransactionRange,
 ) -> None:
     """Open an observation of every metric for each unit, at its first exposure."""
-    broken_down = bool(experiment.segments)
+    broken_down, cluster_by = bool(experiment.segments), experiment.parsed_policy.cluster_by
+    clustered = experiment.mode == experiment.Mode.CLUSTER
     # First exposures by time, of one time by id, so that no plan decides which comes first. A unit that
     # was observed before keeps its variant: DO NOTHING. Its segments count once, not once per metric.
     cursor.execute(
@@ -172,10 +180,11 @@ def _observe_new_units(
         ),
         new AS (
             INSERT INTO experiments_observation (experiment_id, metric_id, variant_id, epoch,
-                unit_id, exposed_at, {", ".join(observed().values())}, segments, batch, bet)
+                unit_id, exposed_at, {", ".join(observed().values())}, segments, batch, bet,
+                cluster)
             SELECT %(experiment)s, metric, first.variant_id, first.epoch, first.unit_id,
                 first.exposed_at, 0, 1, 0, 1, 0, {_SEGMENTS if broken_down else "'{}'"}, NULL,
-                NOT metric = ANY(%(watched)s::bigint[])
+                NOT metric = ANY(%(watched)s::bigint[]), {_CLUSTER if clustered else "''"}
             FROM first {_UNIT if broken_down else ""}
             CROSS JOIN unnest(%(metrics)s::bigint[]) AS metric
             ON CONFLICT DO NOTHING
@@ -195,6 +204,7 @@ def _observe_new_units(
             "metrics": [metric.metric_id for metric in metrics],
             "watched": sorted(watched_metrics(experiment, metrics)),
             "attributes": list(experiment.segments),
+            "cluster_by": cluster_by,
         },
     )
 

@@ -43,6 +43,9 @@ class Observation(models.Model):
     segments = ArrayField(
         models.CharField(max_length=100), default=list, help_text="attribute=value, at exposure."
     )
+    cluster = models.CharField(
+        max_length=200, default="", db_default="", help_text="That its variant was drawn for, if any."
+    )
     batch = models.PositiveIntegerField(null=True, help_text="Null until the window has passed.")
     bet = models.BooleanField(
         default=True,

@@ -56,6 +56,7 @@ class Experiment(models.Model):
         SPLIT = "split", "each user in one variant"
         INTERLEAVE = "interleave", "each user in all of them, by interleaved lists"
         BANDIT = "bandit", "each user in one variant, by shares that follow the rewards"
+        CLUSTER = "cluster", "each cluster of users, such as a store, in one variant"
 
     class Hashing(models.TextChoices):
         SHA256 = "sha256", "SHA-256: 53 bits, evaluated here and by our own clients"
@@ -255,8 +256,7 @@ class Experiment(models.Model):
         variants = list(self.variants.all())
         if sum(variant.is_control for variant in variants) != 1 or len(variants) < 2:
             return "it needs exactly one control and at least one treatment"
-        total = sum(variant.weight for variant in variants)
-        if not is_whole(total):
+        if not is_whole(total := sum(variant.weight for variant in variants)):
             return f"sum of weights == {total:g}, must be 1"
         if self.metrics.filter(role=ExperimentMetric.Role.PRIMARY).count() != 1:
             return "it needs exactly one primary metric"

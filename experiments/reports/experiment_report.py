@@ -11,6 +11,7 @@ from django.utils.translation import override
 from experiments.reports.bandit_report import BanditReport, bandit_report_of
 from experiments.reports.breaker_report import BreakerReport, breaker_report_of
 from experiments.reports.chart_texts import translated
+from experiments.reports.cluster_report import ClusterReport, cluster_report_of
 from experiments.reports.comparison_row import ComparisonRow, comparison_row
 from experiments.reports.doubts import describe_doubts
 from experiments.reports.forest_chart import ForestRow, draw_plots
@@ -99,6 +100,7 @@ class ExperimentReport:
     breaker: BreakerReport | None = None
     interleaving: InterleavingReport | None = None
     bandit: BanditReport | None = None
+    clusters: ClusterReport | None = None
     quality: JudgedQuality | None = None
     quality_points: Sequence[QualityPoint] = ()
 
@@ -138,6 +140,7 @@ class ExperimentReport:
             "breaker": self.breaker.as_json() if self.breaker is not None else None,
             "interleaving": self.interleaving.as_json() if self.interleaving is not None else None,
             "bandit": self.bandit.as_json() if self.bandit is not None else None,
+            "clusters": self.clusters.as_json() if self.clusters is not None else None,
             "quality": self.quality.as_json() if self.quality is not None else None,
             "quality_over_time": [asdict(point) for point in self.quality_points],
             "srm": {"p_value": self.srm_p_value, "healthy": self.healthy},
@@ -234,6 +237,7 @@ def report_on(experiment: Experiment) -> ExperimentReport:
         breaker=breaker_report_of(experiment, decisions),
         interleaving=interleaving_report_of(experiment, look),
         bandit=bandit_report_of(experiment, look),
+        clusters=cluster_report_of(experiment, look),
         quality=current_quality(experiment, looks) if experiment.started_at else None,
         quality_points=quality_over_time(looks),
     )

@@ -66,6 +66,19 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         ),
     ),
     (
+        "clusters of '{variant}' == {count}, must be at least {minimum} in each variant: with fewer, "
+        "no interval keeps its level",
+        gettext_noop(
+            "Only %(count)s clusters of %(variant)s have analysed users; %(minimum)s are needed in "
+            "each variant"
+        ),
+    ),
+    (
+        "units per cluster == 1 in all {count} clusters, must be several in some: where each user is "
+        "randomised, split users",
+        gettext_noop("Each of the %(count)s clusters has one user: split users instead"),
+    ),
+    (
         "no epoch is over with all windows closed yet",
         gettext_noop("No update of the shares is complete yet"),
     ),

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from experiments.rules.row_isolation import RowReader
 
 _EXPERIMENTS = """SELECT e.id, e.project_id, e.surface_id, s.key AS surface, e.key, e.salt, e.hashing,
-    e.purpose, e.mode, e.enabled, e.condition, e.prerequisites, e.forced_units, e.sticky,
+    e.purpose, e.mode, CASE WHEN e.mode = 'cluster' THEN e.policy ->> 'cluster_by' END AS cluster_by,
+    e.enabled, e.condition, e.prerequisites, e.forced_units, e.sticky,
     e.sticky_since, e.blocked_before, l.key AS layer, l.salt AS layer_salt, e.slot_low, e.slot_high,
     p.number AS epoch, p.allocation, p.weights, p.layout,
     v.id AS variant_id, v.key AS variant, v.value, m.id AS version_id,
@@ -173,6 +174,7 @@ def _rule(
         checks=checks,
         forced=row["forced_units"],
         enabled=row["enabled"],
+        cluster_by=row["cluster_by"] or "",
         layout=tuple((key, width) for key, width in row["layout"]),
     )
     # What cannot be evaluated must fail here, where it costs one experiment, and not in a request.

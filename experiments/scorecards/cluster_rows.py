@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 from experiments.scorecards.duckdb_source import quote
 from experiments.scorecards.unit_file import FileError
 from experiments.sql import OBSERVED, products
+from experiments.stats.clusters import MIN_CLUSTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from experiments.scorecards.unit_file import ClusterColumn, MetricColumn
     from experiments.scorecards.unit_rows import UnitRows
-
-MIN_CLUSTERS = 20  # in each variant: below, the delta method's variance is too small
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from experiments.scorecards.cluster_rows import MIN_CLUSTERS
 from experiments.scorecards.unit_file import FileError
+from experiments.stats.clusters import MIN_CLUSTERS
 from experiments.stats.look import take_look
 from experiments.stats.look_input import LookInput
 from experiments.stats.metric_input import MetricInput

@@ -37,8 +37,14 @@ class Estimate:
 
 def estimate(inputs: LookInput) -> list[Estimate]:
     """Return every treatment on every metric, in the order of both."""
+    clusters = inputs.clusters
+    why_not = clusters.why_not([inputs.control, *inputs.treatments]) if clusters is not None else ""
     return [
-        Estimate(metric, variant, *effect_of(metric, inputs.control, variant, batched=inputs.batched))
+        Estimate(metric, variant, None, why_not)
+        if why_not
+        else Estimate(
+            metric, variant, *effect_of(metric, inputs.control, variant, batched=inputs.batched)
+        )
         for variant in inputs.treatments
         for metric in inputs.metrics
     ]

@@ -67,7 +67,7 @@ def _why_unhealthy(inputs: LookInput, ratio: SampleRatio) -> str:
         return f"units leaked into variants of weight zero: {ratio.leaks}"
     if not ratio.healthy and not _is_claimed(inputs):
         return _mismatch(inputs, ratio)
-    units = sum(sum(counts.values()) for counts, _ in inputs.exposures)
+    units = inputs.exposed_units
     if units and inputs.crossover_units / units > inputs.policy.most_doubled:
         return (
             f"share of units seen in two variants == {inputs.crossover_units / units:.3f}, "
@@ -111,8 +111,11 @@ def _why_doubtful(inputs: LookInput, ratio: SampleRatio) -> str:
 
 
 def _why_excluded_unequally(inputs: LookInput) -> str:
-    """Say so when a variant makes more of its units look like bots: what is left is no fair half."""
-    if not any(sum(counts.values()) for counts, _ in inputs.excluded):
+    """Say so when a variant makes more of its units look like bots: what is left is no fair half.
+
+    Units of clusters come together, so no count of theirs is a draw.
+    """
+    if inputs.clusters is not None or not any(sum(counts.values()) for counts, _ in inputs.excluded):
         return ""
     ratio = check_sample_ratio(inputs.excluded, alpha=inputs.policy.srm_alpha)
     if ratio.healthy:

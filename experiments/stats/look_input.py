@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from experiments.stats.clusters import ClusterCounts
 from experiments.stats.interleaving import InterleavedInput
 from experiments.stats.metric_input import MetricInput, epochs_from_json, epochs_to_json
 from experiments.stats.policy import Policy
@@ -50,6 +51,8 @@ class LookInput:
         interleaved: of an interleaved experiment, what is counted of its slates; None of every other.
         rewards: of a bandit, the primary's totals that its shares follow from: of all complete units.
             Where epochs are its batches (`batched`), its metrics hold those that are over alone.
+        clusters: where clusters were randomised, what is counted of them; metrics and exposures are
+            then of clusters. None of every other.
     """
 
     policy: Policy
@@ -71,6 +74,7 @@ class LookInput:
     claimed: Sequence[Mapping[str, int]] = ()
     interleaved: InterleavedInput | None = None
     rewards: Sequence[Mapping[str, Summary]] | None = None
+    clusters: ClusterCounts | None = None
 
     @property
     def batched(self) -> bool:
@@ -92,7 +96,16 @@ class LookInput:
     @property
     def units(self) -> int:
         """Complete units of the primary metric, over all variants and epochs."""
+        if self.clusters is not None:
+            return sum(self.clusters.units.values())
         return sum(totals.n for epoch in self.primary.epochs for totals in epoch.values())
+
+    @property
+    def exposed_units(self) -> int:
+        """Units that met a variant, over all variants and epochs."""
+        if self.clusters is not None:
+            return self.clusters.exposed_units
+        return sum(sum(counts.values()) for counts, _ in self.exposures)
 
     @property
     def excluded_units(self) -> int:
@@ -124,6 +137,8 @@ class LookInput:
             data["interleaved"] = self.interleaved.as_json()
         if self.rewards is not None:  # likewise
             data["rewards"] = epochs_to_json(self.rewards)
+        if self.clusters is not None:  # likewise
+            data["clusters"] = self.clusters.as_json()
         return {_STORED_NAMES.get(name, name): value for name, value in data.items()}
 
     @classmethod
@@ -149,4 +164,6 @@ class LookInput:
             parsed["interleaved"] = InterleavedInput.from_json(data["interleaved"])
         if data.get("rewards") is not None:
             parsed["rewards"] = epochs_from_json(data["rewards"])
+        if data.get("clusters") is not None:
+            parsed["clusters"] = ClusterCounts(**data["clusters"])
         return cls(**{**plain, **parsed})

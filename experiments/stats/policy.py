@@ -15,6 +15,7 @@ MAX_OVERRUN = 1000.0
 # Below it, a variant's own users are too few for a verdict that holds its level.
 MIN_FLOOR = 0.05
 MIN_UPDATE_SECONDS = 60.0
+MAX_ATTRIBUTE = 39  # characters of its name
 SHIP_WHEN = ("significant", "valuable")
 _HIGHEST = {
     "minimum_conversions": MAX_COUNT,
@@ -64,6 +65,7 @@ class Policy:
         floor: bandit: the least share of new users that a variant gets; 0 of an experiment that splits.
         update_every_seconds: bandit: pause between changes of the shares, each of which opens an epoch.
         burn_in_units: bandit: users that get the shares of the start before the first change.
+        cluster_by: cluster: the attribute of the request's context that names what is randomised.
 
     Raises:
         PolicyError: a value breaks its rule.
@@ -91,6 +93,7 @@ class Policy:
     floor: float = 0.0
     update_every_seconds: float = 86_400.0
     burn_in_units: int = 200
+    cluster_by: str = ""
 
     def __post_init__(self) -> None:
         self._require(self.rule in RULES, "rule", f"one of {list(RULES)}")
@@ -115,6 +118,10 @@ class Policy:
         self._require(0 < self.prior_sd <= 1, "prior_sd", "in (0, 1]")
         floored = self.floor == 0 or MIN_FLOOR <= self.floor <= 0.5
         self._require(floored, "floor", f"in [{MIN_FLOOR:g}, 0.5], or 0 of an experiment that splits")
+        named = len(self.cluster_by) <= MAX_ATTRIBUTE
+        self._require(
+            named, "cluster_by", f"the name of an attribute, at most {MAX_ATTRIBUTE} characters"
+        )
         self._require(
             MIN_UPDATE_SECONDS <= self.update_every_seconds <= MAX_SECONDS,
             "update_every_seconds",
@@ -169,7 +176,7 @@ class Policy:
         return cls(**values)
 
     def as_json(self) -> dict[str, Any]:
-        """Return every field; those of `ship_when` only where it is `valuable`, a bandit's only of one.
+        """Return every field; those of `ship_when` only where it is `valuable`, a mode's only of it.
 
         A policy is hashed at the start of its experiment: what was hashed then must hash the same now.
         """
@@ -178,6 +185,7 @@ class Policy:
         left_out = (fields_of_valuable if self.ship_when == "significant" else ()) + (
             fields_of_bandit if self.floor == 0 else ()
         )
+        left_out += () if self.cluster_by else ("cluster_by",)
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
     @property

@@ -96,7 +96,8 @@ class ExperimentIn(RequestSchema):
     mode: Mode = Field(
         "split",
         description="`interleave`: each user gets lists of all versions; of a recommend surface. "
-        "`bandit`: shares of new users follow the primary metric; see the policy's `floor`.",
+        "`bandit`: shares of new users follow the primary metric; see the policy's `floor`. "
+        "`cluster`: each value of an attribute of the context gets one variant; see `cluster_by`.",
     )
 
 

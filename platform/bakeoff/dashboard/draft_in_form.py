@@ -9,6 +9,7 @@ import orjson
 
 from experiments.actions.define_experiment import (
     BANDIT_POLICY,
+    CLUSTER_POLICY,
     INTERLEAVED_POLICY,
     ExperimentMetricDraft,
     VariantDraft,
@@ -24,8 +25,13 @@ if TYPE_CHECKING:
 GUARDRAIL = ExperimentMetric.Role.GUARDRAIL
 VARIANT_FIELDS = ("control", "treatment", "control_rules", "treatment_rules", "treatment_share")
 BANDIT_FIELDS = frozenset({"floor", "update_hours", "burn_in_units"})
-POLICY_FIELDS = BANDIT_FIELDS | {"rule", "planned_units", "minimum_days", "window_hours", "promote"}
-BANDIT_POLICY_FIELDS = frozenset({"floor", "update_every_seconds", "burn_in_units"})
+POLICY_FIELDS = BANDIT_FIELDS | {
+    "rule", "planned_units", "minimum_days", "window_hours", "promote", "cluster_by",
+}  # fmt: skip
+FIELDS_OF_MODES: Mapping[str, frozenset[str]] = {
+    "bandit": frozenset({"floor", "update_every_seconds", "burn_in_units"}),
+    "cluster": frozenset({"cluster_by"}),
+}
 DEFAULTS = Policy()
 
 
@@ -42,6 +48,7 @@ def policy_of(filled: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
             "update_every_seconds",
             3600 * (filled["update_hours"] or DEFAULTS.update_every_seconds / 3600),
         ),
+        "cluster_by": ("cluster_by", filled["cluster_by"].strip()),
         "burn_in_units": (
             "burn_in_units",
             DEFAULTS.burn_in_units if filled["burn_in_units"] is None else filled["burn_in_units"],
@@ -50,15 +57,26 @@ def policy_of(filled: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return dict(policy[name] for name in policy if name in set(names))
 
 
-def in_mode(mode: str, policy: Mapping[str, Any]) -> dict[str, Any]:
+def in_mode(mode: str, policy: Mapping[str, Any], *, before: str = "split") -> dict[str, Any]:
     """Return a policy with the rule that its mode has; interleaving ships nothing by itself.
 
-    The form has one default rule; what a bandit cannot be judged by becomes the rule of bandits.
+    The form has one default rule; what a bandit cannot be judged by becomes the rule of bandits, and
+    clusters have one rule, with a gate that counts clusters.
+
+    Args:
+        mode: the draft's.
+        policy: as it is stored, or filled in.
+        before: the mode of the stored draft.
     """
+    foreign = {name for one, names in FIELDS_OF_MODES.items() if one != mode for name in names}
+    if before == Experiment.Mode.CLUSTER != mode:
+        foreign |= CLUSTER_POLICY.keys()  # users are counted by another rule and gate
+    plain = {name: value for name, value in policy.items() if name not in foreign}
     if mode == Experiment.Mode.BANDIT:
-        rule = policy.get("rule") if policy.get("rule") == "exact" else BANDIT_POLICY["rule"]
-        return {**policy, "rule": rule}
-    plain = {name: value for name, value in policy.items() if name not in BANDIT_POLICY_FIELDS}
+        rule = plain.get("rule") if plain.get("rule") == "exact" else BANDIT_POLICY["rule"]
+        return {**plain, "rule": rule}
+    if mode == Experiment.Mode.CLUSTER:
+        return {**CLUSTER_POLICY, **plain, "rule": CLUSTER_POLICY["rule"]}
     return {**plain, **INTERLEAVED_POLICY} if mode == Experiment.Mode.INTERLEAVE else plain
 
 
@@ -136,6 +154,7 @@ def initial_of(draft: Experiment) -> dict[str, Any]:
         "floor": 100 * (policy.floor or float(BANDIT_POLICY["floor"])),
         "update_hours": policy.update_every_seconds / 3600,
         "burn_in_units": policy.burn_in_units,
+        "cluster_by": policy.cluster_by,
         "breaker_alpha": round(100 * draft.breaker_alpha, 9),
         "hashing": draft.hashing,
         "mode": draft.mode,

@@ -27,6 +27,7 @@ from experiments.actions.define_experiment import (
 from experiments.bounds import MAX_BREAKER_ALPHA
 from experiments.models import Experiment, Layer, Metric, RuleVersion
 from experiments.reports.code_names import name_of
+from experiments.stats.policy import MAX_ATTRIBUTE
 from inference.models import ModelVersion, Surface
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ MODES = (
     ("split", gettext_lazy("Split users between the versions")),
     ("interleave", gettext_lazy("Interleave the lists of both versions")),
     ("bandit", gettext_lazy("Bandit: the better variant gets more new users")),
+    ("cluster", gettext_lazy("Cluster: each store, team or account gets one version")),
 )
 RULES = (
     (
@@ -156,6 +158,15 @@ class ExperimentForm(forms.Form):
         initial=200,
         required=False,
         label=gettext_lazy("Bandit: users before the first update"),
+    )
+    cluster_by = forms.CharField(
+        max_length=MAX_ATTRIBUTE,
+        required=False,
+        label=gettext_lazy("Cluster: attribute of the context"),
+        help_text=gettext_lazy(
+            "Such as store. Each of its values gets one variant; at least 20 values in each variant are "
+            "needed."
+        ),
     )
     rule = forms.ChoiceField(choices=RULES, label=gettext_lazy("Decision rule"))
     planned_units = forms.IntegerField(
@@ -289,7 +300,7 @@ class ExperimentForm(forms.Form):
                 _("Decision rule"),
                 (
                     "rule", "planned_units", "minimum_days", "window_hours", "breaker_alpha", "promote",
-                    "floor", "update_hours", "burn_in_units",
+                    "floor", "update_hours", "burn_in_units", "cluster_by",
                 ),
                 True,
             ),
@@ -337,7 +348,7 @@ class ExperimentForm(forms.Form):
             named["policy"] = {**stored.policy, **policy}
         if "policy" in named or "mode" in named:
             mode = named.get("mode", stored.mode)
-            named["policy"] = in_mode(mode, named.get("policy", stored.policy))
+            named["policy"] = in_mode(mode, named.get("policy", stored.policy), before=stored.mode)
         return replace(stored, **named)
 
     def _plain(self, names: Iterable[str]) -> dict[str, Any]:

@@ -1,0 +1,59 @@
+"""Clusters in a look: stores, teams or accounts, each of which met one variant with all its units.
+
+A cluster's units are alike and met their variant together, so each cluster is one draw. A metric's mean
+per unit is the ratio of clusters' sums to clusters' sizes, and its variance the delta method's over
+clusters (`effects.linearise`): that of least squares with a sandwich over clusters. Student's t with
+Welch's degrees of freedom holds its level from 20 clusters a side on; nothing does with a handful.
+
+References: Liang, Zeger (1986), Biometrika 73. Cameron, Miller (2015), A practitioner's guide to
+cluster-robust inference, Journal of Human Resources 50.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MIN_CLUSTERS = 20  # in each variant: below, the delta method's variance is too small
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterCounts:
+    """What a look of an experiment that is randomised by cluster knows besides its totals.
+
+    Attributes:
+        clusters: with complete units, by variant.
+        units: complete ones within them, by variant.
+        exposed_units: units that met a variant, complete or not.
+        unnamed_units: units whose cluster is not known; they are left out.
+        split: clusters whose units met two variants; they are left out.
+    """
+
+    clusters: Mapping[str, int]
+    units: Mapping[str, int]
+    exposed_units: int
+    unnamed_units: int = 0
+    split: int = 0
+
+    def why_not(self, variants: Sequence[str]) -> str:
+        """Say why nothing can be tested by clusters, or nothing."""
+        for variant in variants:
+            if (count := self.clusters.get(variant, 0)) < MIN_CLUSTERS:
+                return (
+                    f"clusters of '{variant}' == {count}, must be at least {MIN_CLUSTERS} in each "
+                    "variant: with fewer, no interval keeps its level"
+                )
+        count = sum(self.clusters.values())
+        if count == sum(self.units.values()):
+            return (
+                f"units per cluster == 1 in all {count} clusters, must be several in some: where each "
+                "user is randomised, split users"
+            )
+        return ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return every field as plain values."""
+        return asdict(self)
