@@ -226,6 +226,12 @@ def test_a_bandit_comes_and_goes_by_the_file(furnished):
     assert "Nothing" in apply(furnished, yaml.safe_dump({"experiments": {"z-first": stored}}), "--yes")
 
 
+def test_clusters_come_by_the_file_where_requests_name_them(furnished):
+    wanted = {"mode": "cluster", "policy": {"cluster_by": "store"}}
+    done = apply(furnished, yaml.safe_dump({"experiments": {"z-first": wanted}}), "--yes", status=2)
+    assert "mode == 'cluster' on a surface of kind 'flag', must be on one of" in done
+
+
 def test_where_two_people_approve_a_weaker_setting_is_proposed(furnished):
     feed = furnished.surfaces.get(key="feed")
     change_programme(surface=feed, changes={"approval": "two_persons"}, by=BY)

@@ -123,6 +123,8 @@ ONLINE = [
       "--breaker-alpha", "0", "--mode", "split"], 0, "Draft trial created"),
     (["experiments", "define", "shares", "--surface", "home-feed", "--control", "popularity@1", "--treatment", "popularity@2",
       "--metric", "clicks", "--mode", "bandit", "--policy", '{"rule": "fixed"}', "--against-gate"], 2, "must be one of ['always_valid', 'exact'] in a bandit"),
+    (["experiments", "define", "stores", "--surface", "home-feed", "--control", "popularity@1", "--treatment", "popularity@2",
+      "--metric", "clicks", "--mode", "cluster", "--against-gate"], 2, "cluster_by == '', must name the attribute"),
     (["experiments", "start", "trial"], 0, "trial runs"),
     (["experiments", "list"], 0, "trial"),
     (["report", "trial"], 0, "trial on home-feed: running."),

@@ -278,6 +278,29 @@ def test_the_api_defines_one_and_refuses_in_a_sentence(lane, shop, draft):
     assert defined.json()["breaker_alpha"] == 0
 
 
+def test_a_form_makes_one_and_a_split_takes_it_back(shop):
+    client = sign_in(shop.project, role="analyst")
+    stored = define_experiment(builders.draft(shop, shop.surface, "by-form"))
+
+    def save(**changes):
+        form = client.get(report_path(stored, "edit/")).context["form"]
+        sent = {name: value for name, value in form.initial.items() if value not in (None, False, [])}
+        answer = client.post(report_path(stored, "edit/"), sent | changes)
+        stored.refresh_from_db()
+        return answer
+
+    unnamed = save(mode="cluster").content.decode()
+    assert "must name the attribute of the request" in unnamed
+    assert stored.mode == "split"
+    assert save(mode="cluster", cluster_by="store").status_code == 302
+    assert (stored.mode, stored.breaker_alpha) == ("cluster", 0)
+    policy = stored.parsed_policy
+    assert (policy.cluster_by, policy.rule, policy.minimum_nonzero) == ("store", "fixed", 20)
+    assert save(mode="split", rule="always_valid").status_code == 302
+    policy = stored.parsed_policy
+    assert (policy.cluster_by, policy.rule, policy.minimum_nonzero) == ("", "always_valid", 100)
+
+
 def one_look(seed: int) -> tuple[bool, bool]:
     """Whether an A/A of stores is called a difference: by its clusters, and by its users alone."""
     rng = np.random.default_rng(seed)

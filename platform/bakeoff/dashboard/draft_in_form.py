@@ -70,7 +70,7 @@ def in_mode(mode: str, policy: Mapping[str, Any], *, before: str = "split") -> d
     """
     foreign = {name for one, names in FIELDS_OF_MODES.items() if one != mode for name in names}
     if before == Experiment.Mode.CLUSTER != mode:
-        foreign |= CLUSTER_POLICY.keys()  # users are counted by another rule and gate
+        foreign.add("minimum_nonzero")  # a gate of clusters is none of users
     plain = {name: value for name, value in policy.items() if name not in foreign}
     if mode == Experiment.Mode.BANDIT:
         rule = plain.get("rule") if plain.get("rule") == "exact" else BANDIT_POLICY["rule"]
