@@ -204,9 +204,8 @@ class ExperimentRule:
             return unit_id
         value = attributes.get(self.cluster_by)
         if isinstance(value, int) and not isinstance(value, bool):
-            value = str(value)
-        named = isinstance(value, str) and 0 < len(value) <= MAX_CLUSTER
-        return value if named else None
+            return str(value)
+        return value if isinstance(value, str) and 0 < len(value) <= MAX_CLUSTER else None
 
     def value_of(self, variant: str) -> Any:
         """Return what a client of the flag gets: the variant's value, or its name."""

@@ -118,8 +118,14 @@ class RunningExperiment:
 
     @property
     def needs_lookup(self) -> bool:
-        """Whether the rule needs more than the request says: only the server can evaluate it."""
-        return self.memory.sticky or self.reads_unit or self.memory.blocked_before > 0
+        """Whether only the server can evaluate it: by what is stored, or by a cluster."""
+        memory = self.memory
+        return memory.sticky or self.reads_unit or memory.blocked_before > 0 or self.is_clustered
+
+    @property
+    def is_clustered(self) -> bool:
+        """Whether clusters are hashed, which requests name, in the place of units."""
+        return bool(self.rule.cluster_by)
 
 
 @dataclass(frozen=True, slots=True)
