@@ -62,7 +62,7 @@ def _warn_of_quotas(month: date) -> None:
         "dedupe_key", flat=True
     ):
         resolve_alerts(key)  # counted anew: nothing of it is left
-    quotas = {quota.project_id: quota for quota in Quota.objects.all()}
+    quotas = {quota.project_id: quota for quota in Quota.objects.select_related("project")}
     for usage in MonthlyUsage.objects.filter(month=month, project__in=quotas):
         for name in QUOTAS:
             _warn(quotas[usage.project_id], usage, name)
@@ -90,5 +90,6 @@ def _warn(quota: Quota, usage: MonthlyUsage, name: str) -> None:
         subject=what,
         summary=summary,
         detail={"quota": name, "limit": limit, "used": used, "month": month, "percent": percent},
+        path=f"/dashboard/p/{quota.project.slug}/usage/",
         dedupe_key=f"{KEY}{usage.month}:{name}:{percent}",
     )

@@ -84,6 +84,7 @@ PAGES = [
     ("feedback", "/p/{p}/feedback/"),
     ("themes", "/p/{p}/feedback/themes/"),
     ("surveys", "/p/{p}/feedback/surveys/"),
+    ("usage", "/p/{p}/usage/"),
     ("team", "/p/{p}/team/"),
     ("health", "/health/"),
     ("demo", "/demo/"),

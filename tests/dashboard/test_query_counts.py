@@ -20,6 +20,7 @@ PAGES = {
     "impact": "/p/{p}/impact/",
     "feedback": "/p/{p}/feedback/",
     "alerts": "/p/{p}/alerts/",
+    "usage": "/p/{p}/usage/",
     "team": "/p/{p}/team/",
     "events": "/p/{p}/events/",
     "planner": "/p/{p}/plan/",

@@ -25,7 +25,7 @@ PAGES = [
     ("/p/{p}/surfaces/home-feed/edit/", OPERATE), ("/p/{p}/surfaces/home-feed/rules/", READ), ("/p/{p}/surfaces/offers/policy/", READ),
     ("/p/{p}/models/", READ), ("/p/{p}/models/{v}/", READ), ("/p/{p}/models/{v}/promote/", OPERATE),
     ("/p/{p}/units/?unit=u1", READ), ("/p/{p}/events/", READ), ("/p/{p}/feedback/", READ),
-    ("/p/{p}/feedback/themes/", READ), ("/p/{p}/feedback/surveys/", READ), ("/p/{p}/team/", READ), ("/health/", READ), ("/demo/", READ),
+    ("/p/{p}/feedback/themes/", READ), ("/p/{p}/feedback/surveys/", READ), ("/p/{p}/usage/", READ), ("/p/{p}/usage.csv", READ), ("/p/{p}/team/", READ), ("/health/", READ), ("/demo/", READ),
 ]  # fmt: skip
 
 

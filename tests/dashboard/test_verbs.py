@@ -388,7 +388,7 @@ VERBS = {
     "team-set-member": (ADMINISTER, set_member),
 }
 READ_ONLY = {
-    "autopilot", "home", "report", "download", "experiments", "experiments-plan", "generations", "generation", "playground", "impact", "impact-download", "surface", "surface-policy",
+    "autopilot", "home", "report", "download", "experiments", "experiments-plan", "generations", "generation", "playground", "impact", "impact-download", "usage", "usage-download", "surface", "surface-policy",
     "feedback-themes", "models", "version", "units", "search", "plan", "sample-picture", "events", "alerts", "team", "team-audit", "shared", "run", "run-comparison", "label-noise-download", "health", "demo", "sdk", "sdk-file", "sdk-version", "sign-in", "forgot-password", "reset-password", "second-factor", "account", "account-second-factor", "account-second-factor-off", "single-sign-on", "invited", "single-sign-on-back", "sign-out", "set_language",
 }  # fmt: skip
 

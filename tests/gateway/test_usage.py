@@ -5,11 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
+import bakeoff_client
 import pytest
 from django.db import IntegrityError, connection
+from django.test import Client
+from django.utils.translation import override
 
 from bakeoff.accounts.keys import EXPORT, SECRET
 from bakeoff.accounts.models import ApiKey, AuditEntry, MonthlyUsage, Quota, UsageEntry
@@ -23,8 +27,10 @@ from experiments.actions.erase_unit import erase_unit
 from experiments.ingest.rows import Rows
 from experiments.ingest.spill import STREAM, drain
 from experiments.ingest.statement import Payload
+from experiments.reports.stored_text import is_listed, show_stored
 from inference.cache import cache_client
 from tests.support import builders
+from tests.support.dashboard import sign_in
 
 NOTHING = {"answers": 0, "events": 0, "feedback": 0, "generations": 0, "tokens_in": 0, "tokens_out": 0}
 ASK = {"surface": "home-feed", "unit_id": "u1"}
@@ -207,6 +213,7 @@ def test_warnings_come_once_each_per_month(shop):
         "The quota of events and feedback for 2031-01 is used up: 11 of 10. More are refused until "
         "2031-02-01."
     )
+    assert last.path == f"/dashboard/p/{shop.project.slug}/usage/"
     use(10, NEXT_MONTH)
     assert warnings() == [
         ("2031-01", 80, False), ("2031-01", 100, False), ("2031-02", 100, True),
@@ -299,3 +306,64 @@ def test_months_are_of_utc():
     assert month_of(east) == date(2026, 12, 1)
     assert next_month(date(2026, 12, 1)) == date(2027, 1, 1)
     assert next_month(date(2026, 1, 1)) == date(2026, 2, 1)
+
+
+def test_the_page_shows_months_and_what_is_left(shop, limit):
+    path = f"/p/{shop.project.slug}/usage/"
+    viewer = sign_in(shop.project)
+    assert "No usage yet." in viewer.get(path).content.decode()
+    builders.write(Rows(events=[at(LAST_SECOND, shop), builders.event(shop.project)]))
+    limit(events=1, answers=9)
+    page = viewer.get(path).content.decode()
+    assert re.findall(r'data-month="(.+?)"', page) == [
+        "2031-01", f"{month_of(builders.now()):%Y-%m}",
+    ]  # fmt: skip
+    assert 'data-line="Events"' in page
+    assert "Used up: more is refused" in page
+    assert (
+        'data-quota="answers"><td>Answers</td><td class="number">0</td><td class="number">9</td>'
+        in page
+    )
+    chinese = viewer.get(path, headers={"accept-language": "zh-hans"}).content.decode()
+    for words in ("<h1>用量</h1>", "事件与反馈", "已用完：更多请求将被拒绝", 'data-line="事件"'):
+        assert words in chinese
+    file = viewer.get(f"/p/{shop.project.slug}/usage.csv")
+    assert file.headers["Content-Disposition"].endswith(f'"usage-{shop.project.slug}.csv"')
+    assert len(file.content.decode().splitlines()) == 3
+    assert sign_in().get(path).status_code == 404
+
+
+def test_a_quota_is_the_operators_on_the_admin_pages_too(shop):
+    form = {"project": shop.project.pk, "answers": "5", "events": "", "tokens": ""}
+    admin = sign_in(shop.project, role="admin")
+    assert admin.post("/admin/accounts/quota/add/", form).status_code == 302
+    assert not Quota.objects.filter(project=shop.project).exists()  # it led to a sign-in
+    root = Client()
+    root.force_login(builders.make_root())
+    wrong = root.post("/admin/accounts/quota/add/", form | {"answers": "-5"})
+    assert wrong.status_code == 200
+    assert not Quota.objects.filter(project=shop.project).exists()
+    assert root.post("/admin/accounts/quota/add/", form).status_code == 302
+    assert Quota.objects.get(project=shop.project).answers == 5
+    assert AuditEntry.objects.filter(project=shop.project, action="add quota").count() == 1
+
+
+def test_the_python_client_hears_of_it_at_once(lane, shop, limit):
+    limit(events=0)
+    client = bakeoff_client.Client(lane.url, shop.secret)
+    with pytest.raises(bakeoff_client.BakeoffError, match="events and feedback of") as refused:
+        client.track("click", unit_id="u1")
+    assert (refused.value.status, refused.value.code) == (429, "quota_used_up")
+    client.close()
+
+
+def test_alerts_are_shown_in_the_readers_language(shop):
+    set_quota(project=shop.project, changes={"events": 2}, by="the operator")
+    builders.write(Rows(events=[at(LAST_SECOND, shop), at(LAST_SECOND, shop)]))
+    count_usage(LAST_SECOND)
+    summary = Alert.objects.get(project=shop.project, event="quota").summary
+    assert is_listed(summary)
+    with override("zh-hans"):
+        assert show_stored(summary).startswith("2031-01 的事件与反馈配额已用完：2 / 2")
+    with override("en"):
+        assert show_stored(summary) == summary.removesuffix(".")

@@ -14,7 +14,7 @@ from bakeoff.accounts.audited_admin import AuditedAdmin
 from bakeoff.accounts.edit_keys import revoke_key
 from bakeoff.accounts.invite import revoke_invitations_by
 from bakeoff.accounts.last_admin import MembershipForm, PersonForm, guard_last_admins
-from bakeoff.accounts.models import ApiKey, AuditEntry, Membership, Project
+from bakeoff.accounts.models import ApiKey, AuditEntry, Membership, Project, Quota
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -129,6 +129,13 @@ class ApiKeyAdmin(AuditedAdmin):
         for key in queryset.usable():
             revoke_key(key=key, by=request.user.get_username())
         self.message_user(request, "Revoked.")
+
+
+@admin.register(Quota)
+class QuotaAdmin(AuditedAdmin):
+    """How much a project may use in a month: whoever runs the platform says."""
+
+    list_display = ["project", "answers", "events", "tokens"]
 
 
 @admin.register(AuditEntry)

@@ -40,6 +40,7 @@ SECTIONS = (
     Section("units", _("Users"), "users"),
     Section("events", _("Events"), "list"),
     Section("alerts", _("Alerts"), "bell"),
+    Section("usage", _("Usage"), "wait"),
     Section("team", _("Team"), "gear"),
 )
 # Pages below a section, by the first word of their address' name.
@@ -71,6 +72,7 @@ HELP_PAGES = {
     "events": "events/",
     "feedback": "feedback/",
     "alerts": "alerts/",
+    "usage": "usage/",
     "team": "settings/",
     "health": "troubleshooting/",
     "home": "dashboard/",

@@ -38,6 +38,7 @@ from bakeoff.dashboard.views import (
     team,
     themes,
     units,
+    usage,
 )
 
 of_experiment = [
@@ -102,6 +103,8 @@ of_project: list[URLPattern | URLResolver] = [
     path("alerts/<int:subscription_id>/resend/", alerts.resend_all, name="alerts-resend-all"),
     path("alerts/<int:subscription_id>/delete/", alerts.delete, name="alerts-delete"),
     path("alerts/deliveries/<int:delivery_id>/resend/", alerts.resend, name="alerts-resend"),
+    path("usage/", usage.show_usage, name="usage"),
+    path("usage.csv", usage.download_usage, name="usage-download"),
     path("team/", team.show_team, name="team"),
     path("team/audit.<slug:format>", team.download_audit, name="team-audit"),
     path("team/keys/", keys.make_key, name="team-make-key"),

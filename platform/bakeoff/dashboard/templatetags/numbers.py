@@ -9,6 +9,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language, gettext
 
+from bakeoff.accounts.usage_kinds import QUOTA_NAMES
 from experiments.reports.chart_texts import translated
 from experiments.reports.code_names import name_of
 from experiments.reports.percentages import percent
@@ -109,6 +110,13 @@ def role_name(role: str) -> str:
 def alert_name(code: str) -> str:
     """Write a kind, an event or a state of alerts."""
     return name_of(f"alert {code}")
+
+
+@register.filter
+def quota_name(quota: str) -> str:
+    """Name what a quota bounds."""
+    name = name_of(f"quota {QUOTA_NAMES[quota]}")
+    return name[:1].upper() + name[1:]
 
 
 @register.filter
