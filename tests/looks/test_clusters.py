@@ -126,6 +126,7 @@ LEVELS = [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4]
 
 
 def test_a_verdict_counts_clusters_and_recomputes(shop, experiment):
+    builders.set_programme(shop, holdback_share=0.1, holdback_days=14)
     visit(shop, experiment, LEVELS, lift=3)
     taken = look(experiment)
     assert (taken.action, taken.parsed_result.variant) == ("ship", "treatment"), taken.reason
@@ -145,6 +146,9 @@ def test_a_verdict_counts_clusters_and_recomputes(shop, experiment):
     assert again.as_json() == taken.parsed_result.as_json()
     shop.champion.refresh_from_db()
     assert shop.champion.alias == "retired"
+    assert experiment.decisions.get().evidence["why_no_holdback"] == (
+        "clusters were randomised, and a holdback splits users"
+    )
 
 
 def test_what_single_users_would_prove_is_not_proved_by_their_stores(shop, experiment):
