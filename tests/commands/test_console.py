@@ -266,7 +266,8 @@ def test_it_works_on_a_platform(console, shop, folder, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setenv("BAKEOFF_PROJECT", shop.project.slug)
     called = set()
-    for arguments, status, words in ONLINE:
+    for words_of_call, status, words in ONLINE:
+        arguments = [shop.project.slug if word == "{id}" else word for word in words_of_call]
         path = next(path for path, _ in commands() if tuple(arguments[: len(path)]) == path)
         if path in called:
             output = run(*arguments, status=status)
