@@ -22,7 +22,7 @@ from inference.options import read_params
 from inference.policies import POLICIES
 from inference.recommenders import RECOMMENDERS
 from inference.recommenders.blend import Blend
-from inference.serving.models import ENDPOINT, PYTHON
+from inference.serving.models import ENDPOINT, IMPORTED, PYTHON
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,7 @@ PRETRAIN = "pretrain"  # makes an encoder, which other recipes name
 # Cheap ones first: what they leave of the run's time is the dearer ones'.
 PORTFOLIO = ("popularity", "item-knn", "ease", "als", "two-tower", "sasrec")
 REMOTE = (ENDPOINT, PYTHON)
+CUSTOM = (*REMOTE, IMPORTED)  # fitted elsewhere: a fit here says nothing of how they learn
 PRIVATE = PrivateHead.name
 MAX_SEARCH = 500  # draws; each is a fit
 
@@ -68,7 +69,7 @@ class Portfolio:
             ValueError: an unknown parameter or algorithm, or no time.
         """
         portfolio = read_params(cls, params)
-        known = sorted(set(recommenders()) - {*REMOTE, PRETRAIN})
+        known = sorted(set(recommenders()) - {*CUSTOM, PRETRAIN})
         for name in portfolio.algorithms:
             if name not in known:
                 raise ValueError(f"algorithms: '{name}', must be among {known}.")

@@ -26,6 +26,7 @@ class FitOptions:
         device: "auto", "cpu" or "cuda".
         encoder: where the encoder lies, for models that read or train it.
         language_model: folder of the causal model that generators train.
+        artifacts: the store, for models whose file came from elsewhere.
     """
 
     seed: int = 0
@@ -37,6 +38,7 @@ class FitOptions:
     device: str = "auto"
     encoder: str = ""
     language_model: str = ""
+    artifacts: Path | None = None
 
 
 def read_params(cls: type[Params], params: Mapping[str, Any]) -> Params:

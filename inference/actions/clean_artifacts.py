@@ -1,6 +1,7 @@
 """Delete artifacts and checkpoints that nothing needs any more.
 
-Guarantees: what a version names stays, also as the model of its prompt, and so does whatever was
+Guarantees: what a version names stays, also as the model of its prompt or as the file that it was
+imported from, and so does whatever was
 written or used again within a week, or since the oldest active run began: a run saves its artifact
 before a version names it. A folder that is not this database's store is left alone: no version here
 would name anything in it.
@@ -20,6 +21,7 @@ from django.utils import timezone
 from inference.models import ArtifactStore, ModelVersion, Surface, TrainingRun
 from inference.serving.artifact import SHARED
 from inference.serving.item_index import FOLDER as INDEXES
+from inference.serving.models import IMPORTED
 from inference.serving.store import read_store_id
 
 if TYPE_CHECKING:
@@ -75,8 +77,14 @@ def _is_old(path: Path, before: float) -> bool:
 
 
 def _is_named(artifacts: Path, digest: str) -> bool:
-    """Whether an artifact is a version's, or the model that a version's prompt asks."""
+    """Whether an artifact is a version's, the file it was imported from, or what its prompt asks."""
     if ModelVersion.objects.filter(artifact_sha256=digest).exists():
+        return True
+    # A later challenger's gate fits the champion's recipe again: an imported one's file is read.
+    imported = {"algorithm": IMPORTED, "params__upload": digest}
+    if ModelVersion.objects.filter(**imported).exists():
+        return True
+    if TrainingRun.objects.filter(state__in=TrainingRun.ACTIVE, **imported).exists():
         return True
     # Asked anew each time: a run may have registered its version since the last one.
     prompts = ModelVersion.objects.filter(surface__kind=Surface.Kind.GENERATE)

@@ -11,10 +11,12 @@ from django.db import IntegrityError, transaction
 
 from bakeoff.accounts.audit import record_audit
 from inference.actions.find_encoder import find_encoder
+from inference.actions.store_upload import require_upload
 from inference.algorithms import check_trainable, reads_texts, trainable
 from inference.models import Snapshot, Surface, TrainingRun
 from inference.providers import LOCAL, read_providers
 from inference.sending import RUN_TRAINING, send
+from inference.serving.models import IMPORTED
 from inference.training.decisions import Decisions
 from inference.training.questions import Questions
 from inference.training.snapshot import (
@@ -90,7 +92,8 @@ def queue_training(
         run.state, run.message = TrainingRun.State.SKIPPED, "nothing new since the last run"
         run.save()
         return run
-    return queue_run(run, action="train", subject=f"{algorithm} for {surface}")
+    action = "import model" if algorithm == IMPORTED else "train"
+    return queue_run(run, action=action, subject=f"{algorithm} for {surface}")
 
 
 def _check_trainable(
@@ -104,6 +107,8 @@ def _check_trainable(
         if name := params.get("encoder"):
             find_encoder(surface, str(name))
             _require_reader(surface.kind, algorithm, str(name))
+        if algorithm == IMPORTED:
+            require_upload(surface, str(params["upload"]))
     except ValueError as error:
         raise CannotTrainError(str(error)) from error
     if surface.kind == Surface.Kind.GENERATE and LOCAL not in read_providers():

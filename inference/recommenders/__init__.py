@@ -4,6 +4,7 @@ from inference.recommenders.als import Als
 from inference.recommenders.custom_model import Endpoint, Python
 from inference.recommenders.ease import Ease
 from inference.recommenders.frozen_text import FrozenText
+from inference.recommenders.imported import Imported
 from inference.recommenders.item_knn import ItemKnn
 from inference.recommenders.orders import ORDERS
 from inference.recommenders.popularity import Popularity
@@ -29,6 +30,7 @@ RECOMMENDERS: dict[str, Recommender] = {
         Pretrained(),
         Endpoint(),
         Python(),
+        Imported(),
         *ORDERS,
     )
 }

@@ -19,11 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference.algorithms import classifiers
+from inference.algorithms import CUSTOM, classifiers
 from inference.evaluation.labelling import MIN_PROBABILITY
 from inference.runs.label_isotonic import Comparison, compare_maps, fit_maps
 from inference.serving.isotonic import METHOD as ISOTONIC
-from inference.serving.models import ENDPOINT, PYTHON
 from inference.serving.text_classifiers import softmax
 from inference.training.snapshot import Examples
 from inference.training.split import split_examples
@@ -105,7 +104,7 @@ class CalibratedRecipe:
         learnt, validation = _validation_part(run.earlier)
         algorithm = classifiers()[recipe.algorithm]
         # A temperature would be one more thing that is learnt of the users, without noise.
-        is_left = recipe.algorithm in {ENDPOINT, PYTHON} or getattr(algorithm, "is_private", False)
+        is_left = recipe.algorithm in CUSTOM or getattr(algorithm, "is_private", False)
         if is_left or len(validation) < MIN_ROWS:
             return cls(run, recipe, run.earlier)
         inner, aside = run.earlier.rows(learnt), run.earlier.rows(validation)

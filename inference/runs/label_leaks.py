@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inference.algorithms import REMOTE, classifiers
+from inference.algorithms import CUSTOM, classifiers
 from inference.runs.outcome import Recipe, RunError, cheap_recipe
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _fit_on_shuffled(run: LabelRun, prior: Scores) -> tuple[float, float]:
     A short fit: labels without a meaning are learnt slowly, and whether they leak shows long before the
     end.
     """
-    recipe = STAND_IN if run.plan.recipe.algorithm in REMOTE else run.plan.recipe
+    recipe = STAND_IN if run.plan.recipe.algorithm in CUSTOM else run.plan.recipe
     shuffled = np.random.default_rng(run.plan.seed).permutation(run.earlier.truth)
     probe = run.fit_aside(replace(run.earlier, truth=shuffled), cheap_recipe(recipe, classifiers()))
     accuracy = run.judge(probe).scores.mean("accuracy")

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from inference.algorithms import CUSTOM
 from inference.runs.outcome import CHEAP_SECONDS, Recipe
-from inference.serving.models import ENDPOINT, PYTHON
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,11 +37,7 @@ def noise_view(run: LabelRun, judged: JudgedLabels, progress: RunProgress) -> di
         progress: receives which of the folds' fits is made.
     """
     recipe = run.plan.recipe
-    if (
-        recipe.algorithm in {ENDPOINT, PYTHON}
-        or not run.algorithm.refits
-        or run.algorithm.reads_encoder
-    ):
+    if recipe.algorithm in CUSTOM or not run.algorithm.refits or run.algorithm.reads_encoder:
         recipe = PROBE
     elif FOLDS * judged.fit_seconds > CHEAP_SECONDS:
         return {}

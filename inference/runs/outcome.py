@@ -212,6 +212,7 @@ class RunPlan:
             device=self.place.device,
             encoder=self.place.encoder_of(recipe),
             language_model=self.place.language_model,
+            artifacts=self.place.artifacts,
         )
 
 

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from inference.algorithms import REMOTE, reads_texts
+from inference.algorithms import CUSTOM, reads_texts
 from inference.recommenders.blend import Blend
 from inference.runs.outcome import ENCODER, OutOfTimeError, Recipe, RunError, RunProgress
 from inference.runs.search import SearchResult, search_params
@@ -134,7 +134,7 @@ def _recipes_of(run: RankingRun, portfolio: Portfolio) -> list[Recipe]:
     champion = run.plan.champion
     if (
         champion is not None
-        and champion.algorithm not in REMOTE
+        and champion.algorithm not in CUSTOM
         and not any(recipe.is_as(champion) for recipe in recipes)
     ):
         recipes.append(Recipe(champion.algorithm, champion.params))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inference.algorithms import recommenders
+from inference.algorithms import CUSTOM, recommenders
 from inference.runs.outcome import Recipe, RunError, cheap_recipe
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _check_times_apart(split: SplitData) -> None:
 def _fit_on_shuffled(run: RankingRun) -> tuple[float, float]:
     """Return the recipe's hit rate after likes were dealt anew, and the most that chance allows."""
     data = run.data(run.split.past)
-    recipe = STAND_IN if run.is_remote else run.plan.recipe
+    recipe = STAND_IN if run.plan.recipe.algorithm in CUSTOM else run.plan.recipe
     mixed = _shuffle(data, np.random.default_rng(run.plan.seed))
     probe = run.judge(run.fit_probe(cheap_recipe(recipe, recommenders()), mixed)).scores
     popular = run.judge(run.fit_probe(Recipe("popularity", {}), data)).scores

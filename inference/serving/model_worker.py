@@ -13,6 +13,7 @@ from inference.serving.artifact import ArtifactError, Floats, check_artifact
 from inference.serving.custom_artifact import find_python
 from inference.serving.endpoint import call_endpoint
 from inference.serving.models import ENDPOINT, PYTHON, RemoteModel
+from inference.serving.onnx_model import ONNX, OnnxClassifier
 from inference.serving.text_classifiers import ENCODER, TERMS, TextClassifier
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ def open_worker_model(root: Path, digest: str) -> Any:
     folder, manifest = check_artifact(root, digest)
     if manifest["form"] in (ENCODER, TERMS):
         return TextClassifier(root, digest)
+    if manifest["form"] == ONNX:
+        return OnnxClassifier(root, digest)
     if manifest["form"] == PYTHON:
         return open_python(folder, manifest["about"])
     if manifest["form"] == ENDPOINT:

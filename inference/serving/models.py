@@ -2,8 +2,8 @@
 
 A recommender ranks by a `Ranker`, a classifier labels by a `TextClassifier`, a `Prompt` says what a
 language model is asked. Forms that do not fit a
-web process are remote: `encoder` and `python` answer in a worker, `endpoint` over HTTP; of those the
-web process knows the items or labels, and what to answer in their place.
+web process are remote: `encoder`, `onnx` and `python` answer in a worker, `endpoint` over HTTP; of
+those the web process knows the items or labels, and what to answer in their place.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from inference.serving.artifact import check_artifact, form_of
 from inference.serving.linear_policy import LINEAR_POLICY, LinearPolicy
+from inference.serving.onnx_model import ONNX
 from inference.serving.prompts import PROMPT, Prompt
 from inference.serving.ranker import Ranker
 from inference.serving.text_classifiers import ENCODER, TERMS, TextClassifier
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PYTHON, ENDPOINT = "python", "endpoint"
-REMOTE_FORMS = (ENCODER, PYTHON, ENDPOINT)
+IMPORTED = "imported"  # the algorithm of a model whose file came from elsewhere
+REMOTE_FORMS = (ENCODER, ONNX, PYTHON, ENDPOINT)
 DEADLINE_MS = 500  # a visitor notices more; a version may say another
 MAX_COST = 1e6  # of an answer, in money: more than anybody pays
 
@@ -33,7 +35,7 @@ class RemoteModel:
 
     Attributes:
         digest: of its artifact.
-        form: encoder, python or endpoint.
+        form: encoder, onnx, python or endpoint.
         deadline_ms: how long it may take.
         url: of an endpoint.
         protocol: of an endpoint: `json`, or `v2` for the Open Inference Protocol.

@@ -1,8 +1,9 @@
-"""Parameters of custom models: an endpoint over HTTP, or a class of a package."""
+"""Parameters of custom models: an endpoint over HTTP, a class of a package, or a file."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from inference.options import read_params
@@ -43,6 +44,37 @@ class PythonParams:
     entry_point: str = ""
     deadline_ms: int = DEADLINE_MS
     cost_per_answer: float = 0.0
+
+
+@dataclass(frozen=True)
+class ImportedParams:
+    """Which uploaded file is a custom model.
+
+    Attributes:
+        upload: SHA-256 of the artifact that the upload is stored as.
+        source: where it comes from, such as a run of MLflow; for people.
+        deadline_ms: how long it may take, where a worker answers by it.
+    """
+
+    upload: str = ""
+    source: dict[str, str] = field(default_factory=dict)
+    deadline_ms: int = DEADLINE_MS
+
+
+def read_imported(params: Mapping[str, Any]) -> ImportedParams:
+    """Read and check which file is the model.
+
+    Raises:
+        ValueError: no file is named, or the deadline is out of range.
+    """
+    imported = read_params(ImportedParams, params)
+    if not re.fullmatch(r"[0-9a-f]{64}", imported.upload):
+        raise ValueError(
+            f"upload == '{imported.upload:.80}', must be the SHA-256 of an upload: `bakeoff import` or "
+            "POST /v1/surfaces/{key}/model-imports makes one and queues its run."
+        )
+    check_deadline(imported.deadline_ms)
+    return imported
 
 
 def read_endpoint(params: Mapping[str, Any]) -> EndpointParams:

@@ -69,6 +69,10 @@ COMMANDS = {
         "models:register",
         "Put a custom model through SURFACE's gate: an HTTP endpoint, or a Python class.",
     ),
+    "import": (
+        "imports:import_",
+        "Import a model that was made elsewhere; SURFACE's gate judges it.",
+    ),
     "compress": (
         "models:compress",
         "Make a smaller VERSION (such as bert@1): a new version, gated against its parent.",

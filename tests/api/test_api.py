@@ -233,6 +233,7 @@ def test_every_operation_says_what_is_not_there(lane, shop, api):
             *({name: value} for name, value in FIELDS.items()),
             {"key": "k", "rows": ROWS},
             {"provider": "test", "model": "strong"},
+            {"file": "", "sha256": ""},
             {"key": "k", "kind": "nps", "question": "Good?"},
         ):
             answer = api(method, address, body)

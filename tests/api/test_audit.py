@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from hashlib import sha256
+
+import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from bakeoff.accounts.models import AuditEntry
 from bakeoff.api.application import api
@@ -143,6 +148,16 @@ def searched(shop):
     return address.replace("prompts", "prompt-searches"), {"provider": "test", "model": "strong"}
 
 
+def imported(shop):
+    address, _ = liked(shop)
+    content = save({"item_vectors": np.eye(10, dtype=np.float32)})
+    return address.replace("training-runs", "model-imports"), {
+        "file": b64encode(content).decode(),
+        "sha256": sha256(content).hexdigest(),
+        "item_ids": shop.items,
+    }
+
+
 def saved_rules(shop):
     RuleVersion.objects.create(surface=shop.surface, number=1, rules={"caps": {"labels": 1}})
     return "/v1/surfaces/home-feed/rules/1/serve", {}
@@ -233,6 +248,7 @@ CALLS = {
         {"variant": "treatment"},
     ),
     ("post", "/v1/surfaces/{key}/training-runs"): liked,
+    ("post", "/v1/surfaces/{key}/model-imports"): imported,
     ("post", "/v1/surfaces/{key}/prompt-searches"): searched,
     ("post", "/v1/training-runs/{run_id}/cancel"): lambda s: (
         f"/v1/training-runs/{run_for(s).pk}/cancel",

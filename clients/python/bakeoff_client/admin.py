@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import json
 import time
+from base64 import b64encode
+from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 from bakeoff_client.transport import BakeoffError, Connected, pack, refusal_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pandas as pd
 
@@ -182,6 +185,34 @@ class Admin(Connected):
         """Queue a training run."""
         body = {"algorithm": algorithm, "params": dict(params or {})}
         return cast("Run", self.ask("POST", f"/v1/surfaces/{_name(surface)}/training-runs", body))
+
+    def import_model(self, surface: str, file: str | Path | bytes, *, labels: Sequence[str] = (), inputs: Mapping[str, list[str]] | None = None, item_ids: Sequence[str] = (), **fields: Any) -> Run:  # fmt: skip
+        """Import a model as a file, and queue the run by which the surface's gate judges it.
+
+        Args:
+            surface: its key.
+            file: path or bytes of an ONNX graph for a surface that labels, of safetensors for one that
+                ranks; at most about 24 MB.
+            labels: of a graph, in the order of the columns of its output.
+            inputs: of a graph: by the name of each input what its columns read, `text` or names of
+                features; None where the only input takes the text.
+            item_ids: of vectors, in the order of their rows.
+            fields: others of the operation: output, activation, missing, source, deadline_ms.
+
+        Raises:
+            OSError: the file cannot be read.
+            BakeoffError: it was refused, or nobody answered.
+        """
+        content = file if isinstance(file, bytes) else Path(file).read_bytes()
+        body = {
+            "file": b64encode(content).decode(),
+            "sha256": sha256(content).hexdigest(),
+            "labels": list(labels),
+            "inputs": dict(inputs or {}),
+            "item_ids": list(item_ids),
+            **fields,
+        }
+        return cast("Run", self.ask("POST", f"/v1/surfaces/{_name(surface)}/model-imports", body))
 
     def wait_for_experiment(
         self, key: str, state: State = "ended", *, timeout_seconds: float, poll_seconds: float = 5.0

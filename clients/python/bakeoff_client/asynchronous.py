@@ -136,5 +136,6 @@ class AsyncAdmin(_InThreads[Admin]):
         self.versions = _in_thread(client.versions)
         self.runs = _in_thread(client.runs)
         self.train = _in_thread(client.train)
+        self.import_model = _in_thread(client.import_model)
         self.wait_for_experiment = _in_thread(client.wait_for_experiment)
         self.wait_for_run = _in_thread(client.wait_for_run)

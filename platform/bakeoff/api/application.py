@@ -30,6 +30,7 @@ from bakeoff.api.items import router as items
 from bakeoff.api.judging import router as judging
 from bakeoff.api.keys import router as keys
 from bakeoff.api.metrics import router as metrics
+from bakeoff.api.model_imports import router as model_imports
 from bakeoff.api.models import router as models
 from bakeoff.api.parser import StrictParser
 from bakeoff.api.planner import router as planner
@@ -69,6 +70,7 @@ api.add_router("/v1", experiments)
 api.add_router("/v1", experiment_acts)
 api.add_router("/v1", impact)
 api.add_router("/v1", models)
+api.add_router("/v1", model_imports)
 api.add_router("/v1", prompts)
 api.add_router("/v1", feedback)
 api.add_router("/v1", surveys)
