@@ -252,4 +252,28 @@ RUN_SENTENCES: tuple[tuple[str, str], ...] = (
         "items with more than {count} likes",
         gettext_noop("Items with more than %(count)s positive signals"),
     ),
+    (
+        "The model was trained elsewhere: it may have learnt from the rows that judge it, and its gate "
+        "would not see that.",
+        gettext_noop(
+            "The model was trained elsewhere: it may have learnt from the rows that evaluate it, and "
+            "its gate would not notice."
+        ),
+    ),
+    (
+        "labels of the model that no example has: {labels}. Load an example of each with `bakeoff load "
+        "labelled`.",
+        gettext_noop(
+            "Labels of the model that no example has: %(labels)s. Load an example of each with "
+            "`bakeoff load labelled`."
+        ),
+    ),
+    (
+        "none of the model's {count} items is in the catalogue, which begins with {items}: items go by "
+        "their ids.",
+        gettext_noop(
+            "None of the model's %(count)s items is in the catalogue, which begins with %(items)s. "
+            "Items are matched by ID."
+        ),
+    ),
 )

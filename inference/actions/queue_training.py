@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from inference.models import ModelVersion
     from inference.training.snapshot import Rows
 
+SEEN_ELSEWHERE = (
+    "The model was trained elsewhere: it may have learnt from the rows that judge it, and its gate "
+    "would not see that."
+)
 MAX_TRIGGER = 32  # as the column is wide
 
 
@@ -80,7 +84,7 @@ def queue_training(
         trigger=trigger,
         params=dict(params or {}),
         tested_version=tested_version,
-        notes=list(rows.notes),
+        notes=[*rows.notes, *((SEEN_ELSEWHERE,) if algorithm == IMPORTED else ())],
         snapshot=freeze_rows(surface, rows),
     )
     if beside is not None and beside.unit_ids:

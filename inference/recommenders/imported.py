@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from inference.serving.artifact import ArtifactDraft, Floats
     from inference.training.data import TrainingData
 
-UNKNOWN_BIAS = np.float32(-1e9)  # of an item that the file does not have: behind all that it has
+UNKNOWN_BIAS = -1e9  # of an item that the file does not have: behind all that it has
 
 
 class Imported:
