@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from inference.models import ModelVersion
     from inference.training.snapshot import Rows
 
-SEEN_ELSEWHERE = (
+TRAINED_OUTSIDE = (
     "The model was trained elsewhere: it may have learnt from the rows that judge it, and its gate "
     "would not see that."
 )
@@ -84,7 +84,7 @@ def queue_training(
         trigger=trigger,
         params=dict(params or {}),
         tested_version=tested_version,
-        notes=[*rows.notes, *((SEEN_ELSEWHERE,) if algorithm == IMPORTED else ())],
+        notes=[*rows.notes, *((TRAINED_OUTSIDE,) if algorithm == IMPORTED else ())],
         snapshot=freeze_rows(surface, rows),
     )
     if beside is not None and beside.unit_ids:

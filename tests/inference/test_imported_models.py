@@ -21,7 +21,7 @@ from bakeoff.accounts.models import AuditEntry
 from bakeoff.accounts.refused import RefusedError
 from experiments.actions.import_model import import_model
 from inference.actions.clean_artifacts import clean_artifacts
-from inference.actions.queue_training import SEEN_ELSEWHERE, CannotTrainError
+from inference.actions.queue_training import TRAINED_OUTSIDE, CannotTrainError
 from inference.actions.store_upload import ModelUpload
 from inference.models import ModelVersion, Surface, TrainingRun
 from inference.serving.artifact import ArtifactError, check_artifact
@@ -57,7 +57,7 @@ def test_a_graph_is_sent_gated_served_and_shown(admin, desk, lane):
     assert (entry.action, entry.subject) == ("import model", "imported for intents")
     run = ended(sent["id"])
     assert run.state == TrainingRun.State.PASSED, run.message
-    assert run.notes == [SEEN_ELSEWHERE]
+    assert run.notes == [TRAINED_OUTSIDE]
     version = run.version
     assert (version.label, version.alias) == ("imported@1", "challenger")
     _, manifest = check_artifact(settings.BAKEOFF.artifacts, version.artifact_sha256)
