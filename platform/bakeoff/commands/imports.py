@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,8 @@ from bakeoff.commands.project import find_project, find_surface, project_option
 from bakeoff.commands.terminal import fail
 
 if TYPE_CHECKING:
-    from inference.actions.store_upload import ModelUpload
+    from collections.abc import Callable, Mapping, Sequence
+
     from inference.models import Surface
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -26,42 +29,72 @@ def import_() -> None:
     """Import a model that was made elsewhere; SURFACE's gate judges it."""
 
 
+def graph_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say how a graph is asked; they reach the command as `graph`."""
+    for option in (
+        click.option("--label", "labels", multiple=True,
+                     help="A label, in the order of the columns of the graph's output."),
+        click.option("--input", "inputs", multiple=True,
+                     help="What an input of the graph reads: text=text, or row=age,income."),
+        click.option("--output", default="", help="The graph's output with the scores; else its last."),
+        click.option("--softmax", is_flag=True, help="The output has logits, not probabilities."),
+        click.option("--missing", type=float, default=0.0, show_default=True,
+                     help="What stands for a number that a request does not have."),
+        click.option("--deadline-ms", default=500, show_default=True,
+                     help="Maximum time for an answer."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
 @import_.command()
 @surface_argument
 @click.argument("file", type=FILE)
-@click.option("--label", "labels", multiple=True,
-              help="A label, in the order of the columns of the graph's output.")  # fmt: skip
-@click.option("--input", "inputs", multiple=True,
-              help="What an input of the graph reads: text=text, or row=age,income.")  # fmt: skip
-@click.option("--output", default="", help="The graph's output with the scores; else its last.")
-@click.option("--softmax", is_flag=True, help="The output has logits, not probabilities.")
-@click.option("--missing", type=float, default=0.0, show_default=True,
-              help="What stands for a number that a request does not have.")  # fmt: skip
+@graph_options
 @click.option("--items", type=FILE, help="IDs of the items, one a line, in the order of the vectors.")
-@click.option("--deadline-ms", default=500, show_default=True, help="Maximum time for an answer.")
 @project_option
-def model(
-    surface: str, file: Path, items: Path | None, deadline_ms: int, slug: str | None, **graph: Any
-) -> None:
+def model(surface: str, file: Path, items: Path | None, slug: str | None, **graph: Any) -> None:
     """Import FILE: ONNX for a surface that labels texts, safetensors for one that ranks items."""
+    item_ids = items.read_text("utf-8").splitlines() if items is not None else []
+    sent = _Sent(file.read_bytes(), graph["labels"], {"file": file.name}, item_ids)
+    inputs = _read_inputs(graph["inputs"])
+    _follow_import(find_surface(find_project(slug), surface), sent, inputs, graph)
+
+
+@import_.command("mlflow")
+@click.option("--surface", required=True, help="Surface that labels texts.")
+@click.option("--model-uri", "uri", required=True,
+              help="Folder of an MLflow model, or an address such as models:/NAME/3.")  # fmt: skip
+@graph_options
+@project_option
+def mlflow_(surface: str, uri: str, slug: str | None, **graph: Any) -> None:
+    """Import a model that MLflow stored, of its flavour ONNX; an address needs MLflow's client."""
     inputs = _read_inputs(graph["inputs"])
     target = find_surface(find_project(slug), surface)
-    from inference.actions.store_upload import ModelUpload
-    from inference.serving.onnx_model import PROBABILITIES, SOFTMAX
+    from bakeoff.commands.mlflow_model import MlflowModelError, read_mlflow_model
 
-    content = file.read_bytes()
-    upload = ModelUpload(
-        content=content,
-        sha256=hashlib.sha256(content).hexdigest(),
-        labels=graph["labels"],
-        inputs=inputs,
-        output=graph["output"],
-        activation=SOFTMAX if graph["softmax"] else PROBABILITIES,
-        missing=graph["missing"],
-        item_ids=items.read_text("utf-8").splitlines() if items is not None else (),
-        source={"file": file.name},
-    )
-    follow_import(target, upload, deadline_ms)
+    if target.kind != target.Kind.CLASSIFY:
+        raise fail(
+            f"kind == '{target.kind}', must be '{target.Kind.CLASSIFY.value}' for a model of MLflow: "
+            "of a recommender import the vectors, by `bakeoff import model`."
+        )
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            stored = read_mlflow_model(uri, Path(scratch))
+        except MlflowModelError as error:
+            raise fail(str(error)) from error
+    sent = _Sent(stored.graph, graph["labels"] or stored.labels, stored.source)
+    _follow_import(target, sent, inputs, graph)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What an import is made of, besides how it is asked."""
+
+    content: bytes
+    labels: Sequence[str]
+    source: Mapping[str, str]
+    item_ids: Sequence[str] = ()
 
 
 def _read_inputs(inputs: tuple[str, ...]) -> dict[str, list[str]]:
@@ -74,14 +107,31 @@ def _read_inputs(inputs: tuple[str, ...]) -> dict[str, list[str]]:
     return read
 
 
-def follow_import(surface: Surface, upload: ModelUpload, deadline_ms: int) -> None:
-    """Import an upload and follow its run; exit 1 unless it passed."""
+def _follow_import(
+    surface: Surface, sent: _Sent, inputs: Mapping[str, Sequence[str]], graph: Mapping[str, Any]
+) -> None:
+    """Import a model and follow its run; exit 1 unless it passed."""
     from bakeoff.accounts.refused import RefusedError
     from experiments.actions.import_model import import_model
     from inference.actions.queue_training import CannotTrainError
+    from inference.actions.store_upload import ModelUpload
+    from inference.serving.onnx_model import PROBABILITIES, SOFTMAX
 
+    upload = ModelUpload(
+        content=sent.content,
+        sha256=hashlib.sha256(sent.content).hexdigest(),
+        labels=sent.labels,
+        inputs=inputs,
+        output=graph["output"],
+        activation=SOFTMAX if graph["softmax"] else PROBABILITIES,
+        missing=graph["missing"],
+        item_ids=sent.item_ids,
+        source=sent.source,
+    )
     try:
-        run = import_model(surface=surface, upload=upload, by=OPERATOR, deadline_ms=deadline_ms)
+        run = import_model(
+            surface=surface, upload=upload, by=OPERATOR, deadline_ms=graph["deadline_ms"]
+        )
     except (RefusedError, CannotTrainError) as error:
         raise fail(str(error)) from error
     follow_run(run)

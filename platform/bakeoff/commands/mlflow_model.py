@@ -1,0 +1,155 @@
+"""Read a model that MLflow stored: its folder, what it says of itself, and the graph in it.
+
+The folder is read as files: MLflow's client is needed for an address alone (`models:/intents/3`), and
+nothing of a model is loaded by it, because its flavours but ONNX unpickle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MLMODEL, REGISTERED = "MLmodel", "registered_model_meta"
+MAX_ABOUT = 2**20  # bytes of a file that describes a model
+_SCHEMES = ("models:/", "runs:/", "mlflow-artifacts:/")
+# What a person does with a model of another flavour, by the flavour.
+_REMEDIES = {
+    "sklearn": "convert it where it was trained, by skl2onnx",
+    "xgboost": "convert it where it was trained, by onnxmltools",
+    "lightgbm": "convert it where it was trained, by onnxmltools",
+    "pytorch": "export it where it was trained, by torch.onnx.export",
+    "tensorflow": "convert it where it was trained, by tf2onnx",
+    "transformers": "export it where it was trained, by optimum",
+}
+
+
+class MlflowModelError(Exception):
+    """A model that cannot be read or may not be served; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class MlflowModel:
+    """A model of the flavour ONNX.
+
+    Attributes:
+        graph: it, in one piece.
+        labels: as its metadata name them; empty where they do not.
+        source: where it comes from: address, run, name, version, as far as that is known.
+    """
+
+    graph: bytes
+    labels: tuple[str, ...]
+    source: Mapping[str, str]
+
+
+def read_mlflow_model(uri: str, scratch: Path) -> MlflowModel:
+    """Return a model by its folder or its address.
+
+    Args:
+        uri: a folder, or what MLflow resolves, such as `models:/intents/3`.
+        scratch: a folder for what is downloaded.
+
+    Raises:
+        MlflowModelError: it cannot be had or read, or has no flavour that can be served.
+    """
+    folder = _download(uri, scratch) if uri.startswith(_SCHEMES) else Path(uri.removeprefix("file://"))
+    if not (folder / MLMODEL).is_file():
+        raise MlflowModelError(
+            f"model_uri == '{uri}', must be an MLflow model: a folder with the file {MLMODEL}, or an "
+            "address such as models:/NAME/3."
+        )
+    about = _read_yaml(folder / MLMODEL)
+    flavours = about.get("flavors")
+    if not isinstance(flavours, dict):
+        raise MlflowModelError(f"the file {MLMODEL} of '{uri}' names no flavors.")
+    graph = _read_graph(_graph_of(folder, flavours, uri))
+    metadata = about.get("metadata")
+    labels = metadata.get("labels") if isinstance(metadata, dict) else None
+    return MlflowModel(
+        graph=graph,
+        labels=tuple(map(str, labels)) if isinstance(labels, list) else (),
+        source=_source_of(folder, about, uri),
+    )
+
+
+def _download(uri: str, scratch: Path) -> Path:
+    try:
+        from mlflow.artifacts import download_artifacts
+    except ImportError as error:
+        raise MlflowModelError(
+            "an address of MLflow needs its client: pip install 'bakeoff[mlflow]'. Or download the "
+            "model elsewhere, and name its folder."
+        ) from error
+    try:
+        return Path(download_artifacts(artifact_uri=uri, dst_path=str(scratch)))
+    except Exception as error:  # each store of artifacts has errors of its own
+        line = str(error).strip().partition("\n")[0][:300].rstrip(".")
+        raise MlflowModelError(f"model_uri == '{uri}': MLflow says: {line}.") from error
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MAX_ABOUT:
+            raise MlflowModelError(f"{path.name} must have at most {MAX_ABOUT} bytes.")
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise MlflowModelError(f"{path.name} cannot be read: {type(error).__name__}.") from error
+    if not isinstance(content, dict):
+        raise MlflowModelError(f"{path.name} must be a mapping.")
+    return content
+
+
+def _graph_of(folder: Path, flavours: Mapping[str, Any], uri: str) -> Path:
+    """Return the file of the flavour ONNX, which must lie in the folder."""
+    flavour = flavours.get("onnx")
+    if not isinstance(flavour, dict):
+        # The flavour `python_function` is there beside any other: it says nothing of what the model is.
+        named = sorted(set(map(str, flavours)) - {"python_function"}) or ["python_function"]
+        remedy = _REMEDIES.get(named[0], "convert it to ONNX where it was trained")
+        raise MlflowModelError(
+            f"flavors == {named}, must hold 'onnx': others are code or pickles, which the platform "
+            f"never loads. Please {remedy}, and log it by mlflow.onnx.log_model; or serve it yourself, and "
+            "`bakeoff register --endpoint`."
+        )
+    path = folder / str(flavour.get("data", "model.onnx"))
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise MlflowModelError(f"the graph of '{uri}' lies outside of its folder.")
+    if path.is_dir():
+        path /= "model.onnx"  # as MLflow saves it beside external data
+    if not path.is_file():
+        raise MlflowModelError(f"the graph of '{uri}' is missing: {path.name}.")
+    return path
+
+
+def _read_graph(path: Path) -> bytes:
+    """Return a graph with its weights, which MLflow keeps in a file beside it by default."""
+    import onnx
+    from google.protobuf.message import DecodeError, EncodeError
+    from onnx.checker import ValidationError
+
+    try:
+        # The library opens no weights outside of the folder.
+        return bytes(onnx.load(str(path)).SerializeToString())
+    except (OSError, ValueError, DecodeError, EncodeError, ValidationError) as error:
+        line = str(error).strip().partition("\n")[0][:300].rstrip(".")
+        raise MlflowModelError(f"{path.name} cannot be read as ONNX: {line}.") from error
+
+
+def _source_of(folder: Path, about: Mapping[str, Any], uri: str) -> dict[str, str]:
+    """Return where a model comes from, for its manifest."""
+    source = {"kind": "mlflow", "model_uri": uri[-300:]}
+    for name in ("run_id", "model_id", "model_uuid", "mlflow_version"):
+        if value := about.get(name):
+            source[name] = str(value)[:300]
+    if (folder / REGISTERED).is_file():  # MLflow's client writes it beside what it downloads
+        registered = _read_yaml(folder / REGISTERED)
+        for name in ("model_name", "model_version"):
+            if value := registered.get(name):
+                source[name] = str(value)[:300]
+    return source
