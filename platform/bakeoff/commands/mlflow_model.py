@@ -114,8 +114,8 @@ def _graph_of(folder: Path, flavours: Mapping[str, Any], uri: str) -> Path:
         remedy = _REMEDIES.get(named[0], "convert it to ONNX where it was trained")
         raise MlflowModelError(
             f"flavors == {named}, must hold 'onnx': others are code or pickles, which the platform "
-            f"never loads. Please {remedy}, and log it by mlflow.onnx.log_model; or serve it yourself, and "
-            "`bakeoff register --endpoint`."
+            f"never loads. Please {remedy}, and log it by mlflow.onnx.log_model; or serve it "
+            "yourself, and `bakeoff register --endpoint`."
         )
     path = folder / str(flavour.get("data", "model.onnx"))
     if not path.resolve().is_relative_to(folder.resolve()):
