@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import pickle
 import re
@@ -19,6 +20,7 @@ from safetensors.numpy import save
 
 from bakeoff.accounts.models import AuditEntry
 from bakeoff.accounts.refused import RefusedError
+from bakeoff.gateway.http.bodies import MAX_BULK_BODY
 from experiments.actions.import_model import import_model
 from inference.actions.clean_artifacts import clean_artifacts
 from inference.actions.queue_training import TRAINED_OUTSIDE, CannotTrainError
@@ -157,7 +159,10 @@ def test_features_are_read_in_their_order_and_missing_numbers_have_a_value():
 
 
 def test_a_body_that_is_too_large_is_refused_while_it_comes(desk, lane):
-    sent = lane.post("/v1/surfaces/intents/model-imports", {"file": "A" * 33_600_000}, desk.secret)
+    body = gzip.compress(b'{"file": "' + b"A" * MAX_BULK_BODY + b'"}', compresslevel=1)
+    headers = {"Authorization": f"Bearer {desk.secret}", "Content-Encoding": "gzip"}
+    address = "/v1/surfaces/intents/model-imports"
+    sent = lane.client.request("POST", address, content=body, headers=headers)
     assert (sent.status_code, sent.json()["error"]["code"]) == (413, "body_too_large")
 
 
