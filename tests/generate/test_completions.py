@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
+from uuid import uuid4
 
 from experiments.actions.change_shares import Change, open_epoch
 from experiments.models import Experiment, Exposure
 from tests.support.generating import ASK
+from tests.support.provider import chunk
 
 
 def test_it_answers_and_records(chat):
@@ -109,3 +112,30 @@ def test_variables_fill_the_template(chat):
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, field)
         assert chat.last().generation["outcome"] == "blocked"
     assert len(chat.provider.requests) == 1
+
+
+def test_feedback_on_an_answer_that_has_not_ended_waits_for_its_record(chat):
+    """Who stops an answer says so before the end of it is recorded."""
+    stopped = threading.Event()
+    chat.provider.behave = ends_when(stopped)
+    headers = {"Authorization": f"Bearer {chat.secret}"}
+    body = {"model": "support", "messages": ASK, "stream": True}
+    with chat.lane.client.stream("POST", "/v1/chat/completions", json=body, headers=headers) as answer:
+        generation_id = answer.headers["x-bakeoff-generation-id"]
+        threading.Timer(0.5, stopped.set).start()
+        body = {"unit_id": "u1", "recommendation_id": generation_id, "kind": "abandon"}
+        answered = chat.lane.post("/v1/feedback", body, chat.public)
+    assert (answered.status_code, answered.json()["accepted"]) == (202, 1)
+    unknown = chat.lane.post("/v1/feedback", body | {"recommendation_id": str(uuid4())}, chat.public)
+    assert unknown.status_code == 404
+
+
+def ends_when(stopped: threading.Event):
+    """Begin an answer, and break off when it is stopped."""
+
+    def behave(exchange) -> None:
+        exchange.start_stream()
+        exchange.event(chunk({"content": "First of all"}))
+        stopped.wait(30)
+
+    return behave

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import orjson
 from uuid_utils import uuid7
@@ -39,6 +42,10 @@ MAX_TEXT = 4000
 MAX_EDIT = 20_000  # a whole answer, as it was used
 MAX_TAGS = 20
 MAX_TAG = 64
+GENERATE = "generate"  # the surfaces whose answers are recorded when they have ended
+# Who stops an answer says so at once, maybe to another process, before the end of it is recorded.
+ENDING_SECONDS = (0.05, 0.2, 0.75, 2.0)
+MAX_GENERATION_SECONDS = 3600.0  # clocks of two machines differ, too
 # Tab, line feed and carriage return are writing; the others are not, nor are bidirectional overrides.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -79,7 +86,9 @@ class FeedbackHandler:
         (row.unit_id,) = await self._identity.units(
             call.config, row.project_id, [request.ids], may_link=False
         )
-        result = await self._commit(row, caller.key.project)
+        surfaces = call.config.surfaces.get(row.project_id, {}).values()
+        generates = any(surface.kind == GENERATE for surface in surfaces)
+        result = await self._commit(row, caller.key.project, generates=generates)
         accepted = 1
         if result.committed is not None:
             accepted = int((row.project_id, row.feedback_id) in result.committed.feedback)
@@ -96,14 +105,25 @@ class FeedbackHandler:
             return None
         return await self._text_threads.run(partial(edit_share, answer, row.text))
 
-    async def _commit(self, row: FeedbackRow, project: str) -> CommitResult:
+    async def _commit(self, row: FeedbackRow, project: str, *, generates: bool) -> CommitResult:
         """Commit a row whose slate exists.
+
+        Args:
+            row: that is still to be bound to its slate.
+            project: its slug.
+            generates: whether it may be of a generation, whose record comes when it has ended.
 
         Raises:
             ApiError: 404, the project has no such slate.
         """
         rows, name = Rows(feedback=[row]), (row.project_id, row.feedback_id)
         result = await self._writer.commit(rows)
+        waits = ENDING_SECONDS if generates and _is_recent(row.recommendation_id) else ()
+        for seconds in waits:
+            if result.committed is None or name in result.committed.bound:
+                break
+            await asyncio.sleep(seconds)
+            result = await self._writer.commit(rows)
         if result.committed is not None and name not in result.committed.bound:
             result = await self._writer.commit_in_order(rows)  # its slate may be spilled
         if result.committed is not None and name not in result.committed.bound:
@@ -114,6 +134,15 @@ class FeedbackHandler:
                 field="recommendation_id",
             )
         return result
+
+
+def _is_recent(recommendation_id: str) -> bool:
+    """Whether an id was made while a generation that began then may still run."""
+    name = UUID(recommendation_id)
+    if name.version != 7:
+        return False
+    age = time.time() - (name.int >> 80) / 1000  # its first 48 bits are milliseconds since 1970
+    return abs(age) <= MAX_GENERATION_SECONDS
 
 
 def _body(row: FeedbackRow, *, accepted: int, duplicates: int, durability: str) -> bytes:
