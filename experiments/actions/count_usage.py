@@ -14,6 +14,7 @@ from bakeoff.accounts.models import MonthlyUsage, Quota
 from bakeoff.accounts.usage_kinds import COUNTS, QUOTA_NAMES, QUOTAS, month_of, next_month
 from bakeoff.alerts.models import Alert
 from bakeoff.alerts.outbox import record_alert, resolve_alerts
+from bakeoff.alerts.pages import usage_path
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -90,6 +91,6 @@ def _warn(quota: Quota, usage: MonthlyUsage, name: str) -> None:
         subject=what,
         summary=summary,
         detail={"quota": name, "limit": limit, "used": used, "month": month, "percent": percent},
-        path=f"/dashboard/p/{quota.project.slug}/usage/",
+        path=usage_path(quota.project.slug),
         dedupe_key=f"{KEY}{usage.month}:{name}:{percent}",
     )

@@ -117,9 +117,7 @@ def _check_file(upload: ModelUpload) -> None:
             f"sha256 == '{upload.sha256:.80}', must be that of the file that arrived: {digest}.",
             field="sha256",
         )
-    if (
-        upload.content[8:9] == b"{"
-    ):  # safetensors, whose first eight bytes are a length, may begin with any
+    if upload.content[8:9] == b"{":  # safetensors: its first eight bytes are a length, so any
         return
     for start, name in _UNSAFE.items():
         if upload.content.startswith(start):

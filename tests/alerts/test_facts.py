@@ -45,6 +45,8 @@ def test_paths_are_those_of_the_pages():
     assert pages.surface_path("shop", "home") == reverse("surface", args=["shop", "home"])
     assert pages.run_path(7) == reverse("run", args=[7])
     assert pages.health_path() == reverse("health")
+    assert pages.alerts_path("shop") == reverse("alerts", args=["shop"])
+    assert pages.usage_path("shop") == reverse("usage", args=["shop"])
 
 
 def test_a_verdict_tells_what_was_shipped(shop):

@@ -213,7 +213,7 @@ def test_warnings_come_once_each_per_month(shop):
         "The quota of events and feedback for 2031-01 is used up: 11 of 10. More are refused until "
         "2031-02-01."
     )
-    assert last.path == f"/dashboard/p/{shop.project.slug}/usage/"
+    assert last.path == f"/p/{shop.project.slug}/usage/"
     use(10, NEXT_MONTH)
     assert warnings() == [
         ("2031-01", 80, False), ("2031-01", 100, False), ("2031-02", 100, True),

@@ -38,7 +38,7 @@ def record_alert(
         subject: what it is about: an experiment, a surface, a run; cut at 200 characters.
         summary: what happened, in a sentence; cut at 4,000 characters.
         detail: what else explains it, as JSON.
-        path: of the page about it, below the platform's address: `/dashboard/…`.
+        path: of the page about it, below the platform's address: one of `pages`.
         dedupe_key: while an alert with this key is unresolved in the project, nothing is written.
             Empty: every call writes an alert.
 

@@ -34,3 +34,8 @@ def health_path() -> str:
 def alerts_path(project: str) -> str:
     """Return the path of a project's subscriptions and deliveries."""
     return f"/p/{project}/alerts/"
+
+
+def usage_path(project: str) -> str:
+    """Return the path of what a project used, by month."""
+    return f"/p/{project}/usage/"
