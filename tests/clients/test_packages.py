@@ -232,7 +232,7 @@ def test_a_server_chooses_and_rewards_once(packages, lane, shop):
         (400, "invalid_value"),
         (404, "unknown_recommendation"),
     ]
-    assert "value == 2, must be a number in [0, 1] on 'offers'." in seen["refused"][0]["message"]
+    assert "value == 2.0, must be a number in [0, 1] on 'offers'." in seen["refused"][0]["message"]
     assert "actions[0].features == '0 of them', must be" in seen["refused"][2]["message"]
     event = Event.objects.get(project=shop.project)
     assert (event.name, event.unit_id, event.value) == ("reward", "u1", 0.5)
