@@ -6,27 +6,33 @@ import csv
 import threading
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
+from safetensors.numpy import save
 
 from bakeoff import audit_export
 from bakeoff.accounts.models import ApiKey, AuditEntry, SecondFactor
 from bakeoff.cli import main
 from experiments.actions.stop_experiment import stop_experiment
 from experiments.models import DataExport, DataSet, DataSetRow
+from inference.actions.load_examples import load_examples
 from inference.models import Snapshot, Surface, TrainingRun
 from inference.serving.artifact import save_artifact
 from inference.serving.prompts import Prompt, PromptMessage
 from tests.support import alerts, builders
+from tests.support.learning import make_examples
+from tests.support.mlflow_folder import save_model
+from tests.support.onnx_graphs import LABELS
 from tests.support.waiting import wait_until
 
 READS = {
     "doctor", "analyze", "power", "simulate", "models", "runs list", "runs show", "experiments list", "report", "units export",
     "versions show", "versions diff", "data-sets list", "feedback export", "feedback themes", "feedback surveys", "export recommendations", "export preferences", "export list", "keys list", "alerts list", "alerts deliveries",
-    "config check", "config export", "config schema", "project list", "users list", "audit list", "audit export", "surfaces list", "metrics list", "completion", "docs",
+    "config check", "config export", "config schema", "project list", "users list", "audit list", "audit export", "surfaces list", "metrics list", "completion", "docs", "usage",
 }  # fmt: skip
 # They begin with `create_first_access`, which has a test of its own, and change nothing on a platform
 # that has users; the embedded model changes nothing at all.
@@ -39,6 +45,8 @@ CONDUCTORS = {"demo", "replay"}
 STORE = {"artifacts"}
 # A new project's own trail begins with it: tests/commands/test_people.py.
 TENANTS = {"project create"}
+# Its project is its argument: tests/gateway/test_usage.py.
+QUOTAS = {"project quota"}
 # It needs an identity provider: tests/dashboard/test_single_sign_on.py.
 PROVIDERS = {"users link"}
 # A backup reads; a restore brings the trails of all projects along: tests/commands/test_backup.py.
@@ -127,6 +135,19 @@ def train(shop, folder):
 def pretrain(shop, folder):
     liked(shop)
     return ["home-feed", "--steps", "10"]
+
+
+def import_vectors(shop, folder):
+    liked(shop)
+    (folder / "items.safetensors").write_bytes(save({"item_vectors": np.ones((10, 2), np.float32)}))
+    (folder / "ids").write_text("\n".join(shop.items))
+    return ["home-feed", folder / "items.safetensors", "--items", folder / "ids"]
+
+
+def import_graph(shop, folder):
+    load_examples(surface_id=classify(shop).pk, examples=make_examples())
+    model = save_model(folder / "model", metadata={"labels": LABELS})
+    return ["--surface", "desk", "--model-uri", model]
 
 
 def register(shop, folder):
@@ -228,6 +249,8 @@ CALLS = {
     "optimise": optimise,
     "pretrain": pretrain,
     "register": register,
+    "import model": import_vectors,
+    "import mlflow": import_graph,
     "compress": lambda shop, _: [challenger(shop).label, "--project", "8"],
     "shadow": lambda shop, _: ["home-feed", challenger(shop).label],
     "promote": lambda shop, _: ["home-feed", challenger(shop).label],
@@ -258,7 +281,9 @@ CALLS = {
     "alerts resend": lambda shop, _: [str(dead_delivery(shop).pk)],
 }
 # They follow the run that they queue; no worker of these tests would take it.
-FOLLOWED = {"train", "optimise", "pretrain", "register", "compress"}
+FOLLOWED = {
+    "train", "optimise", "pretrain", "register", "compress", "import model", "import mlflow",
+}  # fmt: skip
 
 
 def commands(group=main, path=()):
@@ -272,7 +297,7 @@ def commands(group=main, path=()):
 
 
 def test_the_table_names_every_command():
-    conducted = CONDUCTORS | STORE | TENANTS | REMOVALS | WHOLE | PROVIDERS
+    conducted = CONDUCTORS | STORE | TENANTS | QUOTAS | REMOVALS | WHOLE | PROVIDERS
     assert set(commands()) == set(CALLS) | READS | SERVERS | conducted
 
 
@@ -295,9 +320,9 @@ def test_an_export_that_fails_leaves_the_last_one_whole(shop, tmp_path, monkeypa
     assert out.read_text().startswith("id,at,project")
 
 
-def fail_run_of(surface):
+def fail_run_of(project):
     """End the run that a command follows, as a worker whose training failed does."""
-    runs = TrainingRun.objects.filter(surface=surface, state=TrainingRun.State.QUEUED)
+    runs = TrainingRun.objects.filter(surface__project=project, state=TrainingRun.State.QUEUED)
     try:
         wait_until(lambda: runs.update(state=TrainingRun.State.FAILED, message="no worker runs"))
     finally:
@@ -309,7 +334,7 @@ def test_one_audit_entry_each(shop, lane, tmp_path, command, declared_provider):
     arguments = [str(one) for one in CALLS[command](shop, tmp_path)]
     lane.refresh()
     before = set(AuditEntry.objects.filter(project=shop.project).values_list("pk", flat=True))
-    worker = threading.Thread(target=fail_run_of, args=(shop.surface,))
+    worker = threading.Thread(target=fail_run_of, args=(shop.project,))
     if command in FOLLOWED:
         worker.start()
     project = "--in" if command == "compress" else "--project"

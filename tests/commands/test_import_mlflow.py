@@ -8,7 +8,6 @@ import time
 
 import onnx
 import pytest
-import yaml
 
 from bakeoff.commands.mlflow_model import MlflowModelError, read_mlflow_model
 from inference.actions.load_examples import load_examples
@@ -17,29 +16,8 @@ from inference.serving.onnx_model import OnnxModel, OnnxSpec
 from inference.tasks import run_training
 from tests.support.fast_lane import test_database_url
 from tests.support.learning import make_examples
-from tests.support.onnx_graphs import LABELS, text_graph
-
-FLAVOUR = {"code": None, "data": "model.onnx", "onnx_version": "1.23.2"}
-PYFUNC = {"data": "model.onnx", "loader_module": "mlflow.onnx", "python_version": "3.11.7"}
-
-
-def save_model(folder, *, flavours=None, external=False, registered=True, **about):
-    """Write what `mlflow.onnx.save_model` of MLflow 3.17 does, and what its client adds."""
-    folder.mkdir()
-    onnx.save_model(
-        onnx.load_model_from_string(text_graph()),
-        folder / "model.onnx",
-        save_as_external_data=external,
-        size_threshold=0,
-        location="model.onnx.data",
-    )
-    flavours = flavours or {"onnx": FLAVOUR, "python_function": PYFUNC}
-    model = {"flavors": flavours, "mlflow_version": "3.17.2", "run_id": "ee48f785", **about}
-    (folder / "MLmodel").write_text(yaml.safe_dump(model))
-    if registered:
-        meta = {"model_name": "intents", "model_version": "3"}
-        (folder / "registered_model_meta").write_text(yaml.safe_dump(meta))
-    return folder
+from tests.support.mlflow_folder import PYFUNC, save_model
+from tests.support.onnx_graphs import LABELS
 
 
 def work_off(surface):
