@@ -73,6 +73,7 @@ ALLOWED = frozenset(
         "delta",
         "curl",
         "country",
+        "store",
         "in",
         "DE",
     ]
