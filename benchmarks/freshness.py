@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from datetime import UTC, datetime
 
 from benchmarks.results import Row, median_of, write_result
+from benchmarks.servers import servers
 
 EVENTS_PER_UNIT = 10
 REPEATS = 5
@@ -20,23 +20,11 @@ NEW_NOTES = (
 
 def run(size: str, home: str) -> None:
     sizes = [100_000, 1_000_000, 10_000_000] if size == "full" else [10_000, 100_000]
-    os.environ["BAKEOFF_HOME"] = home
-    os.environ["DJANGO_SETTINGS_MODULE"] = "bakeoff.settings"
-    from bakeoff.embedded.supervisor import Platform
-    from bakeoff.environment import read_environment
-
-    platform = Platform(read_environment(), port=0)
-    platform.start_servers()
-    try:
-        import django
-
-        django.setup()
+    with servers(home):
         new = [1_000, 10_000, 100_000, 1_000_000] if size == "full" else [1_000, 10_000]
         # Written at once: the rest takes hours where the machine is busy.
         write_result("new_exposures", size, _measure_new(new), NEW_NOTES)
         rows = _measure(sizes)
-    finally:
-        platform.stop()
     notes = (
         f"Five metrics (two proportions, a mean with a covariate, a ratio, a retention), {EVENTS_PER_UNIT} events a unit, "
         "stored by SQL; then new events of the same units come in and the roll-up and the look are timed. "

@@ -6,12 +6,12 @@ python -m benchmarks --only usage
 from __future__ import annotations
 
 import itertools
-import os
 import uuid
 from pathlib import Path
 from unittest import mock
 
 from benchmarks.results import Row, median_of, write_result
+from benchmarks.servers import servers
 
 NOTES = (
     "CPU of PostgreSQL's process per commit, as Linux counts it, so that what else the machine does is not in it. One "
@@ -20,20 +20,8 @@ NOTES = (
 
 
 def run(size: str, home: str) -> None:
-    os.environ["BAKEOFF_HOME"] = home
-    os.environ["DJANGO_SETTINGS_MODULE"] = "bakeoff.settings"
-    from bakeoff.embedded.supervisor import Platform
-    from bakeoff.environment import read_environment
-
-    platform = Platform(read_environment(), port=0)
-    platform.start_servers()
-    try:
-        import django
-
-        django.setup()
+    with servers(home):
         rows = _measure(2000 if size == "full" else 400)
-    finally:
-        platform.stop()
     write_result("usage", size, rows, NOTES)
 
 

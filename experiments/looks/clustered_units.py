@@ -93,7 +93,7 @@ def _totals_of(metric: ExperimentMetric, keys: Mapping[int, str]) -> _MetricTota
 
 
 def _drawn(metric: ExperimentMetric, keys: Mapping[int, str]) -> tuple[dict[str, int], int]:
-    """Return how many clusters met each variant, and how many met two."""
+    """Return how many clusters were exposed to each variant, and how many to two."""
     drawn, split = {}, 0
     for variant, is_split, count in _rows(_DRAWN, metric):
         if is_split:

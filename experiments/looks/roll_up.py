@@ -143,7 +143,7 @@ _SEGMENTS = """
         FROM unnest(%(attributes)s::text[]) AS name,
             coalesce(unit.attributes ->> name, slate.context ->> name) AS value
         WHERE value IS NOT NULL), '{}')"""
-# A unit's cluster is that of the answer by which it met its variant first.
+# A unit's cluster is that of the answer of its first exposure.
 _CLUSTER = """
     coalesce((SELECT s.context ->> %(cluster_by)s FROM experiments_slate AS s
         WHERE s.project_id = first.project_id AND s.unit_id = first.unit_id

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ClusterRow:
-    """One variant: clusters that met it, those with complete users, and these."""
+    """One variant: clusters that were exposed to it, those with complete users, and these."""
 
     variant: str
     drawn: int

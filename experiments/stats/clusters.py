@@ -1,6 +1,6 @@
-"""Clusters in a look: stores, teams or accounts, each of which met one variant with all its units.
+"""Clusters in a look: stores, teams or accounts, each exposed to one variant with all its units.
 
-A cluster's units are alike and met their variant together, so each cluster is one draw. A metric's mean
+A cluster's units are alike and are exposed together, so each cluster is one draw. A metric's mean
 per unit is the ratio of clusters' sums to clusters' sizes, and its variance the delta method's over
 clusters (`effects.linearise`): that of least squares with a sandwich over clusters. Student's t with
 Welch's degrees of freedom holds its level from 20 clusters a side on; nothing does with a handful.
@@ -27,9 +27,9 @@ class ClusterCounts:
     Attributes:
         clusters: with complete units, by variant.
         units: complete ones within them, by variant.
-        exposed_units: units that met a variant, complete or not.
+        exposed_units: units that were exposed to a variant, complete or not.
         unnamed_units: units whose cluster is not known; they are left out.
-        split: clusters whose units met two variants; they are left out.
+        split: clusters whose units were exposed to two variants; they are left out.
     """
 
     clusters: Mapping[str, int]

@@ -102,7 +102,7 @@ class LookInput:
 
     @property
     def exposed_units(self) -> int:
-        """Units that met a variant, over all variants and epochs."""
+        """Units that were exposed to a variant, over all variants and epochs."""
         if self.clusters is not None:
             return self.clusters.exposed_units
         return sum(sum(counts.values()) for counts, _ in self.exposures)
