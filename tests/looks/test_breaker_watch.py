@@ -244,7 +244,7 @@ def held_by_a_look(experiment, seconds):
 
 
 def test_a_row_that_a_look_holds_is_waited_for(shop):
-    """On a busy machine one look follows another: who came by only would seldom find the row free."""
+    """Looks may follow one another: a turn that waits for nothing may miss the row again and again."""
     experiment = run(shop)
     visit(shop, experiment, "control", 40)
     visit(shop, experiment, "treatment", 40, fallback="timeout")
