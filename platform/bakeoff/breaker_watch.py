@@ -78,7 +78,7 @@ def _watch_running(pause: timedelta) -> None:
         except ExperimentIsBusyError:  # nobody waits here, because others wait behind this one
             busy.append(experiment.pk)
 
-    # Looks may lock the row most of the time on a busy machine: a turn that waits for nothing may miss it.
+    # Looks may lock a row most of the time on a busy machine: who waits for nothing may miss it always.
     def wait_and_watch(experiment: Experiment) -> None:
         wait = timedelta(seconds=max(end - time.monotonic(), 0))
         with suppress(ExperimentIsBusyError):  # the next turn tries again

@@ -1,6 +1,9 @@
-"""A test's draws are those of its name: who gets which variant is the same at every run."""
+"""A test is the same at every run: its draws are those of its name, its language is its own."""
 
 from __future__ import annotations
+
+from django.test import Client
+from django.utils import translation
 
 
 def test_units_get_the_same_variants_at_every_run(lane, shop):
@@ -10,3 +13,13 @@ def test_units_get_the_same_variants_at_every_run(lane, shop):
     variants = [lane.post("/v1/recommend", visit, shop.public).json()["variant"] for visit in visits]
     # These are of this test's name: under another name, others.
     assert " ".join(variants) == "control treatment control control treatment treatment"
+
+
+def test_a_page_in_chinese_leaves_the_next_test_alone_first(tables):
+    answer = Client(headers={"accept-language": "zh-hans"}).get("/sign-in/")
+    assert "登录" in answer.content.decode()
+    assert translation.get_language() == "zh-hans"  # what the next test would find
+
+
+def test_a_page_in_chinese_leaves_the_next_test_alone_second():
+    assert translation.get_language() == "en"

@@ -1,4 +1,4 @@
-"""Who gets which variant and slate in a test is drawn by the test's name, the same at every run.
+"""A test is the same at every run: it draws by its name, and finds no other test's language.
 
 A share of few units is now and then nobody: with random salts such a test fails once in thirty runs,
 with its name's salts at every run or at none. Web processes that a test starts still draw at random.
@@ -13,6 +13,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from django.utils import translation
 
 _salts = random.Random()
 _generators: list[np.random.Generator] = []
@@ -24,6 +25,8 @@ def pytest_sessionstart():
 
 @pytest.hookimpl(tryfirst=True)  # before the fixtures that make experiments
 def pytest_runtest_setup(item):
+    # A page that Django's test client asked for leaves its language in this thread.
+    translation.deactivate()
     _salts.seed(item.nodeid)
     for number, generator in enumerate(_generators):
         seeds = [number, zlib.crc32(item.nodeid.encode())]
