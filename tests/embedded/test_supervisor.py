@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
@@ -47,6 +48,8 @@ class Up:
             lines.append(line)
             if "secret key" in line or ("is ready" in line and (self.home / "known").exists()):
                 break
+        else:
+            pytest.fail(f"It ended with {self.process.wait()}: {''.join(lines)}")
         (self.home / "known").touch()
         return "".join(lines)
 
@@ -56,6 +59,13 @@ class Up:
     def stop(self, number=signal.SIGINT) -> int:
         self.process.send_signal(number)
         return self.process.wait(60)
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    """The command of a process; none of one that has ended meanwhile."""
+    with suppress(psutil.NoSuchProcess):
+        return process.cmdline()
+    return []
 
 
 def answers_locally(client: httpx2.Client, address: str) -> bool:
@@ -138,7 +148,7 @@ def test_it_starts_serves_restarts_and_leaves_nothing_behind(home, client):
     assert client.get(f"{third.url}/v1/surfaces", headers=headers).status_code == 200
     family += third.family()
     wait_until(lambda: answers_locally(client, local))
-    killed = next(one for one in third.family() if "local-llm" in one.cmdline())
+    killed = next(one for one in third.family() if "local-llm" in words_of(one))
     killed.kill()
     wait_until(lambda: not killed.is_running() and answers_locally(client, local))
     family += third.family()

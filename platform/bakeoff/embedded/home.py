@@ -12,6 +12,7 @@ import fcntl
 import os
 import shutil
 import socket
+import time
 from typing import IO, TYPE_CHECKING
 
 from bakeoff.embedded.errors import StartError
@@ -110,18 +111,32 @@ def _why_unwritable(error: OSError, environment: Environment) -> str:
     )
 
 
-def check_port(host: str, port: int) -> None:
+def check_port(host: str, port: int, seconds: float = 0.0) -> None:
     """Refuse a port that somebody else listens on.
+
+    Args:
+        host: to listen on.
+        port: to listen on.
+        seconds: how long to wait for who listens there.
 
     Raises:
         StartError: the port is taken or may not be used.
     """
+    deadline = time.monotonic() + seconds
+    while (why := _why_taken(host, port)) is not None:
+        if why.errno != errno.EADDRINUSE or time.monotonic() >= deadline:
+            raise StartError(
+                f"Port {port} on {host} cannot be used ({why.strerror}): choose another with --port."
+            )
+        time.sleep(0.05)
+
+
+def _why_taken(host: str, port: int) -> OSError | None:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         # As the web server itself will: a port in TIME_WAIT is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise StartError(
-                f"Port {port} on {host} cannot be used ({error.strerror}): choose another with --port."
-            ) from error
+            return error
+    return None

@@ -139,30 +139,32 @@ def _lost_its_parent(process: psutil.Process) -> bool:
     return spawned and _session_of(process.ppid()) != _session_of(process.pid)
 
 
-def kill_tree(pid: int) -> None:
-    """Kill a process and everything below it."""
+def kill_tree(pid: int) -> list[int]:
+    """Kill a process and everything below it; return their ids: they may take a moment to be gone."""
+    killed = []
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
-        for child in process.children(recursive=True):
+        for one in (*process.children(recursive=True), process):
             with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
-        process.kill()
+                one.kill()
+                killed.append(one.pid)
+    return killed
 
 
-def end_orphans(home: Path) -> None:
-    """End what a supervisor of this home left behind when it was killed without warning.
+def end_orphans(home: Path) -> bool:
+    """End what a killed supervisor of this home left behind; return whether there was anything.
 
     Called by whoever holds the home's lock: no other supervisor lives, so whatever serves or works
     for this home belongs to nobody.
     """
-    killed = []
+    killed: list[int] = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             ours = any(part in _OURS for part in process.cmdline()) or _lost_its_parent(process)
             if ours and process.environ().get("BAKEOFF_HOME") == str(home):
-                kill_tree(process.pid)
-                killed.append(process.pid)
+                killed += kill_tree(process.pid)
     wait_until_gone(killed, KILL_SECONDS)  # until they are gone they hold their port
+    return bool(killed)
 
 
 def end_servers_of(folder: Path, program: str, *, number: signal.Signals, seconds: float) -> None:

@@ -23,7 +23,7 @@ from bakeoff.embedded.home import check_port, is_gone, prepare_home
 from bakeoff.embedded.keeper import Keeper, stop_all
 from bakeoff.embedded.migrate import migrate
 from bakeoff.embedded.postgres import start_postgres
-from bakeoff.embedded.processes import end_orphans
+from bakeoff.embedded.processes import KILL_SECONDS, end_orphans
 from bakeoff.embedded.programs import (
     LOCAL_LLM,
     ONE_THREAD,
@@ -82,8 +82,9 @@ class Platform:
         self._lock = prepare_home(self.environment)
         self._home = os.open(self.environment.home, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            end_orphans(self.environment.home)
-            check_port(self.host, self.port)
+            # What was killed a moment ago may hold the port a little longer than it shows as a process.
+            seconds = KILL_SECONDS if end_orphans(self.environment.home) else 0.0
+            check_port(self.host, self.port, seconds)
             bundled = [
                 *([start_postgres] if self.environment.bundled_postgres else []),
                 *([start_valkey] if self.environment.bundled_valkey else []),
