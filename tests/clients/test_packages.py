@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bakeoff.accounts.set_quota import set_quota
+from experiments.actions.count_usage import count_usage
 from experiments.models import Event, Exposure, Feedback, Slate
 from tests.support import builders
 from tests.support.npm import BUNDLES, SCRIPTS, SOURCE
@@ -306,6 +308,28 @@ def test_a_refusal_is_warned_of_once(packages, lane, shop, case, status, sentenc
         "blue",
     )
     assert done.stderr.count(f"Bakeoff: {seen['errors'][0]['message']}") == 1, done.stderr
+
+
+QUOTA = """
+import { createClient } from "@bakeoff/js";
+const [url, key] = process.argv.slice(2);
+let sent = 0;
+const real = globalThis.fetch;
+globalThis.fetch = (...words) => (sent++, real(...words));
+const client = createClient({ url, key, anonymousId: "a1", wait: 0 });
+const errors = [];
+for (const act of [() => client.track("click", { item_id: "i1" }), () => client.feedback({ kind: "thumb", value: 1 })])
+  await act().catch(({ status, code }) => errors.push({ status, code }));
+process.stdout.write(JSON.stringify({ errors, sent }));
+"""
+
+
+def test_a_quota_that_is_used_up_is_not_asked_again(packages, lane, shop):
+    set_quota(project=shop.project, changes={"events": 0}, by="the operator")
+    count_usage(builders.now())
+    lane.refresh()
+    seen = packages.answer(QUOTA, lane.url, shop.public)
+    assert seen == {"errors": [{"status": 429, "code": "quota_used_up"}] * 2, "sent": 2}
 
 
 CHAT = """

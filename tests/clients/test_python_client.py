@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from experiments.actions.stop_experiment import ship_experiment
 from experiments.actions.switch_experiment import switch
 from experiments.models import Event, Exposure, Feedback, Unit
 from tests.support import builders
+from tests.support.receiver import Receiver
 
 
 def test_it_asks_and_tells(lane, shop):
@@ -208,3 +210,21 @@ def test_what_is_refused_whole_is_halved(lane, shop):
             events.track("click", unit_id=f"u{n}", item_id="poison" if n == 31 else "i1")
     assert Event.objects.filter(project=shop.project).count() == 49
     assert [one["event"]["unit_id"] for one in events.refused] == ["u31"]
+
+
+def test_a_quota_that_is_used_up_is_not_asked_again():
+    """Though the next month is a second away: it may have no quota either."""
+
+    def refuse(handler):
+        body = json.dumps({"error": {"code": "quota_used_up", "message": "used up"}}).encode()
+        handler.send_response(429)
+        for name, value in (("retry-after", "1"), ("content-length", str(len(body)))):
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    platform = Receiver(answers={"/v1/events": refuse})
+    with Client(platform.url, "sk_x") as client, pytest.raises(BakeoffError) as refused:
+        client.track("click", unit_id="u1")
+    platform.close()
+    assert (refused.value.code, len(platform.of("/v1/events"))) == ("quota_used_up", 1)

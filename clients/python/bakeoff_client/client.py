@@ -7,7 +7,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from bakeoff_client.transport import MAX_WAIT_SECONDS, BakeoffError, Connected, pack, refusal_of
+from bakeoff_client.transport import MAX_WAIT_SECONDS, QUOTA, BakeoffError, Connected, pack, refusal_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -278,8 +278,8 @@ class Client(Connected):
                 return self.post(path, body)
             except BakeoffError as error:
                 # Other refusals are about the request: it would be refused again.
-                too_long = error.retry_after > MAX_WAIT_SECONDS
-                if tried == TRIES or too_long or error.status not in {0, 429, 503}:
+                lasting = error.code == QUOTA or error.retry_after > MAX_WAIT_SECONDS
+                if tried == TRIES or lasting or error.status not in {0, 429, 503}:
                     raise
                 time.sleep(max(error.retry_after, 0.1 * 2**tried))
         raise AssertionError("unreachable: the last try returns or raises")

@@ -20,6 +20,7 @@ MAX_IDLE = 32
 
 # Nobody is made to wait longer: a month's quota that is used up says to come back in days.
 MAX_WAIT_SECONDS = 60.0
+QUOTA = "quota_used_up"  # until the next month begins, or the operator raises it
 
 
 class BakeoffError(Exception):

@@ -85,9 +85,9 @@ export function connect(base: string, key: string) {
         try {
           return await read(await send(path, body, undefined, tried === 1));
         } catch (error) {
-          const { status, retryAfter } = error as BakeoffError;
-          // 502 and 504 are a proxy's words for "the platform is away".
-          const again = !status || status === 429 || status > 501;
+          const { status, code, retryAfter } = error as BakeoffError;
+          // 502 and 504 are a proxy's words for "the platform is away"; a quota lasts until the next month.
+          const again = !status || (status === 429 && code !== "quota_used_up") || status > 501;
           if (tried === TRIES || !again) throw error;
           const pause = Math.max(2 ** tried * 100 * (1 + Math.random()), Math.min(retryAfter, MAX_PAUSE));
           await new Promise((go) => setTimeout(go, pause));
