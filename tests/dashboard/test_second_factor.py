@@ -62,13 +62,19 @@ def is_in(browser: Client) -> bool:
 def test_it_is_set_up_by_the_page_and_then_asked_for(project, person):
     browser = give_password(person)
     assert is_in(browser)
-    page = browser.get("/account/").content.decode()
+    assert "data-otpauth" not in browser.get("/account/").content.decode()
+    assert not SecondFactor.objects.filter(user=person).exists()  # looking stores nothing
+    early = browser.post("/account/second-factor/", {"code": "000000"}, follow=True)
+    assert "There is no second factor yet" in early.content.decode()
+    assert browser.get("/account/second-factor/begin/").status_code == 405
+    page = browser.post("/account/second-factor/begin/", follow=True).content.decode()
     assert 'src="data:image/svg+xml' in page
     address = unquote(
         re.search(r"<code data-otpauth>(.*?)</code>", page).group(1).replace("&amp;", "&")
     )
     secret = re.search(r"secret=(\w+)", address).group(1)
-    assert secret in browser.get("/account/").content.decode()  # of two pages one secret
+    again = browser.post("/account/second-factor/begin/", follow=True).content.decode()
+    assert secret in again  # of two pages one secret
     wrong = browser.post("/account/second-factor/", {"code": "000000"})
     assert "not the code" in wrong.content.decode()
     assert is_in(give_password(person))  # not in force yet
@@ -79,6 +85,9 @@ def test_it_is_set_up_by_the_page_and_then_asked_for(project, person):
     assert not RecoveryCode.objects.filter(digest__in=codes).exists()
     replayed = browser.post("/account/second-factor/", {"code": code(secret)})
     assert "data-recovery-codes" not in replayed.content.decode()
+    again = browser.post("/account/second-factor/begin/", follow=True).content.decode()
+    assert "data-otpauth" not in again
+    assert SecondFactor.objects.get(user=person).secret == secret
 
     browser = give_password(person)
     assert not is_in(browser)
@@ -204,6 +213,7 @@ def test_where_it_is_required_pages_lead_to_setting_it_up(project, person, setti
     assert "requires a second factor" in page
     assert project.slug not in page  # nor a ticket of what happens in it
     assert 'name="live"' not in page
+    browser.post("/account/second-factor/begin/")
     secret = SecondFactor.objects.get(user=person).secret
     browser.post("/account/second-factor/", {"code": code(secret, steps=-1)})
     assert browser.get(team).status_code == 200
@@ -218,7 +228,7 @@ def test_where_it_is_required_pages_lead_to_setting_it_up(project, person, setti
 def test_the_qr_code_holds_the_address(person):
     browser = Client()
     browser.force_login(person)
-    page = browser.get("/account/").content.decode()
+    page = browser.post("/account/second-factor/begin/", follow=True).content.decode()
     image = re.search(r'src="data:image/svg\+xml([^"]+)"', page).group(1)
     text = unquote(image.partition(",")[2])
     assert "<svg" in (base64.b64decode(text).decode() if ";base64" in image else text)

@@ -43,10 +43,8 @@ def has_second_factor(person: User) -> bool:
     return SecondFactor.objects.filter(user=person).exclude(confirmed_at=None).exists()
 
 
-def begin_enrolment(person: User) -> str:
-    """Return the address `otpauth://…` that an app reads, of a secret that is not in force yet.
-
-    Two pages of one person show the same secret.
+def begin_enrolment(person: User) -> None:
+    """Store a secret that is not in force yet; one that waits for its first code stays.
 
     Raises:
         SecondFactorError: there is one already.
@@ -56,6 +54,13 @@ def begin_enrolment(person: User) -> str:
     )
     if factor.confirmed_at is not None:
         raise SecondFactorError("second_factor, is set up already.")
+
+
+def pending_address(person: User) -> str | None:
+    """Return the address `otpauth://…` that an app reads, of a secret that waits for its first code."""
+    factor = SecondFactor.objects.filter(user=person, confirmed_at=None).first()
+    if factor is None:
+        return None
     return pyotp.TOTP(factor.secret).provisioning_uri(name=person.get_username(), issuer_name=ISSUER)
 
 
@@ -67,7 +72,9 @@ def confirm_enrolment(person: User, code: str) -> list[str]:
     """
     with transaction.atomic():
         factor = SecondFactor.objects.select_for_update().filter(user=person).first()
-        if factor is None or factor.confirmed_at is not None:
+        if factor is None:
+            raise SecondFactorError("second_factor, must be set up.")
+        if factor.confirmed_at is not None:
             raise SecondFactorError("second_factor, must be one that waits for its first code.")
         if (counter := _counter_of(factor, code)) is None:
             raise SecondFactorError("code, must be the one that the app shows now.", field="code")

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 PASSED = "second_factor_passed"
 # Where a person sets one up or leaves, and what is for everybody.
 OPEN = frozenset(
-    {"account", "account-second-factor", "account-second-factor-off", "sign-out", "set_language",
-     "sdk", "sdk-file", "sdk-version", "sample-picture", "shared"}
+    {"account", "account-second-factor", "account-second-factor-begin", "account-second-factor-off",
+     "sign-out", "set_language", "sdk", "sdk-file", "sdk-version", "sample-picture", "shared"}
 )  # fmt: skip
 
 

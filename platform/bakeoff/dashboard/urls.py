@@ -128,6 +128,7 @@ urlpatterns = [
     path("sign-in/code/", account.ask_code, name="second-factor"),
     path("account/", account.show_account, name="account"),
     path("account/second-factor/", account.set_up, name="account-second-factor"),
+    path("account/second-factor/begin/", account.begin, name="account-second-factor-begin"),
     path("account/second-factor/off/", account.switch_off, name="account-second-factor-off"),
     path("sign-in/forgot/", password_resets.forgot_password, name="forgot-password"),
     path("reset/<str:token>/", password_resets.reset_password, name="reset-password"),

@@ -21,6 +21,7 @@ from bakeoff.accounts.second_factor import (
     check_code,
     confirm_enrolment,
     has_second_factor,
+    pending_address,
     remove_second_factor,
     turn_off,
 )
@@ -55,6 +56,17 @@ def show_account(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @login_required
+def begin(request: HttpRequest) -> HttpResponse:
+    """Make the secret that the page then shows: a GET alone stores nothing."""
+    try:
+        begin_enrolment(_person(request))
+    except SecondFactorError as error:
+        show_refusal(request, error)
+    return redirect("account")
+
+
+@require_POST
+@login_required
 def set_up(request: HttpRequest) -> HttpResponse:
     """Take the first code; show the recovery codes, once."""
     form = CodeForm(request.POST)
@@ -62,6 +74,9 @@ def set_up(request: HttpRequest) -> HttpResponse:
         try:
             codes = confirm_enrolment(_person(request), form.cleaned_data["code"])
         except SecondFactorError as error:
+            if error.field is None:  # there is nothing to confirm, so no form to show it at
+                show_refusal(request, error)
+                return redirect("account")
             add_refusal(form, error)
         else:
             request.session[PASSED] = True
@@ -125,8 +140,7 @@ def remove_of_member(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _show(request: HttpRequest, form: CodeForm) -> HttpResponse:
     context: dict[str, object] = {"form": form, "has_factor": has_second_factor(_person(request))}
-    if not context["has_factor"]:
-        address = begin_enrolment(_person(request))
+    if address := pending_address(_person(request)):
         # A data URI: the policy allows images of it, and no other request carries the secret.
         context |= {"address": address, "qr": segno.make(address).svg_data_uri(scale=5, border=2)}
     return render(request, "dashboard/account.html", context)
