@@ -143,6 +143,11 @@ def trainable(kind: str) -> list[str]:
     return [AUTO, *names] if kind == "recommend" else names
 
 
+def startable(kind: str) -> list[str]:
+    """Return what a run may name without parameters: models of elsewhere come with their own."""
+    return [name for name in trainable(kind) if name not in CUSTOM]
+
+
 def check_trainable(kind: str, algorithm: str, params: Mapping[str, Any]) -> None:
     """Check what a run or a schedule names.
 

@@ -13,7 +13,7 @@ from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.review_feedback import review_feedback
 from experiments.ingest.rows import Rows
 from experiments.models import Experiment, Feedback
-from inference.models import ModelVersion
+from inference.models import ModelVersion, Surface
 from tests.support import builders
 from tests.support.builders import QUICK_POLICY, visits
 from tests.support.dashboard import report_path, sign_in
@@ -244,3 +244,24 @@ def test_a_form_makes_a_surface_of_an_order(shop):
     assert "an order of items, which learns nothing" in client.get(address).content.decode()
     refused = client.post(reverse("surfaces", args=[slug]), {**fields, "key": "other", "kind": "flag"})
     assert refused.status_code == 422
+
+
+def test_whatever_the_form_offers_to_train_is_trained(shop):
+    """Models of elsewhere need what the form does not ask for: none is offered, and then refused."""
+    clicks = [builders.event(shop.project, unit=f"u{n}", name="click", item_id="i1") for n in range(9)]
+    builders.write(Rows(events=clicks))
+    Surface.objects.filter(pk=shop.surface.pk).update(liked_events=["click"])
+    browser, path = (
+        sign_in(shop.project, role="operator"),
+        f"/p/{shop.project.slug}/surfaces/home-feed/",
+    )
+    form = re.search(r'<select id="algorithm".*?</select>', browser.get(path).content.decode()).group()
+    offered = re.findall(r"<option[^>]*>([^<]+)</option>", form)
+    assert {"auto", "popularity", "two-tower"} <= set(offered)
+    assert not {"imported", "endpoint", "python"} & set(offered)
+    for name in offered:
+        answer = browser.post(f"{path}train/", {"algorithm": name})
+        assert answer.headers["location"].startswith("/runs/"), name
+    assert shop.surface.training_runs.filter(state="queued").count() == len(offered)
+    refused = browser.post(f"{path}train/", {"algorithm": "endpoint"}, follow=True)
+    assert "must begin with http" in refused.content.decode()

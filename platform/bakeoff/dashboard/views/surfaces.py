@@ -24,7 +24,7 @@ from experiments.actions.change_surface import CannotChangeSurfaceError, create_
 from experiments.models import Decision, Experiment, programme_of
 from experiments.reports.holdback_gain import running_gains
 from inference.actions.find_encoder import encoders_of
-from inference.algorithms import trainable
+from inference.algorithms import startable
 from inference.models import DriftReport, Surface
 from inference.serving.orders import LISTS
 
@@ -212,7 +212,7 @@ def show_surface(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         "experiments": Experiment.objects.filter(surface=surface)[:10],
         "gains": running_gains(surface.experiments.all()),
         "versions": surface.versions.order_by("-id")[:20],
-        "algorithms": trainable(surface.kind),
+        "algorithms": startable(surface.kind),
         "encoders": encoders_of(project.pk),
         "runs": surface.training_runs.all()[:10],
         "drift": DriftReport.objects.filter(surface=surface).order_by("-measured_at").first(),
