@@ -11,7 +11,12 @@ from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
 from experiments.actions.add_order import give_order, require_order
 from experiments.actions.create_serving_metrics import create_serving_metrics
-from experiments.actions.save_rules import CannotSaveRulesError, check_rules, keep_version_of
+from experiments.actions.save_rules import (
+    CannotSaveRulesError,
+    check_rules,
+    keep_version_of,
+    require_known_properties,
+)
 from experiments.ingest.likes import LikeRuleError, parse_rules
 from experiments.models import Experiment
 from experiments.stats.policy import Policy, PolicyError
@@ -103,6 +108,7 @@ def create_surface(
     """
     surface = Surface(project=project, key=key, **values)
     _check(surface)
+    _require_known_properties(surface)
     try:
         with transaction.atomic():
             surface.save()
@@ -195,6 +201,7 @@ def _change(surface: Surface, changes: Mapping[str, Any], by: str) -> Surface:
         setattr(surface, name, changes[name])
     _check(surface)
     if "rules" in changed:
+        _require_known_properties(surface)
         # What served before, too: it can be compared with, and gone back to.
         for rules in (before["rules"], surface.rules):
             keep_version_of(surface, rules, by=by)
@@ -270,6 +277,13 @@ def _check_texts(surface: Surface) -> None:
 def _check_rules(surface: Surface) -> None:
     try:
         check_rules(surface, surface.rules)
+    except CannotSaveRulesError as error:
+        raise CannotChangeSurfaceError(str(error), field="rules", code="invalid_rule") from error
+
+
+def _require_known_properties(surface: Surface) -> None:
+    try:
+        require_known_properties(surface, surface.rules)
     except CannotSaveRulesError as error:
         raise CannotChangeSurfaceError(str(error), field="rules", code="invalid_rule") from error
 

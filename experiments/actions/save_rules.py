@@ -9,14 +9,17 @@ from django.db import transaction
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
 from experiments.models import RuleVersion
-from experiments.slate_rules.filters import RuleError
+from experiments.slate_rules.filters import RuleError, property_of, unknown_property
+from experiments.slate_rules.named_properties import named_properties
 from experiments.slate_rules.rules import SlateRules
-from inference.models import Surface
+from inference.models import Item, Surface
+from inference.serving.catalogue import STANDARD_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_RULES_NAME = 100
+MAX_SAMPLE = 1000  # items whose properties a refusal is compared with
 
 
 class CannotSaveRulesError(RefusedError):
@@ -33,6 +36,7 @@ def save_rules(*, surface: Surface, rules: Mapping[str, Any], by: str, name: str
         CannotSaveRulesError: a rule or the name breaks a rule, or the surface shows no items.
     """
     check_rules(surface, rules)
+    require_known_properties(surface, rules)
     if len(name) > MAX_RULES_NAME:
         raise CannotSaveRulesError(
             f"name == {len(name)} characters, must be at most {MAX_RULES_NAME}.", field="name"
@@ -84,3 +88,28 @@ def check_rules(surface: Surface, rules: Mapping[str, Any]) -> None:
         SlateRules.parse(rules)
     except RuleError as error:
         raise CannotSaveRulesError(str(error), field="rules") from error
+
+
+def require_known_properties(surface: Surface, rules: Mapping[str, Any]) -> None:
+    """Refuse new rules about a property that no item of the project has.
+
+    Rules that were saved before may outlive their items, and rules may come before the first item.
+
+    Raises:
+        CannotSaveRulesError: with the nearest property that there is.
+    """
+    named = [
+        (path, rule)
+        for path, rule in named_properties(SlateRules.parse(rules))
+        if property_of(path) not in STANDARD_FIELDS
+    ]
+    items = Item.objects.filter(project_id=surface.project_id)
+    if not named or not items.exists():
+        return
+    if RuleVersion.objects.filter(surface_id=surface.pk, rules=rules).exists():
+        return
+    for path, rule in named:
+        if not items.filter(properties__has_key=property_of(path)).exists():
+            sample = items.order_by("pk").values_list("properties", flat=True)[:MAX_SAMPLE]
+            error = unknown_property(path, rule, {name for one in sample for name in one})
+            raise CannotSaveRulesError(str(error), field="rules")

@@ -21,7 +21,7 @@ from experiments.slate_rules.columns import Column
 from inference.serving.catalogue import STANDARD_FIELDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from inference.serving.catalogue import Catalogue, Mask
 
@@ -228,7 +228,7 @@ class Filters:
 
     def is_known(self, path: str) -> bool:
         """Whether any item has a property."""
-        return self.catalogue.has_property(path.split(".", maxsplit=1)[0])
+        return self.catalogue.has_property(property_of(path))
 
     def require_known(self, path: str, field: str) -> None:
         """Refuse a property that no item has.
@@ -236,15 +236,8 @@ class Filters:
         Raises:
             RuleError: with the nearest there is.
         """
-        if self.is_known(path):
-            return
-        name = path.split(".", maxsplit=1)[0]
-        known = self.catalogue.property_names | set(STANDARD_FIELDS)
-        name = name[:MAX_NAME]  # it is compared letter by letter, within the event loop
-        names = sorted(known)[:MAX_NAMES]
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"Did you mean '{near[0]}'?" if near else f"Known are {names[:20]}."
-        raise RuleError(field, f"{field}: no item has a property '{name[:80]}'. {hint}")
+        if not self.is_known(path):
+            raise unknown_property(path, field, self.catalogue.property_names)
 
     def _all_of(self, condition: Mapping[str, Any]) -> Mask:
         mask = np.ones(len(self.catalogue), dtype=bool)
@@ -291,6 +284,26 @@ class Filters:
         rows = [row for name in names if (row := self.catalogue.find(name)) is not None]
         mask[[row for row in rows if row < len(mask)]] = not others  # more may have come meanwhile
         return mask
+
+
+def unknown_property(path: str, field: str, names: Collection[str]) -> RuleError:
+    """Return the refusal of a property that no item has, with the nearest there is.
+
+    Args:
+        path: which the rule names.
+        field: the rule.
+        names: properties that items have, beside the fields of each.
+    """
+    name = property_of(path)[:MAX_NAME]  # it is compared letter by letter, within the event loop
+    known = sorted({*names, *STANDARD_FIELDS})[:MAX_NAMES]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean '{near[0]}'?" if near else f"Known are {known[:20]}."
+    return RuleError(field, f"{field}: no item has a property '{name[:80]}'. {hint}")
+
+
+def property_of(path: str) -> str:
+    """Return the property that a path begins with."""
+    return path.split(".", maxsplit=1)[0]
 
 
 def tests_of(wanted: Any) -> list[Any]:

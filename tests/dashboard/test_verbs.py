@@ -158,15 +158,15 @@ def edit_surface(shop):
 
 
 def edit_rules(shop):
-    changed = Surface.objects.filter(pk=shop.surface.pk, rules={"caps": {"brand": 2}})
+    changed = Surface.objects.filter(pk=shop.surface.pk, rules={"caps": {"labels": 2}})
     page = reverse("surface-rules", args=[shop.project.slug, shop.surface.key])
-    body = {"rules": '{"caps": {"brand": 2}}', "k": "10", "save": "1"}
+    body = {"rules": '{"caps": {"labels": 2}}', "k": "10", "save": "1"}
     return Step(page, body, changed.exists, page, {"data_surface": shop.surface.key})
 
 
 def serve_saved_rules(shop):
-    save_rules(surface=shop.surface, rules={"caps": {"brand": 2}}, by="a test")
-    changed = Surface.objects.filter(pk=shop.surface.pk, rules={"caps": {"brand": 2}})
+    save_rules(surface=shop.surface, rules={"caps": {"labels": 2}}, by="a test")
+    changed = Surface.objects.filter(pk=shop.surface.pk, rules={"caps": {"labels": 2}})
     page = reverse("surface-rules", args=[shop.project.slug, shop.surface.key])
     return Step(f"{page}1/serve/", {}, changed.exists, page, {"data_version": "1"})
 
@@ -389,7 +389,7 @@ VERBS = {
 }
 READ_ONLY = {
     "autopilot", "home", "report", "download", "experiments", "experiments-plan", "generations", "generation", "playground", "impact", "impact-download", "usage", "usage-download", "surface", "surface-policy",
-    "feedback-themes", "models", "version", "units", "search", "plan", "sample-picture", "events", "alerts", "team", "team-audit", "shared", "run", "run-comparison", "label-noise-download", "health", "demo", "sdk", "sdk-file", "sdk-version", "sign-in", "forgot-password", "reset-password", "second-factor", "account", "account-second-factor", "account-second-factor-off", "single-sign-on", "invited", "single-sign-on-back", "sign-out", "set_language",
+    "feedback-themes", "models", "version", "units", "search", "plan", "sample-picture", "events", "alerts", "team", "team-audit", "shared", "run", "run-comparison", "label-noise-download", "health", "demo", "sdk", "sdk-file", "sdk-version", "sign-in", "forgot-password", "reset-password", "second-factor", "account", "account-second-factor", "account-second-factor-begin", "account-second-factor-off", "single-sign-on", "invited", "single-sign-on-back", "sign-out", "set_language",
 }  # fmt: skip
 
 

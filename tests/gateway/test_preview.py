@@ -181,6 +181,11 @@ def test_the_page_shows_the_slate_and_saves_the_rules(shop, catalogue, browser):
     page = visit.post(address, {**body, "rules": '{"filter": {"lables": "x"}}', "preview": "1"})
     assert page.status_code == 422
     assert "Did you mean" in page.text
+    for button in ("save", "keep"):
+        page = visit.post(address, {**body, "rules": '{"filter": {"lables": "x"}}', button: "1"})
+        assert page.status_code == 422
+        assert "Did you mean" in page.text
+        assert "lables" in page.text  # what was typed stays
     assert visit.post(address, {**body, "save": "1"}).status_code == 302
     shop.surface.refresh_from_db()
     assert shop.surface.rules == {"pin": [{"item_id": "i2", "position": 1}]}

@@ -122,7 +122,9 @@ def test_a_project_without_a_catalogue_serves_what_it_names(lane):
 def test_a_surface_rules_its_slates_with_the_request(lane, shop):
     catalogue_of_shoes(shop, lane)
     rules = {"filter": {"labels": "shoes"}, "caps": {"brand": 2}, "bury": {"gone": 1}}
+    write_items(project_id=shop.project.pk, items=[ItemDraft("i9", properties={"gone": 1})])
     patch_surface(surface=shop.surface, changes={"rules": rules}, by="a test")
+    catalogue_of_shoes(shop, lane)  # rules outlive the items that they name
     lane.refresh()
     assert names(ask(lane, shop)) == ["i0", "i1", "i2", "i3"]
     assert names(ask(lane, shop, filter={"labels": "sale"})) == ["i0", "i3"]

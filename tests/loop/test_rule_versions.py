@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from django.db import DatabaseError
 
 from experiments.actions.carry_out import Verdict, carry_out
+from experiments.actions.load_catalogue import write_items
 from experiments.actions.mark_units import mark_all_units, surfaces_to_mark
 from experiments.actions.refresh_surface import refresh_surface
 from experiments.actions.start_experiment import start_experiment
 from experiments.models import Decision, Experiment, RuleVersion
+from inference.actions.load_items import ItemDraft
 from inference.cache import cache_client
-from inference.models import ModelVersion
+from inference.models import Item, ModelVersion
 from inference.serving.keys import dirty_key, other_actions_key
 from tests.support import builders
 
@@ -71,6 +75,44 @@ def test_every_state_that_was_served_or_saved_is_a_version(call):
     assert call("POST", "/surfaces/home-feed/rules/1/serve").json()["is_served"] is True
     assert versions(call)[-1] == (1, PINNED, True)
     assert call("GET", "/surfaces/home-feed").json()["rules"] == PINNED
+
+
+UNKNOWN = [
+    ({"caps": {"brnad": 2}}, "caps: no item has a property 'brnad'. Did you mean 'brand'?"),
+    ({"diversity": {"by": "brnad", "strength": 0.5}}, "diversity: no item has a property 'brnad'."),
+    ({"filter": {"$or": [{"labels": "x"}, {"$not": {"brnad": "b"}}]}}, "filter: no item has"),
+    ({"bury": {"brnad.name": "b"}}, "bury: no item has a property 'brnad'."),
+    ({"boost": [{"filter": {"brnad": "b"}, "by": 2}]}, "boost: no item has a property 'brnad'."),
+]
+
+
+@pytest.mark.parametrize(("rules", "sentence"), UNKNOWN)
+def test_rules_about_what_no_item_has_are_not_saved(call, shop, rules, sentence):
+    corrected = json.loads(json.dumps(rules).replace("brnad", "brand"))
+    write_items(project_id=shop.project.pk, items=[ItemDraft("i1", properties={"brand": "b"})])
+    for method, path, body in (
+        ("POST", "/surfaces/home-feed/rules", {"rules": rules}),
+        ("PATCH", "/surfaces/home-feed", {"rules": rules}),
+        ("PUT", "/surfaces", {"key": "another", "kind": "recommend", "rules": rules}),
+    ):
+        refused = call(method, path, body)
+        error = refused.json()["error"]
+        assert (refused.status_code, error["code"], error["field"]) == (422, "invalid_rule", "rules")
+        assert sentence in error["message"]
+    assert not RuleVersion.objects.filter(surface=shop.surface).exists()
+    assert call("POST", "/surfaces/home-feed/rules", {"rules": corrected}).status_code == 201
+    # Saved rules outlive their items, and other fields can be changed beside them.
+    call("PATCH", "/surfaces/home-feed", {"rules": corrected})
+    write_items(project_id=shop.project.pk, items=[ItemDraft("i1")])
+    assert call("PATCH", "/surfaces/home-feed", {"exploration": 0.2}).status_code == 200
+    call("PATCH", "/surfaces/home-feed", {"rules": {}})
+    assert call("POST", "/surfaces/home-feed/rules/1/serve").status_code == 200
+
+
+def test_rules_may_come_before_the_first_item(call, shop):
+    Item.objects.filter(project=shop.project).delete()
+    saved = call("POST", "/surfaces/home-feed/rules", {"rules": {"caps": {"brand": 2}}})
+    assert saved.status_code == 201
 
 
 def test_what_cannot_be_followed_is_not_saved(call, shop):

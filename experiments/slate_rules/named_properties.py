@@ -1,0 +1,34 @@
+"""The properties of items that rules name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from experiments.slate_rules.filters import ITEM_ID
+from experiments.slate_rules.rules import check_properties
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from experiments.slate_rules.rules import SlateRules
+
+
+def named_properties(rules: SlateRules) -> list[tuple[str, str]]:
+    """Return the path of each property that rules name, and the rule that names it."""
+    named: list[tuple[str, str]] = []
+    check_properties(rules, lambda path, rule: named.append((path, rule)))
+    filters = [("filter", one) for one in rules.filters]
+    filters += [("bury", one) for one in rules.buried]
+    filters += [("boost", one.filter) for one in rules.boosts]
+    return named + [(path, rule) for rule, one in filters for path in _paths_of(one)]
+
+
+def _paths_of(condition: Mapping[str, Any]) -> Iterator[str]:
+    for name, wanted in condition.items():
+        if name in {"$and", "$or", "$nor"}:
+            for one in wanted:
+                yield from _paths_of(one)
+        elif name == "$not":
+            yield from _paths_of(wanted)
+        elif name != ITEM_ID:
+            yield name
