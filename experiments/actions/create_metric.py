@@ -6,6 +6,8 @@ from django.db import transaction
 
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
+from experiments.bounds import BoundsError
+from experiments.metrics.labels import check_labels
 from experiments.metrics.spec import MetricError, MetricSpec
 from experiments.models import Metric
 
@@ -37,11 +39,15 @@ def create_metric(*, metric: Metric, by: str) -> Metric:
 
 
 def check_metric(metric: Metric) -> None:
-    """Refuse a metric whose fields contradict each other.
+    """Refuse a metric whose fields contradict each other, or whose labels break a rule.
 
     Raises:
         CannotCreateError: they do; `field` names where.
     """
+    try:
+        check_labels(description=metric.description, owner=metric.owner, tags=metric.tags)
+    except BoundsError as error:
+        raise CannotCreateError(str(error), field=error.field) from error
     if metric.kind == Metric.Kind.RATIO and not metric.denominator:
         raise CannotCreateError("denominator == '', must name an event.", field="denominator")
     try:

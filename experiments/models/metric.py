@@ -96,6 +96,25 @@ class Metric(models.Model):
         default=Direction.INCREASE,
         help_text="Which change is good.",
     )
+    description = models.TextField(
+        default="",
+        db_default="",
+        blank=True,
+        help_text="What it says of users, and when to use it; nothing is counted by it.",
+    )
+    owner = models.CharField(
+        max_length=150,
+        default="",
+        db_default="",
+        blank=True,
+        help_text="Who answers questions about it.",
+    )
+    tags: models.JSONField[list[str]] = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        blank=True,
+        help_text='By which people find it: ["engagement"].',
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

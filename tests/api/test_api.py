@@ -150,6 +150,33 @@ def test_metrics_are_declared(api):
     assert missing.status_code == 422
 
 
+def test_labels_of_a_metric_are_patched(api, shop):
+    change = {"description": "Clicks per user.", "owner": "Discovery", "tags": ["engagement", "feed"]}
+    patched = api("PATCH", "/metrics/clicks", change).json()
+    assert {name: patched[name] for name in change} == change
+    assert api("GET", "/metrics/clicks").json() == patched
+    assert (patched["event"], patched["kind"]) == ("click", "mean")  # not named: as they were
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "message"),
+    [
+        ({"kind": "ratio"}, 400, "unknown field"),
+        ({"tags": ["a", "a"]}, 422, "tags == ['a', 'a'], must be different texts."),
+        ({"tags": ["a,b"]}, 422, "tags == 'a,b', must be without commas and outer spaces."),
+        ({"tags": ["x"] * 11}, 400, "at most 10 items"),
+        ({"description": "x" * 2001}, 400, "at most 2000 characters"),
+        ({"denominator": "order"}, 422, "denominator == 'order', must be an event, of a ratio only."),
+    ],
+)
+def test_a_refused_patch_of_a_metric_changes_nothing(api, shop, change, status, message):
+    before = api("GET", "/metrics/clicks").json()
+    refused = api("PATCH", "/metrics/clicks", {"owner": "x", **change})
+    assert refused.status_code == status, refused.text
+    assert message in refused.text
+    assert api("GET", "/metrics/clicks").json() == before
+
+
 def test_models_are_listed_and_promoted(api, shop):
     builders.make_version(shop.surface, [1] * 10)
     assert [v["label"] for v in api("GET", "/surfaces/home-feed/models").json()] == [

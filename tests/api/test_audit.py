@@ -224,6 +224,7 @@ CALLS = {
         {},
     ),
     ("post", "/v1/metrics"): at("/v1/metrics", {"key": "buys", "kind": "mean", "event": "buy"}),
+    ("patch", "/v1/metrics/{key}"): at("/v1/metrics/clicks", {"owner": "Discovery"}),
     ("post", "/v1/experiments"): at("/v1/experiments", EXPERIMENT),
     ("patch", "/v1/experiments/{key}"): lambda s: (
         f"/v1/experiments/{draft(s).key}",

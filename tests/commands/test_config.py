@@ -59,8 +59,9 @@ def furnished(tables, declared_provider):
         create_survey(surface=feed, question=question, by=BY, enabled=on)
     patch_surface(surface=feed, changes={"rules": {"new_item_share": 0.2}}, by=BY)
     metric = Metric.objects.create(
-        project=project, key="clicks", kind="mean", event="click", cap=2.5, name="Klicks: „alle“"
-    )
+        project=project, key="clicks", kind="mean", event="click", cap=2.5, name="Klicks: „alle“",
+        description="Per user:\nof home.", owner="Team Ä", tags=["feed", "a: b"],
+    )  # fmt: skip
     change_programme(surface=feed, changes={"primary_metric": "clicks", "holdback_days": 7}, by=BY)
     chat = create_surface(project=project, key="chat", values={"kind": "generate"}, by=BY)
     for words in ("Be brief.", "Be kind:\nalways {{ name }}, # no comment"):

@@ -69,6 +69,7 @@ PAGES = [
     ("report-running", "/experiments/{p}/{running}/"),
     ("confirm", "/experiments/{p}/{running}/act/ship/"),
     ("metrics", "/p/{p}/metrics/"),
+    ("metric", "/p/{p}/metrics/clicks/"),
     ("surfaces", "/p/{p}/surfaces/"),
     ("surface", "/p/{p}/surfaces/home-feed/"),
     ("surface-rules", "/p/{p}/surfaces/home-feed/rules/"),

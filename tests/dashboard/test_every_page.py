@@ -11,7 +11,7 @@ from django.urls import reverse
 from bakeoff.accounts.models import Project
 from bakeoff.dashboard.programme_form import EMPTY_ROWS
 from bakeoff.dashboard.urls import urlpatterns
-from experiments.models import Experiment, Slate
+from experiments.models import Experiment, Metric, Slate
 from inference.algorithms import GENERATORS, RECOMMENDERS
 from inference.models import ModelVersion
 from inference.policies import POLICIES
@@ -85,6 +85,20 @@ NO_PAGES = {
     "team-revoke-key", "team-set-member", "alerts-change", "alerts-switch", "alerts-rotate", "alerts-test",
     "alerts-resend", "alerts-resend-all", "surface-judging", "version-check", "alerts-delete", "cancel-run", "sign-out", "single-sign-on", "single-sign-on-back", "invited", "reset-password", "team-reset-link", "second-factor", "account-second-factor", "account-second-factor-begin", "account-second-factor-off", "team-remove-second-factor", "team-invite", "team-revoke-invitation", "team-audit", "sdk", "sdk-file", "sdk-version", "sample-picture", "set_language",
 }  # fmt: skip
+
+
+CLICK = {"event": "click"}
+DEFINITIONS = (
+    CLICK
+    | {"kind": "proportion", "filters": [{"field": "properties.page", "op": "eq", "value": "home"}]},
+    CLICK | {"kind": "retention", "delay_seconds": 86_400.0, "window_seconds": 86_400.0},
+    {"kind": "funnel", "steps": ["click", "order"], "trusted_only": True},
+    CLICK | {"kind": "quantile", "value": "max", "quantile": 0.9, "attributed_only": True},
+    CLICK | {"kind": "ratio", "value": "sum", "denominator": "slate", "direction": "decrease"},
+    CLICK | {"kind": "ratio", "value": "items", "denominator": "order", "cap": 20.0},
+    CLICK | {"kind": "mean", "cap_quantile": 0.99, "lookback_seconds": 86_400.0},
+    CLICK | {"kind": "mean", "lookback_seconds": 3600.0, "covariate": "prediction"},
+)
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +241,7 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
         visit.post("alerts-subscribe", slug, name="new", kind=kind, target=target)
     visit.post("alerts-subscribe", slug, name="ops", kind="webhook", target="https://hooks.example")
     visit.post("metrics", slug, status=422, key="two words", kind="mean")
+    visit_metrics(visit, seeded)
     visit.post("feedback-surveys", slug, status=422, key="two words", kind="choice")
     visit.post("surfaces", slug, status=422, key="two words", exploration="-1")
     for unit in ("control-1", "nobody"):
@@ -253,6 +268,22 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
     visit.get("run", seeded.run.pk)
     other = ended_run(shop, 0.2, factors=8)
     visit.get("run-comparison", seeded.run.pk, query=f"?with={other.pk}")
+
+
+def visit_metrics(visit: Visit, seeded: Seeded) -> None:
+    """Every rule of a definition in words, and labels that are refused."""
+    slug, key = seeded.slug, seeded.shop.metric.key
+    project = seeded.shop.project
+    for number, fields in enumerate(DEFINITIONS):
+        Metric.objects.get_or_create(project=project, key=f"click-{number}", defaults=fields)
+        visit.get("metric", slug, f"click-{number}")
+    visit.get("metric-edit", slug, key)
+    visit.post("metric-edit", slug, key, status=422, direction="click", tags=",".join("abcdefghijkl"))
+    visit.post("metric-edit", slug, key, status=422, event="click", tags="a" * 41)
+    labels = {"description": "click", "owner": "ops", "tags": "ops"}
+    visit.post("metric-edit", slug, key, event="click", value="count", direction="increase", **labels)
+    visit.get("metrics", slug, query="?q=click&kind=mean&tag=ops")
+    visit.get("metrics", slug, query="?q=nothing-like-it")
 
 
 def visit_lists(visit: Visit, seeded: Seeded) -> None:

@@ -15,6 +15,7 @@ PAGES = {
     "experiments": "/p/{p}/experiments/",
     "shipped": "/p/{p}/experiments/?state=ended",
     "metrics": "/p/{p}/metrics/",
+    "metric": "/p/{p}/metrics/clicks/",
     "surfaces": "/p/{p}/surfaces/",
     "models": "/p/{p}/models/",
     "impact": "/p/{p}/impact/",

@@ -136,6 +136,17 @@ def make_metric(shop):
     return Step(address, body, created.exists, address, {"data_metric": "m"})
 
 
+def edit_metric(shop):
+    page = reverse("metric", args=[shop.project.slug, shop.metric.key])
+    body = {
+        "event": "click", "value": "count", "direction": "increase", "description": "Per user.",
+        "owner": "Discovery", "tags": "engagement, feed",
+    }  # fmt: skip
+    changed = shop.project.metrics.filter(key=shop.metric.key, tags=["engagement", "feed"])
+    shows = {"data_metric": shop.metric.key, "data_owner": "Discovery"}
+    return Step(f"{page}edit/", body, changed.exists, page, shows)
+
+
 SURFACE = {
     "static_list": "[]", "labels": "[]", "liked_events": "[]", "exploration": "0.25",
     "retrain_algorithm": "", "retrain_every_seconds": "86400", "shadow_first": "0",
@@ -349,6 +360,7 @@ VERBS = {
     "share": (ANALYSE, share),
     "revoke-share": (ANALYSE, revoke_share),
     "metrics": (ANALYSE, make_metric),
+    "metric-edit": (ANALYSE, edit_metric),
     "surfaces": (OPERATE, make_surface),
     "surface-edit": (OPERATE, edit_surface),
     "surface-rules": (OPERATE, edit_rules),
@@ -388,7 +400,7 @@ VERBS = {
     "team-set-member": (ADMINISTER, set_member),
 }
 READ_ONLY = {
-    "autopilot", "home", "report", "download", "experiments", "experiments-plan", "generations", "generation", "playground", "impact", "impact-download", "usage", "usage-download", "surface", "surface-policy",
+    "autopilot", "home", "report", "download", "experiments", "experiments-plan", "generations", "generation", "playground", "impact", "impact-download", "metric", "usage", "usage-download", "surface", "surface-policy",
     "feedback-themes", "models", "version", "units", "search", "plan", "sample-picture", "events", "alerts", "team", "team-audit", "shared", "run", "run-comparison", "label-noise-download", "health", "demo", "sdk", "sdk-file", "sdk-version", "sign-in", "forgot-password", "reset-password", "second-factor", "account", "account-second-factor", "account-second-factor-begin", "account-second-factor-off", "single-sign-on", "invited", "single-sign-on-back", "sign-out", "set_language",
 }  # fmt: skip
 

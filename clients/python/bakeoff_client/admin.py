@@ -131,6 +131,10 @@ class Admin(Connected):
         body = {"key": key, "kind": kind, "event": event, **fields}
         return cast("dict[str, Any]", self.ask("POST", "/v1/metrics", body))
 
+    def patch_metric(self, key: str, **changes: Any) -> dict[str, Any]:
+        """Change the named fields of a metric; started experiments count as before."""
+        return cast("dict[str, Any]", self.ask("PATCH", f"/v1/metrics/{_name(key)}", changes))
+
     def experiments(self, *, state: State | None = None) -> Iterator[Experiment]:
         """Read experiments, newest first."""
         return cast("Iterator[Experiment]", self.rows("/v1/experiments", state=state))

@@ -125,6 +125,7 @@ class AsyncAdmin(_InThreads[Admin]):
         self.patch_surface = _in_thread(client.patch_surface)
         self.metrics = _all_in_thread(client.metrics)
         self.make_metric = _in_thread(client.make_metric)
+        self.patch_metric = _in_thread(client.patch_metric)
         self.experiments = _all_in_thread(client.experiments)
         self.experiment = _in_thread(client.experiment)
         self.define = _in_thread(client.define)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from django.http import HttpRequest
 from ninja import Field, Router, Status
@@ -15,8 +15,10 @@ from bakeoff.api.paging import ROWS, Limit, Offset, page_of
 from bakeoff.api.renamed import OldName
 from bakeoff.api.request_schema import RequestSchema
 from experiments.actions.create_metric import CannotCreateError, TakenError, create_metric
+from experiments.actions.edit_metric import edit_metric
 from experiments.bounds import MAX_SECONDS, MAX_VALUE
 from experiments.kinds import CovariateKind, Direction, MetricKind, ValueKind, direction_of
+from experiments.metrics.labels import MAX_DESCRIPTION, MAX_OWNER, MAX_TAG, MAX_TAGS
 from experiments.models import Metric
 
 router = Router(tags=["surfaces"])
@@ -29,8 +31,8 @@ def _read_direction(increase_is_good: object) -> object:
     return direction_of(increase_is_good=increase_is_good)
 
 
-class MetricIn(RequestSchema):
-    """A metric to be."""
+class MetricPatch(RequestSchema):
+    """What is to change of a metric: a field that is not named stays as it is."""
 
     old_names = (
         OldName("event_name", "event"),
@@ -45,9 +47,7 @@ class MetricIn(RequestSchema):
         ),
     )
 
-    key: str = Field(min_length=1, max_length=64, pattern=KEY)
     name: str = Field("", max_length=200)
-    kind: MetricKind
     event: str = Field("", max_length=100)
     value: ValueKind = "count"
     filters: list[dict[str, Any]] = Field(default_factory=list, max_length=20)
@@ -63,6 +63,18 @@ class MetricIn(RequestSchema):
     attributed_only: bool = False
     trusted_only: bool = False
     direction: Direction = "increase"
+    description: str = Field("", max_length=MAX_DESCRIPTION)
+    owner: str = Field("", max_length=MAX_OWNER, description="Who answers questions about it.")
+    tags: list[Annotated[str, Field(min_length=1, max_length=MAX_TAG)]] = Field(
+        default_factory=list, max_length=MAX_TAGS, description="By which people find it."
+    )
+
+
+class MetricIn(MetricPatch):
+    """A metric to be."""
+
+    key: str = Field(min_length=1, max_length=64, pattern=KEY)
+    kind: MetricKind
 
 
 @router.get("/metrics", response={200: list[MetricIn]})
@@ -88,3 +100,18 @@ def make_metric(request: HttpRequest, payload: MetricIn) -> Any:
 def show_metric(request: HttpRequest, key: str) -> Any:
     """Show a metric."""
     return get_or_404(Metric.objects.filter(project=project_of(request)), "metric", key=key)
+
+
+@router.patch("/metrics/{key}", response={200: MetricIn})
+def change_metric(request: HttpRequest, key: str, payload: MetricPatch) -> Any:
+    """Change the named fields of a metric, never its key or kind.
+
+    What a started experiment counts was fixed at its start and stays as it is.
+    """
+    metric = get_or_404(Metric.objects.filter(project=project_of(request)), "metric", key=key)
+    try:
+        return edit_metric(
+            metric=metric, changes=payload.dict(exclude_unset=True), by=actor_of(request)
+        )
+    except CannotCreateError as error:
+        raise Problem(422, "cannot_count", str(error), error.field) from error

@@ -47,7 +47,12 @@ def metrics() -> None:
 @json_option
 @project_option
 def list_metrics(*, as_json: bool, slug: str | None) -> None:
-    """List metrics: what each counts, and which change is good."""
+    """List metrics: what each counts, which change is good, whose it is, and how much it is used."""
+    project = find_project(slug)
+    from experiments.reports.metric_library import usage_of
+
+    metrics = list(project.metrics.order_by("key"))
+    usage = usage_of(metrics)
     rows = [
         {
             "metric": metric.key,
@@ -55,7 +60,10 @@ def list_metrics(*, as_json: bool, slug: str | None) -> None:
             "kind": metric.kind,
             "event": metric.event or " → ".join(metric.steps),
             "direction": metric.direction,
+            "owner": metric.owner,
+            "tags": metric.tags,
+            "experiments": usage[metric.pk].experiments if metric.pk in usage else 0,
         }
-        for metric in find_project(slug).metrics.order_by("key")
+        for metric in metrics
     ]
     show_rows(rows, as_json=as_json, empty="No metrics yet: a surface brings those of its serving.")

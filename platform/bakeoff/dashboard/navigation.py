@@ -49,6 +49,7 @@ PARENTS = {
     "edit": "experiments",
     "act": "experiments",
     "plan": "experiments",
+    "metric": "metrics",
     "surface": "surfaces",
     "autopilot": "surfaces",
     "generations": "surfaces",
@@ -133,7 +134,7 @@ def _crumbs(match: ResolverMatch | None, section: str, project: Project) -> list
         return crumbs
     crumbs.append((str(title), reverse(section, args=[project.slug])))
     key = match.kwargs.get("key")
-    if key and section in {"experiments", "surfaces"}:
-        page = "report" if section == "experiments" else "surface"
-        crumbs.append((key, reverse(page, args=[project.slug, key])))
+    pages = {"experiments": "report", "surfaces": "surface", "metrics": "metric"}
+    if key and section in pages:
+        crumbs.append((key, reverse(pages[section], args=[project.slug, key])))
     return crumbs

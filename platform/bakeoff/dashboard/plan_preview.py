@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.utils.translation import gettext as _
 
+from experiments.reports.metric_library import suggest_metrics
 from experiments.scorecards.change_plan import weeks_of
 from experiments.scorecards.plan_words import describe_missing_traffic
 from experiments.scorecards.traffic_plan import (
@@ -17,6 +19,7 @@ from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
     from bakeoff.dashboard.experiment_form import ExperimentForm
+    from experiments.reports.metric_library import SuggestedMetric
 
 
 def plan_in_words(form: ExperimentForm) -> dict[str, Any]:
@@ -40,6 +43,25 @@ def plan_in_words(form: ExperimentForm) -> dict[str, Any]:
         "baseline": result.baseline,
         "metric": metric,
     }
+
+
+def suggestions_for(form: ExperimentForm) -> list[SuggestedMetric]:
+    """Return metrics of earlier tests that the form has not chosen; none before a surface is chosen."""
+
+    def chosen(name: str) -> Any:
+        field: Any = form.fields[name]
+        if form.is_bound:
+            return getattr(form, "cleaned_data", {}).get(name)
+        try:
+            return field.clean(form.initial.get(name)) if form.initial.get(name) else None
+        except forms.ValidationError:  # what an address brings may be nothing that there is
+            return None
+
+    surface = chosen("surface")
+    if surface is None:
+        return []
+    metrics = [chosen("primary"), *(chosen("guardrails") or ()), *(chosen("secondary") or ())]
+    return suggest_metrics(surface, without=[metric.pk for metric in metrics if metric is not None])
 
 
 def _design(filled: dict[str, Any]) -> Design:

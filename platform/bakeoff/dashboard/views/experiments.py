@@ -20,7 +20,7 @@ from bakeoff.dashboard.access import ANALYST, OPERATOR, experiment_for, may, pro
 from bakeoff.dashboard.draft_in_form import initial_of
 from bakeoff.dashboard.experiment_form import PLACES, ExperimentForm
 from bakeoff.dashboard.paging import page_of
-from bakeoff.dashboard.plan_preview import plan_in_words
+from bakeoff.dashboard.plan_preview import plan_in_words, suggestions_for
 from bakeoff.dashboard.refusals import add_refusal
 from bakeoff.dashboard.views.home import cards_of
 from experiments.actions.archive_experiment import (
@@ -92,7 +92,12 @@ def define(request: HttpRequest, slug: str) -> HttpResponse:
         else:
             messages.success(request, _("Experiment created. It takes no traffic until you start it."))
             return redirect("report", project.slug, experiment.key)
-    context = {"form": form, "project": project, "plan": plan_in_words(form)}
+    context = {
+        "form": form,
+        "project": project,
+        "plan": plan_in_words(form),
+        "suggestions": suggestions_for(form),
+    }
     status = 422 if form.errors else 200
     return render(request, "dashboard/experiment_form.html", context, status=status)
 
@@ -126,6 +131,7 @@ def edit(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         "form": form,
         "project": draft.project,
         "plan": plan_in_words(form),
+        "suggestions": suggestions_for(form),
         "edits": draft,
     }
     return render(
@@ -140,7 +146,8 @@ def preview_plan(request: HttpRequest, slug: str) -> HttpResponse:
     project = project_for(request, slug, ANALYST)
     form = ExperimentForm(project, request.POST)
     form.is_valid()
-    return render(request, "dashboard/plan.html", {"plan": plan_in_words(form)})
+    context = {"plan": plan_in_words(form), "suggestions": suggestions_for(form), "project": project}
+    return render(request, "dashboard/plan.html", context)
 
 
 @dataclass(frozen=True, slots=True)

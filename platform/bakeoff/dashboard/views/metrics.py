@@ -1,97 +1,40 @@
-"""Metrics: which there are, and a new one."""
+"""The metric library: which metrics there are, one metric with what it showed, and its changes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.forms import ModelForm
-from django.shortcuts import redirect, render
+from django.db.models import Q
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from bakeoff.dashboard.access import ANALYST, project_for
-from bakeoff.dashboard.form_choices import name_choices
+from bakeoff.dashboard.metric_form import MetricChangeForm, MetricForm
 from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.refusals import add_refusal
 from experiments.actions.create_metric import CannotCreateError, create_metric
-from experiments.models import Metric
+from experiments.actions.edit_metric import edit_metric
+from experiments.models import Experiment, Metric
+from experiments.reports.metric_library import read_changes, usage_of, uses_of
+from experiments.reports.metric_words import describe_metric
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
 
+    from bakeoff.accounts.models import Project
 
-class MetricForm(ModelForm):  # type: ignore[type-arg]
-    """A metric over events."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        """Name the choices."""
-        super().__init__(*args, **options)
-        self.fields["covariate"].required = False  # left out, it is the model's default
-        name_choices(self)
-
-    def add_error(self, field: str | None, error: Any) -> None:
-        """Show over the form what is wrong with a field that it does not have: the steps of a funnel."""
-        if field is None and isinstance(error, ValidationError) and hasattr(error, "error_dict"):
-            errors = error.error_dict
-            for hidden in [name for name in errors if name not in {*self.fields, NON_FIELD_ERRORS}]:
-                super().add_error(None, errors.pop(hidden))
-        super().add_error(field, error)
-
-    class Meta:
-        """The fields that most metrics need; the API sets the others."""
-
-        model = Metric
-        fields = (
-            "key", "name", "kind", "event", "value", "denominator", "direction",
-            "window_seconds", "cap", "lookback_seconds", "covariate", "attributed_only", "trusted_only",
-        )  # fmt: skip
-        labels: ClassVar = {
-            "key": gettext_lazy("Key"),
-            "name": gettext_lazy("Name"),
-            "kind": gettext_lazy("Kind"),
-            "event": gettext_lazy("Event"),
-            "value": gettext_lazy("Value per user"),
-            "denominator": gettext_lazy("Denominator event"),
-            "direction": gettext_lazy("Goal"),
-            "window_seconds": gettext_lazy("Conversion window (s)"),
-            "cap": gettext_lazy("Cap"),
-            "lookback_seconds": gettext_lazy("Lookback before exposure (s)"),
-            "covariate": gettext_lazy("Variance reduction"),
-            "attributed_only": gettext_lazy("Attributed events only"),
-            "trusted_only": gettext_lazy("Trusted events only"),
-        }
-        help_texts: ClassVar = {
-            "direction": "",
-            "denominator": gettext_lazy(
-                "Ratio only: the event in the denominator; slate counts recommendations served."
-            ),
-            "window_seconds": gettext_lazy(
-                "Events count for this long after a user first sees a variant. Empty: as the policy says."
-            ),
-            "cap": gettext_lazy("Larger values per user count as this value."),
-            "lookback_seconds": gettext_lazy(
-                "What users did in this time before exposure narrows the interval. Empty: not used."
-            ),
-            "covariate": gettext_lazy(
-                "By the same number before exposure, or by a prediction learnt before the start."
-            ),
-            "attributed_only": gettext_lazy(
-                "Count only events that name a recommendation of the experiment."
-            ),
-            "trusted_only": gettext_lazy(
-                "Count only events and feedback sent with a secret key: a page's key can be abused."
-            ),
-        }
+MAX_WORDS = 200
 
 
 @require_http_methods(["GET", "POST"])
 @login_required
 def list_metrics(request: HttpRequest, slug: str) -> HttpResponse:
-    """List metrics and declare one."""
+    """List metrics by words, kind and tag, and declare one."""
     project = project_for(request, slug, ANALYST if request.method == "POST" else "viewer")
     form = MetricForm(request.POST or None, instance=Metric(project=project))
     if request.method == "POST" and form.is_valid():
@@ -102,10 +45,84 @@ def list_metrics(request: HttpRequest, slug: str) -> HttpResponse:
         else:
             messages.success(request, _("Metric created."))
             return redirect("metrics", slug)
+    wanted = {
+        name: request.GET.get(name, "").replace("\0", "").strip() for name in ("q", "kind", "tag")
+    }
+    page = page_of(request, _matching(project, wanted))
+    usage = usage_of(page)
+    tags = project.metrics.exclude(tags=[]).values_list("tags", flat=True)
     context = {
-        "page": page_of(request, project.metrics.order_by("key")),
+        "page": page,
+        "rows": [(metric, usage.get(metric.pk)) for metric in page],
         "form": form,
         "project": project,
+        "words": wanted["q"],
+        "kind": wanted["kind"],
+        "tag": wanted["tag"],
+        "kinds": Metric.Kind.values,
+        "tags": sorted({tag for of_metric in tags for tag in of_metric}),
     }
     status = 422 if form.errors else 200
     return render(request, "dashboard/metrics.html", context, status=status)
+
+
+def _matching(project: Project, wanted: dict[str, str]) -> QuerySet[Metric]:
+    metrics, words = project.metrics.order_by("key"), wanted["q"][:MAX_WORDS]
+    if words:
+        fields = ("key", "name", "description", "owner", "event", "tags")
+        any_of = Q()
+        for field in fields:
+            any_of |= Q(**{f"{field}__icontains": words})
+        metrics = metrics.filter(any_of)
+    if wanted["kind"] in Metric.Kind.values:
+        metrics = metrics.filter(kind=wanted["kind"])
+    if wanted["tag"]:
+        metrics = metrics.filter(tags__contains=[wanted["tag"]])
+    return metrics
+
+
+@require_safe
+@login_required
+def show_metric(request: HttpRequest, slug: str, key: str) -> HttpResponse:
+    """Show a metric: what it counts, what it showed in experiments, and who changed it."""
+    project = project_for(request, slug)
+    metric = get_object_or_404(Metric, project=project, key=key)
+    changes = read_changes(metric)
+    experiments = (
+        Experiment.objects.tests()
+        .filter(project=project, metrics__metric=metric)
+        .select_related("project", "surface")
+    )
+    page = page_of(request, experiments)
+    uses, axis = uses_of(metric, page, changes)
+    context = {
+        "project": project,
+        "metric": metric,
+        "sentences": describe_metric(metric),
+        "changes": changes,
+        "version": changes[0].version if changes else 1,
+        "page": page,
+        "uses": uses,
+        "axis": axis,
+    }
+    with timezone.override(project.timezone):
+        return render(request, "dashboard/metric.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@login_required
+def edit(request: HttpRequest, slug: str, key: str) -> HttpResponse:
+    """Change a metric; fields that are not on the form stay as they are."""
+    project = project_for(request, slug, ANALYST)
+    metric = get_object_or_404(Metric, project=project, key=key)
+    form = MetricChangeForm(request.POST or None, instance=metric)
+    if request.method == "POST" and form.is_valid():
+        try:
+            edit_metric(metric=metric, changes=form.changes(), by=str(request.user))
+        except CannotCreateError as error:
+            add_refusal(form, error)
+        else:
+            messages.success(request, _("Saved."))
+            return redirect("metric", slug, key)
+    context = {"form": form, "project": project, "metric": metric, "key": key}
+    return render(request, "dashboard/metric_edit.html", context, status=422 if form.errors else 200)

@@ -69,9 +69,10 @@ def _hits(project: Project, words: str) -> Iterator[Hit]:
         versions = versions.filter(number=min(int(number), 2**31 - 1))
     for version in versions.select_related("surface").order_by("-pk")[:MAX_HITS]:
         yield Hit(version.label, _("Model"), reverse("version", args=[slug, version.pk]))
-    metrics = Metric.objects.filter(project=project, key__icontains=words).order_by("key")
+    labelled = Q(key__icontains=words) | Q(name__icontains=words) | Q(description__icontains=words)
+    metrics = Metric.objects.filter(labelled, project=project).order_by("key")
     for metric in metrics[:MAX_HITS]:
-        yield Hit(metric.key, _("Metric"), f"{reverse('metrics', args=[slug])}#metric-{metric.key}")
+        yield Hit(str(metric), _("Metric"), reverse("metric", args=[slug, metric.key]))
     # Ids of users are looked up whole: there are millions, and a part of one is nobody's.
     mine = {"project": project, "unit_id": words}
     if Unit.objects.filter(**mine).exists() or Exposure.objects.filter(**mine).exists():

@@ -37,6 +37,15 @@
   document.addEventListener("change", (event) => {
     if (event.target.matches("select[data-submit]")) event.target.form.requestSubmit();
   });
+  // A suggestion is chosen in its field, which tells the planner beside the form.
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-choose]");
+    const field = button && document.querySelector(`#definition [name="${button.dataset.choose}"]`);
+    const option = field && [...field.options].find((one) => one.value === button.value);
+    if (!option) return;
+    option.selected = true;
+    field.dispatchEvent(new Event("change", { bubbles: true }));
+  });
   document.addEventListener("submit", (event) => {
     const question = event.target.dataset.confirm;
     if (question && !window.confirm(question)) event.preventDefault();
