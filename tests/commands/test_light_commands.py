@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import click
+import pytest
 
 from bakeoff.cli import COMMANDS, main
 
@@ -36,6 +38,57 @@ def test_help_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", WALK], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("whole list: []\nall help: []\n"), done.stdout[-300:]
     assert "experiments" in done.stdout
+
+
+# What a shell runs at each key, and an agent at its start, each in a process of its own.
+ONE = """
+import os, sys
+from bakeoff.cli import main
+try:
+    main(sys.argv[2:], prog_name="bakeoff")
+except SystemExit as end:
+    status = end.code
+loaded = [name for name in sys.argv[1].split() if name in sys.modules]
+print("\\nloaded:", status or 0, loaded)
+"""
+COMPLETE = {"_BAKEOFF_COMPLETE": "bash_complete"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "line"),
+    [
+        (["--version"], {}, "bakeoff, version"),
+        (["--help"], {}, "Usage: bakeoff"),
+        (["completion", "bash"], {}, "_BAKEOFF_COMPLETE=bash_complete"),
+        ([], {**COMPLETE, "COMP_WORDS": "bakeoff exp", "COMP_CWORD": "1"}, "plain,experiments"),
+        ([], {**COMPLETE, "COMP_WORDS": "bakeoff power --", "COMP_CWORD": "2"}, "plain,--baseline"),
+        (["mcp", "--help"], {}, "--read-only"),
+    ],
+)
+def test_what_a_shell_calls_at_each_key_imports_nothing_heavy(arguments, variables, line):
+    names = f"{HEAVY} psycopg redis asyncio pydantic httpx2 mcp"
+    done = subprocess.run(
+        [sys.executable, "-c", ONE, names, *arguments],
+        capture_output=True, text=True, check=True, env={**os.environ, **variables},
+    )  # fmt: skip
+    assert line in done.stdout
+    assert done.stdout.endswith("loaded: 0 []\n"), done.stdout[-300:]
+
+
+MCP = """
+import sys
+from bakeoff.mcp_server.server import make_server
+make_server("http://127.0.0.1:9", "sk_x")
+print([name for name in sys.argv[1:] if name in sys.modules])
+"""
+
+
+def test_an_agents_server_needs_the_client_and_the_protocol_alone():
+    names = [*HEAVY.split(), "psycopg", "redis", "experiments", "inference"]
+    done = subprocess.run(
+        [sys.executable, "-c", MCP, *names], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
 
 
 # What a command reads rows with: no page, no worker, no statistics.
