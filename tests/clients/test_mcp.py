@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 
 import pytest
-from mcp import Client
+from mcp import Client, MCPError, StdioServerParameters
 
 from bakeoff.accounts.keys import SECRET
 from bakeoff.accounts.models import ApiKey, AuditEntry
@@ -15,6 +16,7 @@ from bakeoff.mcp_server.server import make_server
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.models import Slate
 from tests.support import builders
+from tests.support.console import SCRIPT
 
 READS = {
     "list_surfaces", "list_experiments", "list_metrics", "list_models", "explain_verdict", "plan_experiment", "recommend",
@@ -133,6 +135,56 @@ def test_a_name_leads_to_no_other_path(lane, shop, name):
         return await ask("explain_verdict", experiment=name)
 
     assert "not_found" in use(make_server(lane.url, shop.secret), steps)
+
+
+def test_prompts_name_tools_that_there_are(lane, shop):
+    async def steps(client, _ask):
+        prompts = {one.name: one for one in (await client.list_prompts()).prompts}
+        needed = {name: {one.name for one in prompts[name].arguments} for name in prompts}
+        assert needed == {"explain_experiment": {"experiment"}, "plan_test": {"surface", "idea"}}
+        explain = await client.get_prompt("explain_experiment", {"experiment": "trial"})
+        planned = await client.get_prompt("plan_test", {"surface": "home-feed", "idea": "newer first"})
+        with pytest.raises(MCPError):
+            await client.get_prompt("plan_test", {"surface": "home-feed"})
+        with pytest.raises(MCPError):
+            await client.get_prompt("no_such_prompt")
+        return [one.messages[0].content.text for one in (explain, planned)]
+
+    explain, planned = use(make_server(lane.url, shop.secret), steps)
+    assert "explain_verdict for experiment 'trial'" in explain
+    assert "plan_experiment" in planned
+    assert "'newer first'" in planned
+
+
+def test_the_console_script_serves_an_agent_over_its_standard_streams(lane, shop):
+    experiment = shop.run_experiment(**builders.QUICK_POLICY)
+    builders.visits(experiment, {"control": 1, "treatment": 2})
+    look_at_experiment(experiment_id=experiment.pk)
+    # As an agent's settings name it: the key in the environment, nothing but messages on the streams.
+    server = StdioServerParameters(
+        command=str(SCRIPT),
+        args=["mcp", "--url", lane.url],
+        env={**os.environ, "BAKEOFF_KEY": shop.public},
+    )
+
+    async def refused(client, ask):
+        tools = {one.name: one for one in (await client.list_tools()).tools}
+        assert set(tools) == READS | WRITES
+        assert tools["stop_experiment"].annotations.destructive_hint
+        return await ask("explain_verdict", experiment=experiment.key)
+
+    assert "A secret key is missing" in use(server, refused)
+    server.env = {**os.environ, "BAKEOFF_KEY": shop.secret}
+    server.args.append("--read-only")
+
+    async def explain(client, ask):
+        assert {one.name for one in (await client.list_tools()).tools} == READS
+        assert "start_experiment" in await ask("start_experiment", experiment=experiment.key)
+        return await ask("explain_verdict", experiment=experiment.key)
+
+    explained = use(server, explain)
+    assert explained["verdict"]["action"] == "ship"
+    assert explained["decisions"][0]["sha256"] == experiment.decisions.get().sha256
 
 
 def test_a_model_that_is_pointed_at_a_platform_finds_its_interfaces(lane):

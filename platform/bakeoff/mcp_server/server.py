@@ -16,8 +16,6 @@ from mcp.types import ToolAnnotations
 
 from bakeoff import __version__
 from bakeoff.mcp_server.platform import Platform, PlatformError, segment
-from experiments.scorecards.plan import PlanQuestion, plan
-from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -53,7 +51,32 @@ def make_server(url: str, key: str, *, read_only: bool = False) -> MCPServer[Any
         """Give the whole report of an experiment as JSON."""
         return json.dumps(await platform.get(f"/v1/experiments/{segment(key)}/report.json"))
 
+    for prompt in _prompts():
+        server.prompt()(prompt)
     return server
+
+
+def _prompts() -> list[Callable[..., str]]:
+    """Return what a person can ask an agent for by name."""
+
+    def explain_experiment(experiment: str) -> str:
+        """Explain what an experiment says, and whether it can be trusted."""
+        return (
+            f"Call explain_verdict for experiment {experiment!r}. Say in plain words what was decided, "
+            "how large the effect is with its interval, whether split and guardrails are well, and "
+            "what comes next. Name only numbers of the answer. If there is no verdict yet, say what is "
+            "missing: a trend is no verdict."
+        )
+
+    def plan_test(surface: str, idea: str) -> str:
+        """Plan a test of an idea on a surface, and leave it as a draft."""
+        return (
+            f"Plan a test of this idea on surface {surface!r}: {idea!r}. List its models and metrics. "
+            "Ask for the smallest lift worth shipping and for the users per day, call plan_experiment, "
+            "and name users and days. Then create a draft. Do not start it."
+        )
+
+    return [explain_experiment, plan_test]
 
 
 def _refusing(tool: Callable[..., Awaitable[Any]]) -> Tool:
@@ -110,6 +133,10 @@ def _answers(platform: Platform) -> list[Callable[..., Awaitable[Any]]]:
 
     async def plan_experiment(baseline: float, min_lift: float, users_per_day: float) -> dict[str, Any]:
         """Plan a test of a proportion: how many users and days it needs to find a relative lift."""
+        # NumPy is slow to import, and an agent waits for the server's start: no other tool needs it.
+        from experiments.scorecards.plan import PlanQuestion, plan  # noqa: PLC0415
+        from experiments.stats.totals import StatisticsError  # noqa: PLC0415
+
         question = PlanQuestion(
             kind="proportion",
             baseline=baseline,
