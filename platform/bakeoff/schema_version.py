@@ -1,13 +1,16 @@
-"""Whether the database's tables are those of this version: an upgrade is offline.
+"""Whether a process of this version can work on the database's tables.
 
 The version of a schema is the set of its migrations. A process of another version would fail at the
-first column that was renamed, one request at a time; so it is refused when it starts.
+first column that was renamed, one request at a time; so it is refused when it starts. A migration whose
+name ends with `_expand` only adds what older processes leave alone: they may start and go on beside it,
+so that a release with no other migrations is rolled out while the platform serves.
 
 WrongSchemaError    the database is of another version; the message is one sentence with the remedy
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +19,11 @@ import psycopg
 from bakeoff import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 CONNECT_SECONDS = 10
+# In the name, since that is what an older process can read of a migration that it does not have.
+EXPANDS = "_expand"
 
 
 class WrongSchemaError(Exception):
@@ -38,10 +43,55 @@ def migration_files() -> Iterator[tuple[str, Path]]:
             yield app, path
 
 
-def check_schema(database_url: str, *, may_be_older: bool = False) -> None:
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What tells a database's migrations from those of this version, each as `app.name`, in order.
+
+    Attributes:
+        missing: those that the database lacks; all of them where it has no tables or is away.
+        newer: those that this version does not know.
+    """
+
+    missing: tuple[str, ...]
+    newer: tuple[str, ...]
+
+    @property
+    def is_empty_database(self) -> bool:
+        """Whether the database has no migration of this version."""
+        return len(self.missing) == len(list(migration_files()))
+
+
+def only_expands(migrations: Iterable[str]) -> bool:
+    """Return whether processes without these migrations can work beside them."""
+    return all(name.endswith(EXPANDS) for name in migrations)
+
+
+def compare_schema(database_url: str) -> Difference:
     """Compare the database's migrations with those of this version.
 
-    Does nothing while the database is away or has no tables yet.
+    Args:
+        database_url: a libpq URL.
+
+    Raises:
+        psycopg.OperationalError: the database is away.
+    """
+    known = [(app, path.stem) for app, path in migration_files()]
+    with psycopg.connect(database_url, connect_timeout=CONNECT_SECONDS) as connection:
+        try:
+            applied = _read_applied(connection, sorted({app for app, _ in known}))
+        except psycopg.errors.UndefinedTable:
+            applied = set()
+    return Difference(
+        tuple(f"{app}.{name}" for app, name in known if (app, name) not in applied),
+        tuple(f"{app}.{name}" for app, name in sorted(applied - set(known))),
+    )
+
+
+def check_schema(database_url: str, *, may_be_older: bool = False) -> None:
+    """Refuse a database of another version.
+
+    Does nothing while the database is away or has no tables yet, and where it is newer by migrations
+    that only add.
 
     Args:
         database_url: a libpq URL.
@@ -50,23 +100,22 @@ def check_schema(database_url: str, *, may_be_older: bool = False) -> None:
     Raises:
         WrongSchemaError: it is older, or newer.
     """
-    known = {(app, path.stem) for app, path in migration_files()}
     try:
-        with psycopg.connect(database_url, connect_timeout=CONNECT_SECONDS) as connection:
-            applied = _read_applied(connection, sorted({app for app, _ in known}))
-    except (psycopg.OperationalError, psycopg.errors.UndefinedTable):
+        difference = compare_schema(database_url)
+    except psycopg.OperationalError:
         return
-    if newer := applied - known:
+    if not only_expands(difference.newer):
         raise WrongSchemaError(
-            f"The database is newer than Bakeoff {__version__} (it has {_last(newer)}): upgrade this "
-            "process."
+            f"The database is newer than Bakeoff {__version__} (it has {max(difference.newer)}): "
+            "upgrade this process."
         )
-    # Without any the tables are still to be made, which is another sentence.
-    if applied and not may_be_older and (missing := known - applied):
-        raise WrongSchemaError(
-            f"The database is older than Bakeoff {__version__} (it lacks {_last(missing)}): stop what "
-            "works on it, then `bakeoff migrate` or `bakeoff up` brings it up to date."
-        )
+    if may_be_older or difference.is_empty_database or not difference.missing:
+        return  # without any the tables are still to be made, which is another sentence
+    stop = "" if only_expands(difference.missing) else "stop what works on it, then "
+    raise WrongSchemaError(
+        f"The database is older than Bakeoff {__version__} (it lacks {max(difference.missing)}): "
+        f"{stop}`bakeoff migrate` or `bakeoff up` brings it up to date."
+    )
 
 
 def _read_applied(connection: psycopg.Connection, apps: list[str]) -> set[tuple[str, str]]:
@@ -74,7 +123,3 @@ def _read_applied(connection: psycopg.Connection, apps: list[str]) -> set[tuple[
         "SELECT app, name FROM django_migrations WHERE app = ANY(%s)", [apps]
     ).fetchall()
     return {(app, name) for app, name in rows}
-
-
-def _last(migrations: set[tuple[str, str]]) -> str:
-    return ".".join(max(migrations))

@@ -8,10 +8,21 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db import models
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.operations import AddField, CreateModel, RemoveField, RenameField, RunSQL
+from django.db.models.fields import NOT_PROVIDED
 
 from bakeoff import __version__
 from bakeoff.environment import read_environment
-from bakeoff.schema_version import WrongSchemaError, check_schema, migration_files
+from bakeoff.schema_version import (
+    EXPANDS,
+    WrongSchemaError,
+    check_schema,
+    compare_schema,
+    migration_files,
+)
 
 NEWER = f"The database is newer than Bakeoff {__version__} (it has experiments.9999_tomorrow): upgrade"
 OLDER = f"The database is older than Bakeoff {__version__} (it lacks inference."
@@ -77,6 +88,63 @@ def test_a_newer_database_is_refused_by_everybody(apply):
         with pytest.raises(WrongSchemaError) as refusal:
             check_schema(url, may_be_older=may_be_older)
         assert str(refusal.value).startswith(NEWER)
+
+
+def test_a_database_that_is_newer_by_what_only_adds_is_worked_on(apply):
+    url = apply(("experiments", "9998_tomorrow_expand"), ("inference", "9999_later_expand"))
+    check_schema(url)
+    assert compare_schema(url).newer == (
+        "experiments.9998_tomorrow_expand",
+        "inference.9999_later_expand",
+    )
+    with pytest.raises(WrongSchemaError, match=r"it has experiments\.9999_tomorrow"):
+        check_schema(apply(("experiments", "9998_tomorrow_expand"), ("experiments", "9999_tomorrow")))
+
+
+def test_the_plan_says_whether_the_platform_may_serve_meanwhile(apply, console, tmp_path):
+    def plan(url: str, **options) -> str:
+        done = console("migrate", "--plan", DATABASE_URL=url, BAKEOFF_HOME=str(tmp_path), **options)
+        return (done.stdout + done.stderr).strip().splitlines()[-1]
+
+    assert plan(apply()) == "Nothing to migrate."
+    assert plan(apply(without="inference")).startswith("Stop what works on the database first:")
+    assert plan(apply().replace("schema_version", "postgres")).startswith(
+        "The database is empty: it gets "
+    )
+    assert plan(apply(("experiments", "9999_tomorrow")), status=1).startswith(f"Error: {NEWER}")
+
+
+def test_a_migration_that_says_it_only_adds_does():
+    loader = MigrationLoader(None)
+    named = [one for (_, name), one in loader.disk_migrations.items() if name.endswith(EXPANDS)]
+    assert [str(one) for one in named for operation in one.operations if not _adds(operation)] == []
+
+
+def test_what_older_processes_cannot_work_beside_is_no_addition():
+    """The rule itself, by what it allows and refuses."""
+    column = ("event", "colour")
+    allowed = [
+        AddField(*column, models.TextField(null=True)),
+        AddField(*column, models.TextField(db_default="")),
+        CreateModel("Colour", [("id", models.BigAutoField(primary_key=True))]),
+        AddIndexConcurrently("event", models.Index(fields=["name"], name="by_name")),
+    ]
+    refused = [
+        AddField(*column, models.TextField(default="")),  # the default is Django's, not the database's
+        RemoveField(*column),
+        RenameField(*column, "hue"),
+        RunSQL("SELECT 1"),
+    ]
+    assert [_adds(one) for one in allowed] == [True] * 4
+    assert [_adds(one) for one in refused] == [False] * 4
+
+
+def _adds(operation) -> bool:
+    """Whether processes of the version before can write and read beside it."""
+    if isinstance(operation, AddField):
+        field = operation.field
+        return field.null or field.db_default is not NOT_PROVIDED
+    return isinstance(operation, CreateModel | AddIndexConcurrently)
 
 
 def test_commands_say_it_in_one_sentence(apply, console, tmp_path):

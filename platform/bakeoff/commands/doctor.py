@@ -18,7 +18,7 @@ from bakeoff.commands.terminal import echo
 from bakeoff.embedded.home import FREE_BYTES_NEEDED
 from bakeoff.embedded.postgres import BINARIES
 from bakeoff.environment import read_environment
-from bakeoff.schema_version import WrongSchemaError, check_schema
+from bakeoff.schema_version import WrongSchemaError, check_schema, compare_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,7 +128,9 @@ def _tables(connection: psycopg.Connection) -> Iterator[tuple[bool, str]]:
         except WrongSchemaError as error:
             yield False, str(error)
             return  # what follows reads columns of this version
-        yield True, f"schema of Bakeoff {__version__}"
+        newer = compare_schema(read_environment().database_url).newer
+        more = f"; {newer[-1]} of a newer version only adds to it" if newer else ""
+        yield True, f"schema of Bakeoff {__version__}{more}"
         yield from _partitions(connection)
         yield from _store()
         yield from check_champions(connection)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bakeoff.environment import Environment
+
+LOCK_NOT_AVAILABLE = "55P03"
+LOCK_SECONDS = 2
+PAUSE_SECONDS = 1.0
+WAIT_SECONDS = 600.0  # longer than any reading of the platform's own
 
 
 def migrate(environment: Environment) -> None:
@@ -31,12 +37,11 @@ def migrate(environment: Environment) -> None:
     if environment.bundled_postgres and _read(stamp) == f"{wanted} {_applied(environment)}":
         return
     import django  # noqa: PLC0415  a second start does not need it
-    from django.core.management import call_command  # noqa: PLC0415
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
     django.setup()
     check_schema(environment.database_url, may_be_older=True)
-    call_command("migrate", verbosity=0, interactive=False)
+    _apply_migrations()
     from django.db import connection, connections  # noqa: PLC0415
 
     from experiments.ingest.partitions import make_partitions  # noqa: PLC0415
@@ -47,6 +52,32 @@ def migrate(environment: Environment) -> None:
     continue_clock()
     connections.close_all()
     stamp.write_text(f"{wanted} {_applied(environment)}")
+
+
+def _apply_migrations() -> None:
+    """Apply what is missing, beside processes that serve.
+
+    Raises:
+        django.db.OperationalError: a table was in use for too long, or the database went away.
+    """
+    from django.core.management import call_command  # noqa: PLC0415
+    from django.db import OperationalError, connection  # noqa: PLC0415
+
+    until = time.monotonic() + WAIT_SECONDS
+    while True:
+        # A change that waits for a long reading holds up everybody who comes after it: it steps back
+        # in time, and the migrations that were applied stay so.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{LOCK_SECONDS}s"])
+        try:
+            call_command("migrate", verbosity=0, interactive=False)
+        except OperationalError as error:
+            locked = getattr(error.__cause__, "sqlstate", None) == LOCK_NOT_AVAILABLE
+            if not locked or time.monotonic() > until:
+                raise
+            time.sleep(PAUSE_SECONDS)
+        else:
+            return
 
 
 def _read(stamp: Path) -> str:
