@@ -22,6 +22,7 @@ class Ledger:
         sent: ids of events, slates and feedback that were tried, by kind.
         acknowledged: those that were promised.
         refused: answers other than a promise, by status; 0 stands for no answer.
+        without_retry: those of status 503 that do not say when to come back.
     """
 
     sent: dict[str, set[str]] = field(default_factory=lambda: {k: set() for k in KINDS})
@@ -29,6 +30,7 @@ class Ledger:
     refused: dict[int, int] = field(default_factory=dict)
     unexpected: list[str] = field(default_factory=list)
     spilled: int = 0
+    without_retry: int = 0
 
     def refuse(self, status: int, text: str = "") -> None:
         self.refused[status] = self.refused.get(status, 0) + 1
@@ -138,5 +140,7 @@ class Load:
             self.ledger.spilled += data.get("durability") == "spilled"
             return data
         self.ledger.refuse(answer.status_code, answer.text)
+        if answer.status_code == 503 and "retry-after" not in answer.headers:
+            self.ledger.without_retry += 1
         await asyncio.sleep(0.2)
         return None
