@@ -23,7 +23,6 @@ from tests.support.fast_lane import FastLane, test_database_url
 from tests.support.learning import make_rated_surface
 from tests.support.lock_order import record_locks
 from tests.support.template import TEST_DATABASE
-from tests.support.tiny_bert import make_tiny_bert
 
 from dataclasses import replace  # isort: skip
 
@@ -124,6 +123,9 @@ def tiny_bert() -> Path:
     """A real BERT of two layers, saved and reloaded as any encoder is."""
     folder = Path(settings.BAKEOFF.encoder)
     if not folder.exists():
+        # Imports torch, which who only hands out tests does not need.
+        from tests.support.tiny_bert import make_tiny_bert
+
         make_tiny_bert(folder)
     return folder
 

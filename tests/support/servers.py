@@ -5,6 +5,7 @@ A pytest plugin (see addopts): it must set the home before Django reads its sett
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -29,6 +30,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
 # doubles what a start costs.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# Collecting tests makes a million objects that stay: to look through them again and again for garbage
+# took half of the time. `freeze_collected` looks again.
+gc.disable()
 for name in ("DATABASE_URL", "REDIS_URL", "BROKER_URL"):
     os.environ.pop(name, None)
 
@@ -67,6 +71,13 @@ def pytest_collection_modifyitems(items):
     items.sort(key=rank)  # stable: within a folder the order stays
 
 
+def freeze_collected() -> None:
+    """Look for garbage again, but not among what the collected tests and their imports are."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
+
 def is_controller(config) -> bool:
     """Whether this process only hands tests to workers, which start servers of their own."""
     return bool(config.getoption("numprocesses", None)) and not hasattr(config, "workerinput")
@@ -82,6 +93,7 @@ def pytest_sessionstart(session):
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session):
     """Start the servers: later than the tests are collected, so that workers collect meanwhile."""
+    freeze_collected()
     if is_controller(session.config) or session.config.option.collectonly:
         return
     from bakeoff.embedded.home import prepare_home
