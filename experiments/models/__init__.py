@@ -10,6 +10,7 @@ from experiments.models.analysis import (
     Total,
     TransactionClock,
 )
+from experiments.models.comments import Comment
 from experiments.models.data_sets import DataSet, DataSetRow, RowAnswer, VersionCheck
 from experiments.models.experiment import Epoch, Experiment, ExperimentMetric, Variant
 from experiments.models.exports import DataExport
@@ -38,6 +39,7 @@ __all__ = [
     "Approval",
     "BreakerCount",
     "Challenger",
+    "Comment",
     "DataExport",
     "DataSet",
     "DataSetRow",

@@ -5,6 +5,15 @@ from __future__ import annotations
 from django.utils.translation import gettext_noop
 
 ACCOUNT_SENTENCES = (
+    # Comments
+    (
+        "comment == {text}, must be a text of {low} to {high} characters.",
+        gettext_noop("A comment has %(low)s to %(high)s characters"),
+    ),
+    (
+        "comments == {count}, must be at most {maximum}.",
+        gettext_noop("There are %(count)s comments already: at most %(maximum)s are shown"),
+    ),
     (
         "expires_at == {value}, must be a time to come.",
         gettext_noop("The last day of a key cannot be in the past. Revoke a key that is to end now."),

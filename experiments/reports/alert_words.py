@@ -22,6 +22,7 @@ ALERT_NAMES = {
     "alert buffer_filling": gettext_noop("Buffer filling"),
     "alert worker_gone": gettext_noop("Process gone"),
     "alert quota": gettext_noop("Quota used"),
+    "alert mention": gettext_noop("Mention"),
     "quota answers": gettext_noop("answers"),
     "quota events and feedback": gettext_noop("events and feedback"),
     "quota tokens": gettext_noop("tokens"),
@@ -119,6 +120,10 @@ ALERT_SENTENCES: tuple[tuple[str, str], ...] = (
         gettext_noop(
             "%(percent)s%% of the quota of %(quota)s for %(month)s are used: %(used)s of %(limit)s"
         ),
+    ),
+    (
+        "{by} mentions {people} in a comment.",
+        gettext_noop("%(by)s mentions %(people)s in a comment"),
     ),
     # What an action refuses
     (

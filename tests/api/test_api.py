@@ -230,6 +230,7 @@ def _addresses(lane):
 
 # What operations that need a body ask for; each gets the fields that it knows.
 FIELDS = {
+    "text": "why",
     "variant": "control",
     "reason": "why",
     "algorithm": "ease",

@@ -231,6 +231,10 @@ CALLS = {
         {"hypothesis": "x"},
     ),
     ("delete", "/v1/experiments/{key}"): lambda s: (f"/v1/experiments/{draft(s).key}", None),
+    ("post", "/v1/experiments/{key}/comments"): lambda s: (
+        f"/v1/experiments/{draft(s).key}/comments",
+        {"text": "Why?"},
+    ),
     ("post", "/v1/experiments/{key}/start"): lambda s: (f"/v1/experiments/{draft(s).key}/start", None),
     ("post", "/v1/experiments/{key}/ramp"): lambda s: (
         f"/v1/experiments/{s.run_experiment().key}/ramp",

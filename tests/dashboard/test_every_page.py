@@ -81,7 +81,7 @@ ALLOWED = frozenset(
 # Addresses that change something and answer with a redirect, or give a file.
 NO_PAGES = {
     "autopilot-switch", "autopilot-ramp", "autopilot-queue", "autopilot-proposal",
-    "share", "revoke-share", "feedback-survey-switch", "download", "impact-download", "usage-download", "label-noise-download", "surface-train", "surface-rules-serve", "team-make-key", "team-change-key",
+    "comment-delete", "share", "revoke-share", "feedback-survey-switch", "download", "impact-download", "usage-download", "label-noise-download", "surface-train", "surface-rules-serve", "team-make-key", "team-change-key",
     "team-revoke-key", "team-set-member", "alerts-change", "alerts-switch", "alerts-rotate", "alerts-test",
     "alerts-resend", "alerts-resend-all", "surface-judging", "version-check", "alerts-delete", "cancel-run", "sign-out", "single-sign-on", "single-sign-on-back", "invited", "reset-password", "team-reset-link", "second-factor", "account-second-factor", "account-second-factor-begin", "account-second-factor-off", "team-remove-second-factor", "team-invite", "team-revoke-invitation", "team-audit", "sdk", "sdk-file", "sdk-version", "sample-picture", "set_language",
 }  # fmt: skip
@@ -177,6 +177,7 @@ def visit_experiments(visit: Visit, seeded: Seeded) -> None:
     visit.get("experiments", slug, query="?state=archived")
     visit.get("experiments-new", slug)
     visit_planner(visit, seeded)
+    visit_comments(visit, seeded)
     visit.post("experiments-new", slug, status=422, planned_units="1")
     visit.post("experiments-plan", slug)
     for planned in ("10", "10000"):
@@ -187,6 +188,25 @@ def visit_experiments(visit: Visit, seeded: Seeded) -> None:
     for holdback in shop.surface.experiments.exclude(purpose="test"):
         visit.get("report", slug, holdback.key)
     visit.get("edit", slug, seeded.draft.key)
+
+
+def visit_comments(visit: Visit, seeded: Seeded) -> None:
+    """Comments of a member, of a key and of nobody any more, and texts that are refused."""
+    slug, key = seeded.slug, seeded.running.key
+    visit.get("report", slug, key)
+    visit.post("comment", slug, key, text="click")
+    seeded.running.comments.create(text="click", key_name="hooks")
+    seeded.running.comments.create(text="click")
+    own = seeded.running.comments.exclude(author=None).get()
+    visit.post("comment-edit", slug, key, own.pk, text="click click")
+    visit.post("comment-edit", slug, key, own.pk, status=422, text="")
+    visit.post("comment", slug, key, status=422, text="a" * 4001)
+    # Of whom somebody speaks sees it on the first page.
+    author = own.author
+    mention = seeded.running.comments.create(text="click", key_name="hooks")
+    mention.mentioned.set([author])
+    own.delete()
+    visit.get("home")
 
 
 def visit_planner(visit: Visit, seeded: Seeded) -> None:

@@ -25,6 +25,7 @@ from inference.models import Surface, TrainingRun
 from tests.support import alerts, builders
 from tests.support.autopilot_verbs import AUTOPILOT_VERBS
 from tests.support.builders import Shop
+from tests.support.comment_verbs import COMMENT_VERBS, COMMENT_VERBS_OF_ADMINS
 from tests.support.dashboard import make_user, report_path, sign_in
 from tests.support.form_reader import read_form
 from tests.support.html import has
@@ -359,6 +360,8 @@ VERBS = {
     "edit": (ANALYSE, edit),
     "share": (ANALYSE, share),
     "revoke-share": (ANALYSE, revoke_share),
+    **{verb: (ANALYSE, prepare) for verb, prepare in COMMENT_VERBS.items()},
+    **{verb: (ADMINISTER, prepare) for verb, prepare in COMMENT_VERBS_OF_ADMINS.items()},
     "metrics": (ANALYSE, make_metric),
     "metric-edit": (ANALYSE, edit_metric),
     "surfaces": (OPERATE, make_surface),
@@ -400,6 +403,7 @@ VERBS = {
     "team-set-member": (ADMINISTER, set_member),
 }
 READ_ONLY = {
+    "comment-edit",  # of its author alone: tests/dashboard/test_comments.py
     "autopilot", "home", "report", "download", "experiments", "experiments-plan", "generations", "generation", "playground", "impact", "impact-download", "metric", "usage", "usage-download", "surface", "surface-policy",
     "feedback-themes", "models", "version", "units", "search", "plan", "sample-picture", "events", "alerts", "team", "team-audit", "shared", "run", "run-comparison", "label-noise-download", "health", "demo", "sdk", "sdk-file", "sdk-version", "sign-in", "forgot-password", "reset-password", "second-factor", "account", "account-second-factor", "account-second-factor-begin", "account-second-factor-off", "single-sign-on", "invited", "single-sign-on-back", "sign-out", "set_language",
 }  # fmt: skip

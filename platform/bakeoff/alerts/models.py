@@ -107,6 +107,7 @@ class Alert(models.Model):
         BUFFER_FILLING = "buffer_filling", "buffer filling"
         WORKER_GONE = "worker_gone", "worker gone"
         QUOTA = "quota", "quota used"
+        MENTION = "mention", "mention in a comment"
         DIGEST = "digest", "weekly digest"
         TEST = "test", "test"
 

@@ -19,6 +19,7 @@ from bakeoff.api.access import SecretKey
 from bakeoff.api.alerts import router as alerts
 from bakeoff.api.audit import router as audit
 from bakeoff.api.autopilot import router as autopilot
+from bakeoff.api.comments import router as comments
 from bakeoff.api.config import router as config
 from bakeoff.api.errors import Problem, say_invalid
 from bakeoff.api.experiment_acts import router as experiment_acts
@@ -61,6 +62,7 @@ api = BothLanes(
 api.add_router("/v1", surfaces)
 api.add_router("/v1", rule_versions)
 api.add_router("/v1", planner)
+api.add_router("/v1", comments)
 api.add_router("/v1", autopilot)
 api.add_router("/v1", policies)
 api.add_router("/v1", judging)

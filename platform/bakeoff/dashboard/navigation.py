@@ -48,6 +48,7 @@ PARENTS = {
     "report": "experiments",
     "edit": "experiments",
     "act": "experiments",
+    "comment": "experiments",
     "plan": "experiments",
     "metric": "metrics",
     "surface": "surfaces",

@@ -9,6 +9,7 @@ from bakeoff.dashboard.views import (
     alerts,
     autopilot,
     autopilot_acts,
+    comments,
     embed,
     experiments,
     generations,
@@ -48,6 +49,9 @@ of_experiment = [
     path("share/<int:share_id>/revoke/", report.revoke, name="revoke-share"),
     path("edit/", experiments.edit, name="edit"),
     path("act/<slug:verb>/", experiments.act, name="act"),
+    path("comments/", comments.add, name="comment"),
+    path("comments/<int:comment_id>/", comments.change, name="comment-edit"),
+    path("comments/<int:comment_id>/delete/", comments.remove, name="comment-delete"),
 ]
 of_autopilot = [
     path("", autopilot.show_autopilot, name="autopilot"),

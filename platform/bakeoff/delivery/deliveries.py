@@ -18,6 +18,7 @@ from django.db import connection, transaction
 
 from bakeoff.alerts.models import Alert, Delivery, Subscription
 from bakeoff.delivery.claimed import ClaimedDelivery
+from bakeoff.delivery.mentions import is_meant, read_addresses
 from bakeoff.delivery.send import SEND_SECONDS
 
 if TYPE_CHECKING:
@@ -123,11 +124,12 @@ def fan_out(now: datetime) -> int:
         projects = {alert.project_id for alert in alerts}
         for one in Subscription.objects.filter(enabled=True, project__in=projects):
             subscriptions[one.project_id].append(one)
+        addresses = read_addresses(alerts)
         deliveries = [
             Delivery(alert=alert, subscription=one)
             for alert in alerts
             for one in subscriptions[alert.project_id]
-            if one.wants(alert.event)
+            if one.wants(alert.event) and is_meant(one, alert, addresses)
         ]
         Delivery.objects.bulk_create(deliveries, ignore_conflicts=True)
         Alert.objects.filter(pk__in=[alert.pk for alert in alerts]).update(fanned_out_at=now)

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from bakeoff.dashboard.access import projects_of
 from bakeoff.dashboard.health import health_issues
+from bakeoff.dashboard.mentions import mentions_of
 from bakeoff.dashboard.sample_notice import sample_notice
 from experiments.models import Decision, Experiment, Feedback, Look, Proposal
 from experiments.reports.experiment_timeline import draw_timeline, read_timeline
@@ -102,6 +103,7 @@ def show_home(request: HttpRequest) -> HttpResponse:
             project__in=projects, state="draft", archived_at=None
         ).select_related("project", "surface")[:SHOWN],
         # What the page of feedback would show this person, and no more.
+        "mentions": mentions_of(request.user, projects, now)[:SHOWN],
         "flagged": Feedback.objects.filter(project__in=projects)
         .to_review()
         .exclude(flags=[])

@@ -22,7 +22,7 @@ from bakeoff.dashboard.access import ANALYST, experiment_for, may
 from bakeoff.dashboard.links import absolute_url
 from bakeoff.dashboard.views.experiments import acts_for
 from experiments.actions.share_report import revoke_share, share_report
-from experiments.models import Experiment, Feedback, ReportShare, digest_of_token
+from experiments.models import Comment, Experiment, Feedback, ReportShare, digest_of_token
 from experiments.reports.downloads import csv_of, workbook_of
 from experiments.reports.experiment_report import (
     ExperimentReport,
@@ -82,9 +82,16 @@ def _quotes(experiment: Experiment, report: ExperimentReport) -> list[Feedback]:
 @login_required
 def show_report(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     """Show the report, its times in the project's zone."""
-    experiment = experiment_for(request, slug, key)
+    return report_page(request, experiment_for(request, slug, key))
+
+
+def report_page(
+    request: HttpRequest, experiment: Experiment, *, status: int = 200, **more: Any
+) -> HttpResponse:
+    """Return the page of a report; `more` is what a form on it has to say."""
     context = _context(experiment)
     context |= {
+        "comments": Comment.objects.filter(experiment=experiment).select_related("author"),
         "themes": compare_themes(experiment)[:THEMES] if experiment.started_at else (),
         "surveys": compare_surveys(experiment) if experiment.started_at else None,
         "quotes": _quotes(experiment, context["report"]),
@@ -92,9 +99,10 @@ def show_report(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         "may_share": may(request.user, experiment.project, ANALYST),
         "shares": experiment.shares.open_now(),
         "printed": request.GET.get("print") == "1",
+        **more,
     }
     with timezone.override(experiment.project.timezone):
-        return render(request, "dashboard/report.html", context)
+        return render(request, "dashboard/report.html", context, status=status)
 
 
 def _attached(body: str | bytes, kind: str, name: str) -> HttpResponse:
