@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from django.db import Error, InterfaceError, OperationalError, connection
 from redis.exceptions import RedisError
 
+from inference.serving.remote_store import StoreAwayError
 from inference.sqlstates import MAY_PASS
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ def is_outage(error: Exception) -> bool:
     state = getattr(error.__cause__, "sqlstate", None) or ""
     if isinstance(error, Error) and state:
         return state.startswith(MAY_PASS)
+    if isinstance(error.__cause__, StoreAwayError):
+        return True
     return isinstance(error, RedisError | OperationalError | InterfaceError)
 
 

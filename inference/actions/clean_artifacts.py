@@ -13,6 +13,7 @@ import contextlib
 import logging
 import shutil
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db.models import Min
@@ -22,6 +23,7 @@ from inference.models import ArtifactStore, ModelVersion, Surface, TrainingRun
 from inference.serving.artifact import SHARED
 from inference.serving.item_index import FOLDER as INDEXES
 from inference.serving.models import IMPORTED
+from inference.serving.remote_store import RemoteStoreError, remote_of
 from inference.serving.store import read_store_id
 
 if TYPE_CHECKING:
@@ -42,6 +44,14 @@ def clean_artifacts(*, artifacts: Path, checkpoints: Path) -> int:
     """
     before = _cutoff()
     _clean_checkpoints(checkpoints, before)
+    try:
+        return _clean_store(artifacts, before)
+    except RemoteStoreError as error:  # the next night's clean-up goes on
+        logger.warning("artifacts are not cleaned up: %s", error)
+        return 0
+
+
+def _clean_store(artifacts: Path, before: float) -> int:
     store = ArtifactStore.objects.first()
     if store is None or read_store_id(artifacts) != store.store_id:
         return 0
@@ -55,6 +65,7 @@ def clean_artifacts(*, artifacts: Path, checkpoints: Path) -> int:
         if name.startswith(UNFINISHED):
             shutil.rmtree(artifacts / name, ignore_errors=True)
     deleted += _clean_shared(artifacts / SHARED, before)
+    deleted += _clean_remote(artifacts, before)
     _clean_indexes(artifacts)
     if deleted:
         logger.info("deleted %s artifacts and shared files that no version names", deleted)
@@ -98,7 +109,15 @@ def _manifest(folder: Path) -> bytes:
     """Return a manifest as it is: a hash stands in it only where it is meant."""
     with contextlib.suppress(OSError):
         return (folder / "manifest.json").read_bytes()
+    if (remote := remote_of(folder.parent)) is not None:  # made on another machine
+        return remote.read(f"artifacts/{folder.name}/manifest.json") or b""
     return b""
+
+
+def _clean_remote(artifacts: Path, before: float) -> int:
+    if (remote := remote_of(artifacts)) is None:
+        return 0
+    return remote.delete_old(before, partial(_is_named, artifacts))
 
 
 def _settle_removed(artifacts: Path, before: float) -> int:

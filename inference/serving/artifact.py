@@ -12,16 +12,19 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.serving.remote_store import RemoteStoreError, remote_of
 from inference.serving.text_table import TextTable, table_arrays
 
 if TYPE_CHECKING:
@@ -66,8 +69,11 @@ class ArtifactDraft:
 def save_artifact(root: Path, draft: ArtifactDraft) -> str:
     """Write an artifact and return its SHA-256; the same draft gives the same name.
 
+    Where the folder is the cache of an object store, it is there, too, before its name is returned.
+
     Raises:
-        ArtifactError: a number that is not finite: such a model answers nothing.
+        ArtifactError: a number that is not finite: such a model answers nothing; or the object store
+            does not take it: what is here stays, and saving it again uploads it.
     """
     for name, array in draft.arrays.items():
         _refuse_infinite(name, array)
@@ -86,6 +92,11 @@ def save_artifact(root: Path, draft: ArtifactDraft) -> str:
             folder.rename(target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    if (remote := remote_of(root)) is not None:
+        try:
+            remote.upload(target, digest)
+        except RemoteStoreError as error:
+            raise ArtifactError(f"artifact {digest[:12]} is not stored: {error}") from error
     return digest
 
 
@@ -165,6 +176,8 @@ def check_artifact(root: Path, digest: str) -> tuple[Path, Mapping[str, Any]]:
         ArtifactError: it is missing, damaged, or holds what its manifest does not name.
     """
     folder = root / digest
+    if not folder.is_dir():
+        _fetch(root, digest)
     _check_entries(folder, digest[:12])
     try:
         manifest = (folder / "manifest.json").read_bytes()
@@ -184,6 +197,26 @@ def check_artifact(root: Path, digest: str) -> tuple[Path, Mapping[str, Any]]:
             f"artifact {digest[:12]} holds {sorted(strangers)}, which its manifest does not name."
         )
     return folder, content
+
+
+def _fetch(root: Path, digest: str) -> None:
+    """Bring an artifact from the object store whose cache the folder is, if it is one."""
+    remote = remote_of(root)
+    if remote is None or re.fullmatch("[0-9a-f]{64}", digest) is None:
+        return
+    try:
+        remote.download(root, digest, partial(_files_within, digest[:12]), MAX_BYTES)
+    except RemoteStoreError as error:
+        raise ArtifactError(f"artifact {digest[:12]} is missing from {root}: {error}") from error
+
+
+def _files_within(name: str, manifest: bytes) -> Mapping[str, str]:
+    """Return the hashes of a manifest's files, none of which lies outside of its artifact."""
+    _, files = _parse_manifest(manifest, name)
+    for file in files:
+        if Path(file).name != file or file == "manifest.json":
+            raise ArtifactError(f"file '{file}' of artifact {name} lies outside of it.")
+    return files
 
 
 def _check_entries(folder: Path, name: str) -> None:

@@ -7,14 +7,18 @@ cannot find. A copy of a store has the same identity: it holds the same artifact
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import psycopg
 
+from inference.serving.remote_store import RemoteStoreError, remote_of
+
 if TYPE_CHECKING:
     from pathlib import Path
 
+logger = logging.getLogger(__name__)
 ID_FILE = "store_id"
 CONNECT_SECONDS = 5  # a process that starts does not wait longer for a check
 
@@ -50,14 +54,57 @@ def check_store(database_url: str, artifacts: Path, *, claim: bool = True) -> No
             f"(id == {mine or 'none'}, must be {theirs}): set BAKEOFF_HOME to the home that belongs to "
             "it, or take this one with `bakeoff artifacts --adopt`."
         )
+    if mine is not None and claim:
+        _mark_remote(artifacts, mine)
+
+
+def _mark_remote(artifacts: Path, mine: UUID) -> None:
+    """Give the object store the identity of its cache, or compare both.
+
+    Raises:
+        ForeignStoreError: it holds another platform's artifacts.
+    """
+    if (remote := remote_of(artifacts)) is None:
+        return
+    try:
+        theirs = remote.claim(ID_FILE, f"{mine}\n").strip()
+    except RemoteStoreError as error:
+        # What is cached serves on without it; a process that starts later compares.
+        logger.warning("artifacts: %s", error)
+        return
+    if theirs != str(mine):
+        raise ForeignStoreError(
+            f"{remote.url} holds another platform's artifacts (id == {theirs:.40}, must be {mine}): "
+            "set BAKEOFF_ARTIFACTS to a prefix of its own."
+        )
 
 
 def read_store_id(artifacts: Path) -> UUID | None:
-    """Return a store's identity, or None where it has none that can be read."""
+    """Return a store's identity, or None where it has none that can be read.
+
+    An empty cache of an object store takes that one's.
+    """
     try:
         return UUID((artifacts / ID_FILE).read_text().strip())
+    except FileNotFoundError:
+        return _join_remote(artifacts)
     except (OSError, ValueError):
         return None
+
+
+def _join_remote(artifacts: Path) -> UUID | None:
+    if (remote := remote_of(artifacts)) is None:
+        return None
+    try:
+        known = UUID((remote.read(ID_FILE) or b"").decode().strip())
+        _write_id(artifacts, known)
+    except RemoteStoreError as error:
+        logger.warning("artifacts: %s", error)
+    except (OSError, ValueError):
+        pass
+    else:
+        return known
+    return None
 
 
 def make_store_id(artifacts: Path) -> UUID:
@@ -70,14 +117,18 @@ def make_store_id(artifacts: Path) -> UUID:
         return known
     store_id = uuid4()
     try:
-        artifacts.mkdir(parents=True, exist_ok=True)
-        new = artifacts / f".{store_id}"
-        new.write_text(f"{store_id}\n")
-        new.replace(artifacts / ID_FILE)
+        _write_id(artifacts, store_id)
     except OSError as error:
         raise ForeignStoreError(f"Artifacts in {artifacts} cannot be written: {error}.") from error
     # Two that start at once: the last file stands.
     return read_store_id(artifacts) or store_id
+
+
+def _write_id(artifacts: Path, store_id: UUID) -> None:
+    artifacts.mkdir(parents=True, exist_ok=True)
+    new = artifacts / f".{uuid4()}"
+    new.write_text(f"{store_id}\n")
+    new.replace(artifacts / ID_FILE)
 
 
 def _claim(connection: psycopg.Connection, artifacts: Path) -> None:

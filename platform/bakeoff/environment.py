@@ -22,6 +22,7 @@ from bakeoff.public_address import AddressError, PublicUrl, TrustedProxies
 from bakeoff.secret_files import SecretFileError, take_secret_files
 from bakeoff.smtp import Smtp, SmtpError
 from bakeoff.telemetry.trace_settings import TraceSettings, TraceSettingsError
+from inference.serving.remote_store import StoreSettingError, parse_url, use_remote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,6 +73,7 @@ class Environment:
         max_log_bytes: of a log under `bakeoff up`, before it is rotated; 0: no limit.
         oidc: who signs people in beside passwords; None: nobody.
         second_factor: whether who signs in by a password must have one: `optional` or `required`.
+        artifacts_url: of the object store whose cache `artifacts` is; empty: the folder is all.
     """
 
     home: Path
@@ -99,6 +101,7 @@ class Environment:
     max_log_bytes: int = 16 * MEGABYTE
     oidc: OidcSettings | None = None
     second_factor: str = "optional"
+    artifacts_url: str = ""
 
     @property
     def run_folder(self) -> Path:
@@ -163,7 +166,8 @@ def read_environment() -> Environment:
     database_url = env.get("DATABASE_URL", "")
     redis_url = _url("REDIS_URL", env.get("REDIS_URL", ""), REDIS_SCHEMES)
     broker_url = _url("BROKER_URL", env.get("BROKER_URL", ""), BROKER_SCHEMES)
-    return Environment(
+    artifacts_url = _artifacts_url_of(env)
+    environment = Environment(
         home=home,
         database_url=database_url
         or f"postgresql:///bakeoff?host={quote(str(run), safe='')}&user=bakeoff",
@@ -193,7 +197,18 @@ def read_environment() -> Environment:
         log_level=_choice("BAKEOFF_LOG_LEVEL", env, ("warning", "info", "error")),
         oidc=_oidc_of(env),
         second_factor=_choice("BAKEOFF_SECOND_FACTOR", env, ("optional", "required")),
+        artifacts_url=artifacts_url,
     )
+    # Who opens an artifact knows its folder alone, in whatever process.
+    use_remote(environment.artifacts, artifacts_url)
+    return environment
+
+
+def _artifacts_url_of(env: Mapping[str, str]) -> str:
+    try:
+        return parse_url(env.get("BAKEOFF_ARTIFACTS", ""))
+    except StoreSettingError as error:
+        raise SettingError(str(error)) from error
 
 
 def _count(name: str, env: Mapping[str, str], default: int) -> int:

@@ -150,3 +150,18 @@ def test_a_file_that_breaks_its_rule_is_named(tmp_path, monkeypatch, content, al
     monkeypatch.setenv("SECRET_KEY", also)
     with pytest.raises(SettingError, match=sentence):
         read_environment()
+
+
+def test_the_object_store_is_tried(tmp_path):
+    done = check(BAKEOFF_ARTIFACTS=f"file://{tmp_path}")
+    assert (done.returncode, done.stdout) == (0, "The settings are right, and the servers answer.\n")
+    assert not list(tmp_path.iterdir())
+    done = check(BAKEOFF_ARTIFACTS=f"file://{tmp_path}/none")
+    assert done.returncode == 1
+    assert done.stdout == (
+        f"BAKEOFF_ARTIFACTS: file://{tmp_path}/none does not exist: make its bucket or folder first.\n"
+    )
+    done = check("--no-connect", BAKEOFF_ARTIFACTS="ftp://models")
+    assert done.stdout == (
+        "BAKEOFF_ARTIFACTS == 'ftp://models', must begin with one of ['s3://', 'gs://', 'file://'].\n"
+    )

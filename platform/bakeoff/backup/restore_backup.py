@@ -27,7 +27,8 @@ from bakeoff.embedded.postgres import start_postgres
 from bakeoff.embedded.valkey import start_valkey
 from bakeoff.schema_version import WrongSchemaError
 from experiments.ingest.spill import STREAM
-from inference.serving.store import ID_FILE
+from inference.serving.remote_store import RemoteStoreError, remote_of
+from inference.serving.store import ID_FILE, read_store_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,6 +58,7 @@ def restore_backup(environment: Environment, folder: Path, *, tools: Path | None
         with _servers(environment):
             _check_empty(environment, manifest)
             _copy_home(environment, folder)
+            _upload_artifacts(environment)
             restore(environment.database_url, folder / DUMP, tools)
             _check_counts(environment, manifest)
             migrate(environment)
@@ -152,6 +154,28 @@ def _copy_home(environment: Environment, folder: Path) -> None:
     if (folder / SECRET_KEY).exists() and not key.exists():
         key.touch(mode=0o600)
         shutil.copyfile(folder / SECRET_KEY, key)
+
+
+def _upload_artifacts(environment: Environment) -> None:
+    """Put the restored artifacts into the object store, where the home is its cache.
+
+    Raises:
+        BackupError: it is another platform's, denies, or does not answer.
+    """
+    if (remote := remote_of(environment.artifacts)) is None:
+        return
+    mine = read_store_id(environment.artifacts)
+    try:
+        theirs = remote.claim(ID_FILE, f"{mine}\n").strip()
+        if theirs != str(mine):
+            raise BackupError(
+                f"{remote.url} holds another platform's artifacts: restore with a prefix of its own."
+            )
+        for path in environment.artifacts.iterdir():
+            if (path / "manifest.json").is_file():
+                remote.upload(path, path.name)
+    except RemoteStoreError as error:
+        raise BackupError(f"artifacts cannot be stored: {error}") from error
 
 
 def _check_counts(environment: Environment, manifest: Manifest) -> None:

@@ -32,6 +32,8 @@ from bakeoff.backup.postgres_tools import dump
 from bakeoff.known_settings import SETTINGS
 from bakeoff.secret_files import SECRETS
 from experiments.ingest.spill import STREAM
+from inference.serving.artifact import ArtifactError, check_artifact
+from inference.serving.remote_store import RemoteStoreError, remote_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +76,7 @@ def take_backup(environment: Environment, folder: Path, *, tools: Path | None = 
         spilled = _write_spill(environment, draft)
         _copy_home(environment, draft)
         counts, server, taken_at = _dump(environment, draft, tools)
+        _fetch_artifacts(environment)
         # Again: a version that came between the first copy and the rows' moment.
         _copy_home(environment, draft)
         _drop_cleaned(environment, draft)
@@ -148,6 +151,24 @@ def _copy_home(environment: Environment, draft: Path) -> None:
                 shutil.copyfile(path, target)
     with suppress(FileNotFoundError):
         shutil.copyfile(environment.home / SECRET_KEY, draft / SECRET_KEY)
+
+
+def _fetch_artifacts(environment: Environment) -> None:
+    """Bring what an object store holds into the home: a backup needs nothing beside itself.
+
+    Raises:
+        BackupError: the store denies, or does not answer.
+    """
+    if (remote := remote_of(environment.artifacts)) is None:
+        return
+    try:
+        digests = remote.digests()
+    except RemoteStoreError as error:
+        raise BackupError(f"artifacts cannot be read: {error}") from error
+    for digest in digests:
+        # One that is cleaned away meanwhile is no loss; `_check_artifacts` misses what a row names.
+        with suppress(ArtifactError):
+            check_artifact(environment.artifacts, digest)
 
 
 def _drop_cleaned(environment: Environment, draft: Path) -> None:

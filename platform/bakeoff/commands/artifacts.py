@@ -18,6 +18,7 @@ def artifacts(adopt: bool) -> None:  # noqa: FBT001  click passes a flag so
     django.setup()
     from inference.actions.adopt_store import adopt_store
     from inference.models import ModelVersion
+    from inference.serving.remote_store import RemoteStoreError, remote_of
     from inference.serving.store import ForeignStoreError, check_store
 
     environment = read_environment()
@@ -30,7 +31,14 @@ def artifacts(adopt: bool) -> None:  # noqa: FBT001  click passes a flag so
         raise fail(str(error)) from error
     digests = ModelVersion.objects.exclude(artifact_sha256="").values_list("artifact_sha256", flat=True)
     named = set(digests)
-    missing = sorted(digest for digest in named if not (folder / digest).is_dir())
-    echo(f"{folder} holds {len(named) - len(missing)} of {len(named)} artifacts that versions use.")
-    for digest in missing:
+    missing = {digest for digest in named if not (folder / digest).is_dir()}
+    if (remote := remote_of(folder)) is not None:
+        try:
+            missing -= set(remote.digests())
+        except RemoteStoreError as error:
+            raise fail(str(error)) from error
+    echo(
+        f"{remote.url if remote else folder} holds {len(named) - len(missing)} of {len(named)} artifacts that versions use."
+    )
+    for digest in sorted(missing):
         echo(f"missing: {digest}")

@@ -60,6 +60,7 @@ def _faults_of_servers(environment: Environment) -> Iterator[str]:
     if not environment.bundled_valkey:
         yield from _faults_of_redis(environment)
     yield from _faults_of_broker(environment)
+    yield from _faults_of_artifacts(environment)
 
 
 def _faults_of_postgres(environment: Environment) -> Iterator[str]:
@@ -118,6 +119,18 @@ def _faults_of_broker(environment: Environment) -> Iterator[str]:
             connection.ensure_connection(max_retries=1, timeout=CONNECT_SECONDS)
     except (OperationalError, OSError, ValueError) as error:
         yield f"BROKER_URL: {_line_of(error)}."
+
+
+def _faults_of_artifacts(environment: Environment) -> Iterator[str]:
+    """Write, read and delete an object of the object store."""
+    from inference.serving.remote_store import RemoteStoreError, remote_of
+
+    if (remote := remote_of(environment.artifacts)) is None:
+        return
+    try:
+        remote.probe()
+    except RemoteStoreError as error:
+        yield f"BAKEOFF_ARTIFACTS: {error}"
 
 
 def _line_of(error: BaseException) -> str:
