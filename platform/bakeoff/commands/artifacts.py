@@ -37,8 +37,7 @@ def artifacts(adopt: bool) -> None:  # noqa: FBT001  click passes a flag so
             missing -= set(remote.digests())
         except RemoteStoreError as error:
             raise fail(str(error)) from error
-    echo(
-        f"{remote.url if remote else folder} holds {len(named) - len(missing)} of {len(named)} artifacts that versions use."
-    )
+    place = remote.url if remote is not None else folder
+    echo(f"{place} holds {len(named) - len(missing)} of {len(named)} artifacts that versions use.")
     for digest in sorted(missing):
         echo(f"missing: {digest}")
