@@ -211,8 +211,8 @@ class RemoteStore:
             RemoteStoreError: the store denies, or does not answer.
         """
         with self._calls() as (store, library):
-            found = library.list_with_delimiter(store, "artifacts")["common_prefixes"]
-            return [path.rpartition("/")[2] for path in found]
+            listed = library.list_with_delimiter(store, "artifacts")["common_prefixes"]
+            return [path.rpartition("/")[2] for path in listed]
 
     def delete_old(self, before: float, is_named: Callable[[str], bool]) -> int:
         """Delete the artifacts that nothing names and that came before a time; return how many.
@@ -228,12 +228,12 @@ class RemoteStore:
 
     def _delete_artifact(self, digest: str, before: float, is_named: Callable[[str], bool]) -> bool:
         with self._calls() as (store, library):
-            found = [one for batch in library.list(store, f"artifacts/{digest}") for one in batch]
+            listed = [one for batch in library.list(store, f"artifacts/{digest}") for one in batch]
             # By its newest file: an upload that goes on has no manifest yet.
-            if any(one["last_modified"].timestamp() >= before for one in found) or is_named(digest):
+            if any(one["last_modified"].timestamp() >= before for one in listed) or is_named(digest):
                 return False
             # The manifest first: what lacks files is seen by nobody.
-            paths = sorted((one["path"] for one in found), key=lambda path: not path.endswith(MANIFEST))
+            paths = sorted((one["path"] for one in listed), key=lambda path: not path.endswith(MANIFEST))
             for path in paths:
                 library.delete(store, path)
         return True
