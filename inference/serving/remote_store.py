@@ -233,7 +233,9 @@ class RemoteStore:
             if any(one["last_modified"].timestamp() >= before for one in listed) or is_named(digest):
                 return False
             # The manifest first: what lacks files is seen by nobody.
-            paths = sorted((one["path"] for one in listed), key=lambda path: not path.endswith(MANIFEST))
+            paths = sorted(
+                (one["path"] for one in listed), key=lambda path: not path.endswith(MANIFEST)
+            )
             for path in paths:
                 library.delete(store, path)
         return True
