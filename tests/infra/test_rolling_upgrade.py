@@ -45,7 +45,7 @@ def next_tree(folder):
     """The next version: this tree with a migration that adds columns to what is written all the time."""
     tree = folder / "next"
     for room in ("platform", "experiments", "inference"):
-        shutil.copytree(ROOT / room, tree / room, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / room, tree / room)
     about = tree / "platform" / "bakeoff" / "__init__.py"
     about.write_text(about.read_text().replace(__version__, NEXT))
     last = [path.stem for app, path in migration_files() if app == "experiments"][-1]
