@@ -31,7 +31,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Collecting tests makes a million objects that stay: to look through them again and again for garbage
-# took half of the time. `freeze_collected` looks again.
+# took a quarter of the time. `freeze_collected` looks again.
 gc.disable()
 for name in ("DATABASE_URL", "REDIS_URL", "BROKER_URL"):
     os.environ.pop(name, None)
