@@ -7,11 +7,15 @@ import psycopg
 
 from tests.support.debian_servers import postgres_url
 from tests.support.faults.platform import PlatformUnderTest
+from tests.support.servers import WARM
 
 
 def test_a_platform_on_postgres_15_keeps_events(folder, postgres15):
     platform = PlatformUnderTest(
-        folder / "home", own_disk=False, variables={"DATABASE_URL": postgres_url(postgres15)}
+        folder / "home",
+        own_disk=False,
+        variables={"DATABASE_URL": postgres_url(postgres15)},
+        interpreter=WARM,
     )
     try:
         platform.start()

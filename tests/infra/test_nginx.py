@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.debian_servers import free_port, nginx
 from tests.support.faults.platform import PlatformUnderTest
+from tests.support.servers import WARM
 
 ADDRESS = "203.0.113.7"  # what the proxy says of every visitor
 
@@ -57,7 +58,7 @@ def behind(tmp_path_factory, certificate):
     port = free_port()
     public = f"https://localhost:{port}/bakeoff"
     platform = PlatformUnderTest(
-        folder / "home", own_disk=False, variables={"BAKEOFF_PUBLIC_URL": public}
+        folder / "home", own_disk=False, variables={"BAKEOFF_PUBLIC_URL": public}, interpreter=WARM
     )
     crt, key = certificate
     upstream = f"http://127.0.0.1:{platform.port}"

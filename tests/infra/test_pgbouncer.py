@@ -17,13 +17,14 @@ from experiments.ingest.spill import REFUSED
 from tests.support.debian_servers import postgres_url
 from tests.support.faults.load import Load
 from tests.support.faults.platform import PlatformUnderTest
+from tests.support.servers import WARM
 
 
 @pytest.fixture
 def pooled(folder, postgres15, pgbouncer):
     """A platform that knows its database through the pooler only."""
     variables = {"DATABASE_URL": postgres_url(pgbouncer), "BAKEOFF_POOLED": "1"}
-    platform = PlatformUnderTest(folder / "home", own_disk=False, variables=variables)
+    platform = PlatformUnderTest(folder / "home", own_disk=False, variables=variables, interpreter=WARM)
     platform.start()
     yield platform
     platform.close()

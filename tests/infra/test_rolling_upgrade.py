@@ -1,28 +1,26 @@
-"""Two machines behind HAProxy, upgraded one after the other to a version that only adds, under load."""
+"""Web processes behind HAProxy, upgraded one after the other to a version that only adds, under load."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
 import psycopg
 import pytest
-import redis
 
 from bakeoff import __version__
-from bakeoff.embedded.valkey import _binary
 from bakeoff.schema_version import EXPANDS, migration_files
-from experiments.ingest.spill import STREAM
-from tests.support.debian_servers import Server, binary, free_port, postgres_url
+from tests.support.debian_servers import Server, binary, free_port
 from tests.support.faults.load import ITEMS, Ledger, Load
+from tests.support.faults.platform import PlatformUnderTest
+from tests.support.servers import WARM
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -55,69 +53,57 @@ def next_tree(folder):
     return tree
 
 
-@pytest.fixture
-def valkey(folder):
-    port = free_port()
-    command = [str(_binary()), "--port", str(port), "--dir", str(folder), "--appendonly", "yes"]
-    server = Server("valkey", [*command, "--save", "", "--bind", "127.0.0.1"], folder, port)
-    server.start()
-    yield server
-    server.stop()
-
-
 @dataclass
 class Site:
-    """What all machines share: the home, the servers, and who ends what was started."""
+    """What all web processes share: the home and the servers of a platform, whose workers go on as they are."""
 
+    platform: PlatformUnderTest
     folder: Path
-    variables: dict[str, str]
-    running: list[Server]
+    running: list[Server] = field(default_factory=list)
+
+    def environment(self, tree: Path) -> dict[str, str]:
+        home, socket = self.platform.home, f"unix://{self.platform.home}/run/valkey.sock"
+        return {
+            "BAKEOFF_HOME": str(home),
+            "DATABASE_URL": f"postgresql:///bakeoff?host={home}/run&user=bakeoff",
+            "REDIS_URL": f"{socket}?db=0",
+            "BROKER_URL": f"redis+socket://{home}/run/valkey.sock?virtual_host=1",
+            "PYTHONPATH": f"{tree}:{tree / 'platform'}",
+        }
 
     def command(self, tree: Path, *arguments: str) -> subprocess.CompletedProcess:
         return subprocess.run(
-            [sys.executable, "-m", "bakeoff", *arguments], env=self._environment(tree),
+            [sys.executable, "-m", "bakeoff", *arguments], env=os.environ | self.environment(tree),
             cwd=self.folder, capture_output=True, text=True, check=False,
         )  # fmt: skip
 
     def web(self, tree: Path, port: int) -> Server:
         """Start a web process as the image does, and wait until it is ready."""
-        arguments = [
-            "uvicorn", "bakeoff.asgi:application", "--host", "127.0.0.1", "--port", str(port),
-            "--no-access-log", "--no-proxy-headers", "--lifespan", "on", "--timeout-graceful-shutdown", "10",
-            "--http", "bakeoff.gateway.http.connection:Connection",
+        command = [
+            "env", *(f"{name}={value}" for name, value in self.environment(tree).items()),
+            sys.executable, "-m", "uvicorn", "bakeoff.asgi:application", "--host", "127.0.0.1",
+            "--port", str(port), "--no-access-log", "--no-proxy-headers", "--lifespan", "on",
+            "--http", "bakeoff.gateway.http.connection:Connection", "--timeout-graceful-shutdown", "10",
         ]  # fmt: skip
-        server = self.start(tree, f"web-{port}", port, arguments)
-        wait_until(lambda: self._is_ready(port), f"{server.name} is ready", seconds=120)
-        return server
-
-    def _is_ready(self, port: int) -> bool:
-        return httpx2.get(f"http://127.0.0.1:{port}/readyz", timeout=10).status_code == 200
-
-    def start(self, tree: Path, name: str, port: int, arguments: list[str]) -> Server:
-        path = f"PYTHONPATH={self._environment(tree)['PYTHONPATH']}"
-        settings = [f"{key}={value}" for key, value in self.variables.items()]
-        command = ["env", path, *settings, sys.executable, "-m", *arguments]
-        server = Server(name, command, self.folder, port)
+        server = Server(f"web-{port}", command, self.folder, port)
         server.start()
         self.running.append(server)
+        url = f"http://127.0.0.1:{port}/readyz"
+        wait_until(
+            lambda: httpx2.get(url, timeout=10).status_code == 200, f"{url} answers", seconds=120
+        )
         return server
-
-    def _environment(self, tree: Path) -> dict[str, str]:
-        return os.environ | self.variables | {"PYTHONPATH": f"{tree}:{tree / 'platform'}"}
 
 
 @pytest.fixture
-def site(folder, postgres15, valkey):
-    address = f"redis://127.0.0.1:{valkey.port}"
-    variables = {
-        "DATABASE_URL": postgres_url(postgres15), "REDIS_URL": f"{address}/0",
-        "BROKER_URL": f"{address}/1", "BAKEOFF_HOME": str(folder / "home"),
-        "SECRET_KEY": "of-a-test-" * 5, "BAKEOFF_TICK_SECONDS": "0.5",
-    }  # fmt: skip
-    site = Site(folder, variables, [])
+def site(folder):
+    platform = PlatformUnderTest(folder / "home", own_disk=False, interpreter=WARM)
+    platform.start()
+    site = Site(platform, folder)
     yield site
     for server in site.running:
         server.stop()
+    platform.close()
 
 
 @pytest.fixture
@@ -136,34 +122,26 @@ def haproxy(folder, site):
     server.stop()
 
 
-# With a beat inside, so that what is spilled is drained.
-WORKER = ["celery", "-A", "bakeoff.celery", "worker", "-B", "--pool", "solo", "--queues", "default"]
-
-
 @pytest.fixture
-def serving(site, haproxy):
-    """Two web processes and a worker of this version, and what a visitor and a shop need to know."""
+def load(site, haproxy):
+    """Visitors of a shop that is ready, by way of HAProxy and two web processes of this version."""
     proxy, ports = haproxy
-    first = site.command(ROOT, "migrate")
-    assert first.returncode == 0, first.stderr
-    public, secret = (re.search(rf"({kind}_\S+)", first.stdout)[1] for kind in ("pk", "sk"))
-    webs = [site.web(ROOT, port) for port in ports]
-    worker = site.start(ROOT, "worker", ports[0], WORKER)
+    for port in ports:
+        site.web(ROOT, port)
     url = f"http://127.0.0.1:{proxy.port}"
-    with httpx2.Client(base_url=url, headers={"X-API-Key": secret}, timeout=60) as client:
+    with httpx2.Client(base_url=url, headers={"X-API-Key": site.platform.secret}, timeout=60) as client:
         items = {"items": [{"item_id": item, "title": item} for item in ITEMS]}
         wait_until(lambda: client.get("/readyz").status_code == 200, "HAProxy has seen a process")
         assert client.put("/v1/items", json=items).status_code == 200
         assert client.put("/v1/surfaces", json={"key": "feed", "static_list": ITEMS}).status_code == 200
         body = {"surface": "feed", "unit_id": "u", "k": 1}
         wait_until(lambda: client.post("/v1/recommend", json=body).status_code == 200, "served")
-    return webs, worker, Load(url, public, clients=4, think_seconds=0.02)
+    return Load(url, site.platform.public, clients=4, think_seconds=0.02)
 
 
-def test_nothing_is_lost_while_machines_are_replaced(
-    site, serving, haproxy, next_tree, postgres15, valkey
-):
-    (_, ports), (webs, worker, load) = haproxy, serving
+def test_nothing_is_lost_while_web_processes_are_replaced(site, load, haproxy, next_tree):
+    _, ports = haproxy
+    first, second = site.running
 
     def go_on() -> None:
         """Wait until HAProxy has looked at all processes, and what is acknowledged grows by some events."""
@@ -177,32 +155,28 @@ def test_nothing_is_lost_while_machines_are_replaced(
     assert "These only add: processes of the version before may serve meanwhile" in plan.stdout
     migrated = site.command(next_tree, "migrate")
     assert migrated.returncode == 0, migrated.stderr
-    go_on()
-    webs[1].process.send_signal(signal.SIGKILL)  # a crash in between: the old version starts again
-    webs[1].process.wait()
-    webs[1] = site.web(ROOT, ports[1])
-    for number, port in enumerate(ports):
+    second.process.send_signal(signal.SIGKILL)  # a crash in between: the old version starts again
+    second.process.wait()
+    second = site.web(ROOT, ports[1])
+    for server in (first, second):
         go_on()
-        webs[number].stop()
-        webs[number] = site.web(next_tree, port)
-    worker.stop()
-    site.start(next_tree, "worker", ports[0], WORKER)
+        server.stop()
+        site.web(next_tree, server.port)
     go_on()
     ledger = load.stop()
     assert not ledger.unexpected, ledger.unexpected
     assert ledger.without_retry == 0
     assert sum(ledger.refused.values()) <= 8, ledger.refused  # what the crash held
-    cache = redis.Redis(port=valkey.port)
-    wait_until(lambda: cache.xlen(STREAM) == 0, "what was spilled is drained", seconds=120)
-    _assert_stored(postgres_url(postgres15), ledger)
+    site.platform.wait_until_drained()
+    _assert_stored(site.platform.database(), ledger)
     for port in ports:
         about = httpx2.get(f"http://127.0.0.1:{port}/v1/openapi.json", timeout=60).json()["info"]
         assert about["version"] == NEXT
 
 
-def _assert_stored(url: str, ledger: Ledger) -> None:
+def _assert_stored(connection: psycopg.Connection, ledger: Ledger) -> None:
     """Whether each acknowledged row is stored, once, in tables of the next version."""
-    with psycopg.connect(url) as connection:
+    with connection:
         rows = connection.execute(
             "SELECT event_id, count(*) FROM experiments_event GROUP BY 1"
         ).fetchall()

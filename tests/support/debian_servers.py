@@ -20,6 +20,7 @@ import redis
 from tests.support.waiting import wait_until
 
 POSTGRES_BINARIES = Path("/usr/lib/postgresql/15/bin")
+START_SECONDS = 180  # generous: a busy machine is no failure
 AS_NOBODY = ["unshare", "--user", "--map-user=65534", "--map-group=65534"]
 
 
@@ -63,7 +64,9 @@ class Server:
             self.process = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder
             )
-        wait_until(self._is_up, f"{self.name} answers on port {self.port} ({self.log})")
+        wait_until(
+            self._is_up, f"{self.name} answers on port {self.port} ({self.log})", seconds=START_SECONDS
+        )
 
     def _is_up(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()[-2000:]
