@@ -12,6 +12,7 @@ import pytest
 from django.db import DatabaseError, connection
 
 from bakeoff.gateway.http.errors import ApiError
+from bakeoff.gateway.intake import group_commit
 from experiments.ingest.rows import ExclusionRow, Rows
 from experiments.ingest.spill import REFUSED, STREAM
 from experiments.ingest.statement import Payload
@@ -50,6 +51,12 @@ POISON = """CREATE FUNCTION refuse_poison() RETURNS trigger LANGUAGE plpgsql AS 
     CREATE TRIGGER refuse_poison BEFORE INSERT ON experiments_event
     FOR EACH ROW EXECUTE FUNCTION refuse_poison()"""
 NO_POISON = "DROP TRIGGER refuse_poison ON experiments_event; DROP FUNCTION refuse_poison()"
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """Wait long for a new connection: a busy machine's server is not away."""
+    monkeypatch.setattr(group_commit, "RECONNECT_PATIENCE_SECONDS", 20.0)
 
 
 @pytest.mark.parametrize("depth", [253, 2000])
@@ -169,6 +176,7 @@ def test_without_a_spill_temporary_trouble_is_503(outage, shop, rows):
     assert answer.headers["retry-after"]
 
 
+@pytest.mark.usefixtures("patient")
 def test_rows_that_fail_for_no_reason_of_their_senders_are_put_aside_alone(outage, shop, rows):
     bodies = [{**click(n), "name": "poison"} if n == 7 else click(n) for n in range(16)]
     with altered(POISON, NO_POISON), ThreadPoolExecutor(8) as pool:
