@@ -1,4 +1,4 @@
-"""Say something about an experiment, correct it, and take it back."""
+"""Add, edit and delete comments on an experiment."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _alert_mentioned(comment: Comment, experiment: Experiment, *, by: str) -> No
     ]
     if not names:
         return
-    # Without the text: whoever subscribes may stand outside the project.
+    # Without the text: a subscriber may be outside the project.
     record_alert(
         experiment.project_id,
         event=Alert.Event.MENTION,

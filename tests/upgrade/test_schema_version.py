@@ -127,16 +127,17 @@ def test_what_older_processes_cannot_work_beside_is_no_addition():
         AddField(*column, models.TextField(null=True)),
         AddField(*column, models.TextField(db_default="")),
         CreateModel("Colour", [("id", models.BigAutoField(primary_key=True))]),
-        AddIndexConcurrently("event", models.Index(fields=["name"], name="by_name")),
     ]
     refused = [
+        # Ended by the limit on locks, it leaves half an index.
+        AddIndexConcurrently("event", models.Index(fields=["name"], name="by_name")),
         AddField(*column, models.TextField(default="")),  # the default is Django's, not the database's
         RemoveField(*column),
         RenameField(*column, "hue"),
         RunSQL("SELECT 1"),
     ]
-    assert [_adds(one) for one in allowed] == [True] * 4
-    assert [_adds(one) for one in refused] == [False] * 4
+    assert [_adds(one) for one in allowed] == [True] * 3
+    assert [_adds(one) for one in refused] == [False] * 5
 
 
 def _adds(operation) -> bool:
@@ -144,7 +145,7 @@ def _adds(operation) -> bool:
     if isinstance(operation, AddField):
         field = operation.field
         return field.null or field.db_default is not NOT_PROVIDED
-    return isinstance(operation, CreateModel | AddIndexConcurrently)
+    return isinstance(operation, CreateModel)
 
 
 def test_commands_say_it_in_one_sentence(apply, console, tmp_path):

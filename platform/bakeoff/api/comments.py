@@ -25,7 +25,7 @@ router = Router(tags=["experiments"])
 
 
 class CommentIn(RequestSchema):
-    """What is to be said."""
+    """A new comment."""
 
     text: str = Field(
         min_length=1,
@@ -57,7 +57,7 @@ class CommentOut(Schema):
 
 @router.get("/experiments/{key}/comments", response={200: list[CommentOut]})
 def list_comments(request: HttpRequest, key: str, limit: Limit = ROWS, offset: Offset = 0) -> Any:
-    """List what members said about an experiment, the oldest first."""
+    """List the comments on an experiment, the oldest first."""
     comments = Comment.objects.filter(experiment=find_experiment(request, key)).select_related("author")
     return page_of(
         request, comments.prefetch_related("mentioned"), CommentOut, limit=limit, offset=offset

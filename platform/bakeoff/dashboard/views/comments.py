@@ -1,4 +1,4 @@
-"""Comments at the end of a report: said, corrected and deleted by members of the project."""
+"""Comments at the end of a report: written, edited and deleted by members of the project."""
 
 from __future__ import annotations
 
