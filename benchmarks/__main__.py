@@ -36,6 +36,7 @@ NAMES = (
     "slate_rules",
     "embedding",
     "training",
+    "parallel",
     "generators",
     "recommenders",
     "recbole",

@@ -136,7 +136,7 @@ def _chinese(home: str) -> list[Row]:
         chosen = [line for line in lines if line["part"] == part]
         texts = [line["text"] for line in chosen]
         parts[part] = Part(texts, [{}] * len(chosen), [line["label"] for line in chosen])
-    run_ = _run_of(home, parts["train"], parts["test"], NO_COSTS)
+    run_ = labelled_run(home, parts["train"], parts["test"], NO_COSTS)
     draft = run_.fit_aside(run_.earlier)
     words = replace(draft, about={k: v for k, v in draft.about.items() if k != "terms"})
     ours, peer = (run_.judge(one).scores.mean("accuracy") for one in (draft, words))
@@ -148,11 +148,11 @@ def _judge(home: str, earlier: Part, later: Part, costs: Any) -> JudgedLabels:
     from inference.runs.label_calibration import CalibratedRecipe
     from inference.runs.outcome import RunProgress
 
-    run_ = _run_of(home, earlier, later, costs)
+    run_ = labelled_run(home, earlier, later, costs)
     return run_.judge(CalibratedRecipe.of(run_, run_.plan.recipe).fit(0, RunProgress()))
 
 
-def _run_of(home: str, earlier: Part, later: Part, costs: Any) -> LabelRun:
+def labelled_run(home: str, earlier: Part, later: Part, costs: Any) -> LabelRun:
     """Return a run on a split that the data set brings itself."""
     from inference.evaluation.gate import GateRule
     from inference.runs.label_run import LabelRun

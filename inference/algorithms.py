@@ -194,6 +194,11 @@ def reads_texts(kind: str, algorithm: str) -> bool:
     return bool(inputs_of(kind, algorithm, {}) & {"vectors", "texts", "encoder"})
 
 
+def shares_steps(kind: str, algorithm: str) -> bool:
+    """Whether several processes can train an algorithm together: what fine-tunes a transformer."""
+    return bool(getattr(algorithms_of(kind).get(algorithm), "parallel", False))
+
+
 def _of_packages(group: str) -> dict[str, Any]:
     algorithms = {}
     for entry in entry_points(group=group):

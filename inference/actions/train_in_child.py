@@ -7,6 +7,7 @@ a database that was away, gives the run back, which counts as no attempt.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -15,16 +16,20 @@ import subprocess
 import sys
 import tempfile
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models import F
 from django.db.models.functions import Now
 
 from inference.actions.fail_training import fail_training
+from inference.algorithms import shares_steps
 from inference.models import TrainingRun
 from inference.models.registry import STALE_AFTER
 from inference.outages import outlast_outage
+from inference.process_group import environment_of
 
 if TYPE_CHECKING:
     from typing import IO
@@ -35,6 +40,7 @@ CHECK_SECONDS = 5.0  # a lost run holds its worker this much longer at most
 # Two looks in a row, so that one moment without PostgreSQL, or a clock that jumps, kills nothing.
 STALE_CHECKS = 2
 TEMPORARY = 75  # sysexits.h EX_TEMPFAIL: what it needs was away
+PEER_LOST = 76  # a process that shares the steps ended: its own status says why
 FROZEN = -1000  # no signal has this number: the child was silent and is killed here
 MAX_MESSAGE_BYTES = 8192  # of the end of stderr: the reason is its last line
 INTERPRETER = sys.executable
@@ -47,7 +53,7 @@ def train_in_child(run_id: int) -> None:
     if lease is None:
         return
     with tempfile.TemporaryFile() as stderr:
-        status = _run_child(run_id, lease, stderr)
+        status = _run_children(run_id, lease, stderr)
         if status == 0:
             return
         stderr.seek(max(stderr.seek(0, os.SEEK_END) - MAX_MESSAGE_BYTES, 0))
@@ -83,26 +89,56 @@ def stop_child() -> None:
         process.terminate()
 
 
-def _run_child(run_id: int, lease: int, stderr: IO[bytes]) -> int:
-    """Run the child to its end; return its exit status, a negative signal, or `FROZEN`."""
+def _run_children(run_id: int, lease: int, stderr: IO[bytes]) -> int:
+    """Run the attempt's process, and those that share its steps, until the first of them ends.
+
+    Returns:
+        Its exit status, a negative signal, or `FROZEN`.
+    """
+    run = TrainingRun.objects.select_related("surface").get(pk=run_id)
+    shares = run.compresses_id is None and shares_steps(run.surface.kind, run.algorithm)
+    count = settings.BAKEOFF.training_processes if shares else 1
     command = [INTERPRETER, "-m", "inference.training_process", str(run_id), str(lease)]
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr
-    )
-    _children.append(process)
+    mine: list[subprocess.Popen[bytes]] = []
+    with tempfile.TemporaryDirectory(prefix="bakeoff-training-") as folder:
+        try:
+            for place in range(count):
+                env = {**os.environ, **environment_of(place, count, Path(folder) / "meeting-place")}
+                child = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr, env=env
+                )
+                mine.append(child)
+                _children.append(child)
+            status = _wait(mine[0], run_id, lease)
+            return _status_of_others(mine[1:]) if status == PEER_LOST else status
+        finally:
+            for child in mine:
+                child.kill()  # what is left only shared the first one's steps
+                child.wait()
+                _children.remove(child)
+
+
+def _wait(process: subprocess.Popen[bytes], run_id: int, lease: int) -> int:
+    """Wait until the process ends, or kill it when it is lost."""
     stale = 0
-    try:
-        while True:
-            try:
-                return process.wait(CHECK_SECONDS)
-            except subprocess.TimeoutExpired:
-                stale = stale + 1 if _is_lost(run_id, lease) else 0
-            if stale >= STALE_CHECKS:
-                process.kill()  # SIGTERM would not reach a process that is stopped
-                process.wait()
-                return FROZEN
-    finally:
-        _children.remove(process)
+    while True:
+        try:
+            return process.wait(CHECK_SECONDS)
+        except subprocess.TimeoutExpired:
+            stale = stale + 1 if _is_lost(run_id, lease) else 0
+        if stale >= STALE_CHECKS:
+            process.kill()  # SIGTERM would not reach a process that is stopped
+            process.wait()
+            return FROZEN
+
+
+def _status_of_others(others: list[subprocess.Popen[bytes]]) -> int:
+    """Return why the first process had nobody to take a step with: the status of the one that ended."""
+    for other in others:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if (status := other.wait(CHECK_SECONDS)) not in {0, PEER_LOST}:
+                return status
+    return PEER_LOST
 
 
 def _is_lost(run_id: int, lease: int) -> bool:

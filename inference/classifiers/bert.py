@@ -62,6 +62,7 @@ class Bert:
     reads_encoder = True
     seeds = 1
     refits = False
+    parallel = True
     probe_params: ClassVar = {"most_steps": 20}
 
     def fit(self, data: LabelledData, options: FitOptions) -> ArtifactDraft:

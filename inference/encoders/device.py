@@ -11,6 +11,8 @@ import os
 
 import torch
 
+from inference.process_group import processes
+
 
 def pick_device(name: str) -> torch.device:
     """Return the device: for "auto" what BAKEOFF_DEVICE says, or a GPU where there is one.
@@ -24,7 +26,9 @@ def pick_device(name: str) -> torch.device:
     torch.set_num_threads(int(os.environ.get("BAKEOFF_TORCH_THREADS") or 1))
     name = (os.environ.get("BAKEOFF_DEVICE") or "auto") if name == "auto" else name
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and processes() > 1:
+        name = f"cuda:{os.environ.get('LOCAL_RANK') or 0}"  # each process has a GPU of its own
     try:
         device = torch.device(name)
     except RuntimeError as error:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_model
 from transformers import AutoModel, AutoTokenizer
 
 from inference.encoders.device import pick_device, training_precision
 from inference.encoders.onnx_export import Pooled, export_onnx, share_weights
+from inference.encoders.parallel import shared
 from inference.serving.onnx_text import MAX_TOKENS, pack
 
 if TYPE_CHECKING:
@@ -59,7 +61,10 @@ class TextEncoder:
         return ids
 
     def forward(self, tokens: Sequence[list[int]]) -> torch.Tensor:
-        """Return vectors (b, width), with gradients."""
+        """Return vectors (b, width), with gradients; processes that train together share the texts."""
+        return shared(self._vectors, tokens)
+
+    def _vectors(self, tokens: Sequence[list[int]]) -> torch.Tensor:
         padded = self.tokenizer.pad({"input_ids": list(tokens)}, return_tensors="pt").to(self.device)
         with training_precision(self.device):
             vectors: torch.Tensor = self._pooled(padded["input_ids"], padded["attention_mask"])
@@ -98,7 +103,9 @@ class TextEncoder:
             export_onnx(model, folder / "encoder.onnx")
             self.tokenizer.save_pretrained(folder)
             if keeps_weights:
-                model.save_pretrained(folder)
+                # Not `save_pretrained`, which writes in the first of several processes alone.
+                model.config.save_pretrained(folder)
+                save_model(model, str(folder / "model.safetensors"), metadata={"format": "pt"})
                 share_weights(folder / "encoder.onnx", folder / "model.safetensors")
             self.replace(model)  # back to its device
             names = (

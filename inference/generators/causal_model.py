@@ -18,6 +18,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from inference.encoders.device import pick_device, training_precision
+from inference.encoders.parallel import shared
 from inference.generators.gguf_file import GgufFile
 
 if TYPE_CHECKING:
@@ -142,9 +143,14 @@ class CausalModel:
     def log_probabilities(self, rows: Sequence[tuple[list[int], list[int]]]) -> torch.Tensor:
         """Return each answer's log-probability given its conversation, (n,), with gradients.
 
+        Processes that train together share the rows.
+
         Args:
             rows: tokens of conversation and answer.
         """
+        return shared(self._log_probabilities, rows)
+
+    def _log_probabilities(self, rows: Sequence[tuple[list[int], list[int]]]) -> torch.Tensor:
         width = max(len(prompt) + len(answer) for prompt, answer in rows)
         tokens = torch.full((len(rows), width), self.tokenizer.eos_token_id)
         targets = torch.full((len(rows), width), IGNORED)

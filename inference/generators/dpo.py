@@ -23,6 +23,7 @@ class Dpo:
     """The pairs' preferences, beside where the model was before."""
 
     name = "dpo"
+    parallel = True
     reads_pairs = True
     primary = "preference_accuracy"
 

@@ -18,6 +18,7 @@ class Sft:
     """Cross-entropy of the answers' tokens, conversations apart."""
 
     name = "sft"
+    parallel = True
     reads_pairs = False
     primary = "log_likelihood"
 

@@ -26,6 +26,7 @@ class Pretrained:
     """Adapts, embeds the catalogue, exports vectors and the encoder."""
 
     name = "pretrain"
+    parallel = True
     reads = frozenset({"vectors", "texts"})
     seeds = 1
     probe_params: ClassVar = {"steps": 10}

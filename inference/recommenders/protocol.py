@@ -29,6 +29,7 @@ class Recommender(Protocol):
 
     A class may have `probe_params` too: parameters of a cheap fit, for the check on shuffled likes.
     And `check_params`: called before a run is queued, it raises ValueError for what no fit could take.
+    And `parallel`, where `inference.training.tune` takes all of its steps: processes may share them.
     """
 
     name: str

@@ -120,6 +120,7 @@ class TunedTwoTower:
     """The encoder is trained on behaviour, then the heads over what it says."""
 
     name = "tuned-two-tower"
+    parallel = True
     reads = frozenset({"vectors", "texts", "images"})
     seeds = 1
     probe_params: ClassVar = {"steps": 20, "head_epochs": 3}
@@ -171,6 +172,7 @@ class BertItems:
     """A transformer with a linear head over items: what does who liked these like next?"""
 
     name = "bert"
+    parallel = True
     reads = frozenset({"texts"})
     seeds = 1
     probe_params: ClassVar = {"steps": 20}

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from inference.process_group import place
 from inference.serving.artifact import load_draft, save_artifact
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ class FinishedFits:
         return FinishedFit(load_draft(self.folder, about["artifact"]), about["seconds"])
 
     def keep(self, key: str, fit: FinishedFit) -> None:
-        """Keep a fit."""
-        if self.folder is None:
+        """Keep a fit; of processes that train together the first does."""
+        if self.folder is None or place():
             return
         about = {"artifact": save_artifact(self.folder, fit.draft), "seconds": fit.seconds}
         new = self.folder / f"{key}.new"

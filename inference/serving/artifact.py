@@ -89,7 +89,11 @@ def save_artifact(root: Path, draft: ArtifactDraft) -> str:
         except FileNotFoundError:
             folder.chmod(0o755)  # mkdtemp's 0700 would hide it from processes of another user
             # Renamed when it is whole: nobody sees half an artifact.
-            folder.rename(target)
+            try:
+                folder.rename(target)
+            except OSError:
+                if not target.is_dir():
+                    raise  # another process wrote the same meanwhile: what is there serves as well
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if (remote := remote_of(root)) is not None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from inference.process_group import place
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -32,13 +34,13 @@ def save_checkpoint(
     """Write a checkpoint after `step` steps.
 
     Args:
-        folder: where; None writes nothing.
+        folder: where; None writes nothing, and of processes that train together the first writes.
         step: how many steps are behind.
         model: its tensors.
         optimiser: its moments are saved too.
         extra: whatever else the loop must remember.
     """
-    if folder is None:
+    if folder is None or place():
         return
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"model.{name}": value for name, value in model.items()}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
+from inference.encoders import parallel
 from inference.training.checkpoint import Checkpoint, save_checkpoint
 
 if TYPE_CHECKING:
@@ -163,6 +164,7 @@ def tune(
     """
     optimisation = _Optimisation(encoder, head, schedule)
     first = optimisation.resume(options)
+    parallel.same_start(optimisation.parameters)
     options.steps(schedule.steps)
     report_every = max(1, schedule.steps // CURVE_POINTS)
     encoder.model.train()
@@ -183,7 +185,11 @@ def tune(
 
 
 class _Optimisation:
-    """The trained parameters of encoder and head, their AdamW, and AdaLoRA's ranks."""
+    """The trained parameters of encoder and head, their AdamW, and AdaLoRA's ranks.
+
+    Attributes:
+        parameters: those of the encoder, then the head's.
+    """
 
     def __init__(self, encoder: Tuned, head: torch.nn.Module, schedule: Schedule) -> None:
         self._encoder, self._schedule = encoder, schedule
@@ -196,7 +202,7 @@ class _Optimisation:
         # Adapters start as nothing and are few: they take ten times the rate of the weights themselves.
         scale = 1.0 if schedule.method == "full" else 10.0
         self._peaks = (schedule.rate * scale, schedule.head_rate)
-        self._parameters = [*of_encoder, *of_head]
+        self.parameters = [*of_encoder, *of_head]
         self._optimiser = torch.optim.AdamW(
             [{"params": of_encoder, "lr": self._peaks[0]}, {"params": of_head, "lr": self._peaks[1]}],
             weight_decay=schedule.decay,
@@ -211,14 +217,15 @@ class _Optimisation:
     ) -> float:
         """Take one step; return its loss, without the penalty of AdaLoRA's factors."""
         # For the dropout. The factor, a prime, keeps the steps of two seeds apart.
-        torch.manual_seed(seed * 1_000_003 + step)
+        torch.manual_seed(parallel.seed_of(seed * 1_000_003 + step))
         for group, peak in zip(self._optimiser.param_groups, self._peaks, strict=True):
             group["lr"] = peak * self._schedule.factor(step)
         loss = loss_of(np.random.default_rng((seed, step)))
         self._optimiser.zero_grad()
         self._penalised(loss).backward()
+        parallel.average_gradients(self.parameters)
         # One odd batch must not throw a pre-trained encoder off.
-        torch.nn.utils.clip_grad_norm_(self._parameters, MAX_GRADIENT_NORM)
+        torch.nn.utils.clip_grad_norm_(self.parameters, MAX_GRADIENT_NORM)
         self._optimiser.step()
         if self._adalora is not None:
             with warnings.catch_warnings():

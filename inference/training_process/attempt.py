@@ -9,15 +9,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from inference.actions.register_version import LostLeaseError, register_version
-from inference.actions.train_in_child import TEMPORARY
+from inference.actions.train_in_child import PEER_LOST, TEMPORARY
+from inference.encoders.parallel import PeerLostError, first_goes_ahead
 from inference.models import TrainingRun
 from inference.outages import is_outage, outlast_outage
+from inference.process_group import place
 from inference.prompt_search import OPTIMISE
 from inference.runs.compress_and_judge import Parent, compress_and_judge
 from inference.runs.fit_and_judge import fit_and_judge
 from inference.runs.label_and_judge import label_and_judge
 from inference.runs.label_run import LabelRun
-from inference.runs.outcome import RunError
+from inference.runs.outcome import RunError, RunProgress
 from inference.runs.policy_and_judge import policy_and_judge
 from inference.runs.prefer_and_judge import prefer_and_judge
 from inference.runs.ranking_run import RankingRun
@@ -37,16 +39,23 @@ from inference.training_process.optimise import optimise
 from inference.training_process.reporter import Reporter
 
 if TYPE_CHECKING:
-    from inference.runs.outcome import RunPlan, RunProgress, RunResult
+    from collections.abc import Callable
+
+    from inference.runs.outcome import RunPlan, RunResult
 
 # What a person can correct; its message is a sentence.
 CORRECTABLE = (RunError, LostLeaseError, ArtifactError, SnapshotDestroyedError, ValueError)
 
 
 def attempt_run(run_id: int, lease: int) -> int:
-    """Run to the end; return the exit status: `TEMPORARY` when a server was away, so try again."""
+    """Run to the end; return the exit status.
+
+    `TEMPORARY` when a server was away, so try again; `PEER_LOST` when another process of it ended.
+    """
     try:
         _train(run_id, lease)
+    except PeerLostError:
+        return PEER_LOST
     except Exception as error:  # noqa: BLE001  whatever it was, the run says why
         if is_outage(error):
             sys.stderr.write(f"a server was away: {error}\n")
@@ -69,9 +78,14 @@ def _train(run_id: int, lease: int) -> None:
     if run.algorithm == OPTIMISE:
         optimise(run, lease)
         return
-    plan = plan_of(run)
+    with first_goes_ahead():  # it embeds what has no vector yet, and fetches images and models
+        plan = plan_of(run)
+        fit_and_judge_run = _work_of(run, plan)
+    if place():
+        fit_and_judge_run(RunProgress())
+        return
     reporter = Reporter(run, lease)
-    result = _fit_and_judge(run, plan, reporter.progress)
+    result = fit_and_judge_run(reporter.progress)
     reporter.write(1.0, "registering")
     register = partial(
         register_version,
@@ -88,26 +102,26 @@ def _train(run_id: int, lease: int) -> None:
     shutil.rmtree(checkpoints_of(run), ignore_errors=True)
 
 
-def _fit_and_judge(run: TrainingRun, plan: RunPlan, progress: RunProgress) -> RunResult:
-    """Do what the run asks for: compress a version, or train for the surface's kind."""
-    classifies = run.surface.kind == run.surface.Kind.CLASSIFY
+def _work_of(run: TrainingRun, plan: RunPlan) -> Callable[[RunProgress], RunResult]:
+    """Read what the run works on; return its work: to compress a version, or to train for the kind."""
+    kind = run.surface.kind
     if run.compresses is not None:
         parent = Parent(run.compresses.label, run.compresses.artifact_sha256)
         how = (run.params["how"], run.params["size"])
-        return compress_and_judge(parent, _parent_run(run, plan), how, progress)
-    if run.surface.kind == run.surface.Kind.GENERATE:
-        return prefer_and_judge(plan, rows_of(run, Preferences), progress)
-    if run.surface.kind == run.surface.Kind.RANK:
+        return partial(compress_and_judge, parent, _parent_run(run, plan), how)
+    if kind == run.surface.Kind.GENERATE:
+        return partial(prefer_and_judge, plan, rows_of(run, Preferences))
+    if kind == run.surface.Kind.RANK:
         settings = RankSettings.parse(run.surface.rank)
-        return policy_and_judge(plan, rows_of(run, Decisions), progress, settings=settings)
-    if classifies:
+        return partial(policy_and_judge, plan, rows_of(run, Decisions), settings=settings)
+    if kind == run.surface.Kind.CLASSIFY:
         examples = rows_of(run, Examples)
-        return label_and_judge(plan, examples, progress, images=example_images_of(run, examples))
-    return fit_and_judge(
+        return partial(label_and_judge, plan, examples, images=example_images_of(run, examples))
+    return partial(
+        fit_and_judge,
         plan,
         rows_of(run, Likes),
         catalogue_of(run),
-        progress,
         gap_seconds=run.surface.attribution_seconds,
         log=log_of(run),
     )

@@ -10,6 +10,7 @@ from django.db import DatabaseError, connection
 from django.db.models.functions import Now
 
 from inference.models import TrainingRun
+from inference.process_group import place
 
 BEAT_SECONDS = 2.0  # a run is taken for dead after a minute of silence
 
@@ -24,7 +25,8 @@ def _beat(run_id: int, lease: int) -> None:
         time.sleep(BEAT_SECONDS)
         try:
             held = TrainingRun.objects.filter(pk=run_id, lease=lease)
-            if not held.update(heartbeat_at=Now()):
+            # Of processes that train together the first alone is the run's sign of life.
+            if not (held.exists() if place() else held.update(heartbeat_at=Now())):
                 # Taken over or cancelled: end at once, whatever the main thread is in, so that two
                 # attempts never share the machine.
                 os._exit(1)

@@ -74,6 +74,7 @@ class Environment:
         oidc: who signs people in beside passwords; None: nobody.
         second_factor: whether who signs in by a password must have one: `optional` or `required`.
         artifacts_url: of the object store whose cache `artifacts` is; empty: the folder is all.
+        training_processes: that share the steps of one fine-tuning.
     """
 
     home: Path
@@ -102,6 +103,7 @@ class Environment:
     oidc: OidcSettings | None = None
     second_factor: str = "optional"
     artifacts_url: str = ""
+    training_processes: int = 1
 
     @property
     def run_folder(self) -> Path:
@@ -198,6 +200,7 @@ def read_environment() -> Environment:
         oidc=_oidc_of(env),
         second_factor=_choice("BAKEOFF_SECOND_FACTOR", env, ("optional", "required")),
         artifacts_url=artifacts_url,
+        training_processes=max(1, _count("BAKEOFF_TRAINING_PROCESSES", env, 1)),
     )
     # Who opens an artifact knows its folder alone, in whatever process.
     use_remote(environment.artifacts, artifacts_url)
