@@ -86,6 +86,29 @@ ACCOUNT_SENTENCES = (
         "username == '{user}', has no second factor.",
         gettext_noop("%(user)s has no second factor."),
     ),
+    (
+        "passkey, must be one that is registered here.",
+        gettext_noop("This passkey is not known here, or it was removed. Sign in another way."),
+    ),
+    (
+        "passkey, must answer the challenge of this page at this address.",
+        gettext_noop("The passkey could not be verified, or it took too long. Try again."),
+    ),
+    (
+        "passkey, has a count that is not above its last: it may be a copy.",
+        gettext_noop(
+            "This passkey is refused: it may be a copy. Sign in another way, and remove the passkey."
+        ),
+    ),
+    ("passkey, is registered already.", gettext_noop("This passkey is registered already.")),
+    (
+        "passkeys == {count}, must be fewer to add one.",
+        gettext_noop("You have %(count)s passkeys. Remove one first."),
+    ),
+    (
+        "name of a passkey, must have 1 to 60 characters.",
+        gettext_noop("A passkey's name has 1 to 60 characters."),
+    ),
     ("user == '{user}', is turned off.", gettext_noop("The account %(user)s is turned off.")),
     (
         "email == '{value}', must be an e-mail address.",

@@ -87,6 +87,7 @@ PAGES = [
     ("surveys", "/p/{p}/feedback/surveys/"),
     ("usage", "/p/{p}/usage/"),
     ("team", "/p/{p}/team/"),
+    ("account", "/account/"),
     ("health", "/health/"),
     ("demo", "/demo/"),
 ]

@@ -253,6 +253,34 @@ class RecoveryCode(models.Model):
         return f"recovery code of {self.factor.user}"
 
 
+class Passkey(models.Model):
+    """A key pair of a person, of which only the public half is here (WebAuthn)."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="passkeys"
+    )
+    name = models.CharField(max_length=60, help_text="The person's own, such as the device.")
+    credential_id = models.CharField(max_length=1400, unique=True, help_text="As base64url.")
+    credential = models.BinaryField(help_text="Attested credential data: id and public key, CBOR.")
+    user_handle = models.CharField(
+        max_length=64, help_text="Whom the key names itself for: random, one for each person."
+    )
+    sign_count = models.BigIntegerField(
+        default=0, help_text="The key's own count of its answers; 0 for one that does not count."
+    )
+    last_challenge = models.CharField(
+        max_length=64, blank=True, help_text="Digest of the last one it answered: none counts twice."
+    )
+    created_at = models.DateTimeField(db_default=Now())
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [times_are_readable("passkey_times_are_readable", "created_at", "last_used_at")]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.user}"
+
+
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     """Sets of keys."""
 

@@ -60,7 +60,7 @@ def make_reset_link(*, username: str, project: Project, maker: User | None) -> s
             and nobody get the same answer), or the account has no password.
     """
     person = find_person(username=username, project=project, maker=maker)
-    if not _has_password(person):
+    if not has_password(person):
         raise ResetError(
             f"username == '{person.username}', signs in by the provider only, and has no password.",
             field="username",
@@ -106,7 +106,7 @@ def make_mailed_links(email: str) -> list[tuple[User, str]]:
     for person in people.order_by("pk")[:MAX_ACCOUNTS]:
         known = Project.objects.filter(memberships__user=person).order_by("pk").first()
         project = known or Project.objects.order_by("pk").first()  # whose trail records a superuser's
-        if project is not None and _has_password(person):
+        if project is not None and has_password(person):
             token = _make(person, project=project, maker=None, by=PLATFORM, hours=MAIL_HOURS)
             links.append((person, token))
     return links
@@ -163,7 +163,7 @@ def _make(person: User, *, project: Project, maker: User | None, by: str, hours:
     return token
 
 
-def _has_password(person: User) -> bool:
+def has_password(person: User) -> bool:
     """Whether a person signs in by a password, or could: who comes by a provider alone does not."""
     return person.has_usable_password() or not person.external_identities.exists()
 

@@ -15,9 +15,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from bakeoff.accounts.actors import OPERATOR
-from bakeoff.accounts.audit import record_audit
+from bakeoff.accounts.audit import record_audit, record_of_person
 from bakeoff.accounts.keys import digest_of
-from bakeoff.accounts.models import Project, SecondFactor
+from bakeoff.accounts.models import Passkey, Project, SecondFactor
 from bakeoff.accounts.refused import RefusedError
 from bakeoff.accounts.reset_by_link import find_person
 
@@ -38,9 +38,14 @@ class SecondFactorError(RefusedError):
     """A code is wrong or was used, or there is no second factor to change."""
 
 
-def has_second_factor(person: User) -> bool:
-    """Whether a person's sign-in asks for a code."""
+def has_codes(person: User) -> bool:
+    """Whether a person has an app whose codes sign in after the password."""
     return SecondFactor.objects.filter(user=person).exclude(confirmed_at=None).exists()
+
+
+def has_second_factor(person: User) -> bool:
+    """Whether a password alone does not sign a person in: there are codes, or a passkey."""
+    return has_codes(person) or Passkey.objects.filter(user=person).exists()
 
 
 def begin_enrolment(person: User) -> None:
@@ -83,7 +88,7 @@ def confirm_enrolment(person: User, code: str) -> list[str]:
         codes = [secrets.token_hex(RECOVERY_BYTES) for _ in range(RECOVERY_CODES)]
         for one in codes:
             factor.recovery_codes.create(digest=digest_of(one))
-        _record(person, by=person.get_username(), action="set up second factor")
+        record_of_person(person, action="set up second factor")
     return codes
 
 
@@ -106,11 +111,11 @@ def turn_off(person: User, code: str) -> None:
     check_code(person, code)
     with transaction.atomic():
         if SecondFactor.objects.filter(user=person).delete()[0]:
-            _record(person, by=person.get_username(), action="remove second factor")
+            record_of_person(person, action="remove second factor")
 
 
 def remove_second_factor(*, username: str, project: Project, maker: User | None) -> None:
-    """Take a lost second factor away: the person signs in by the password alone, until a new one.
+    """Take a lost second factor away, passkeys too: the password alone signs in, until a new one.
 
     Args:
         username: whose.
@@ -126,9 +131,13 @@ def remove_second_factor(*, username: str, project: Project, maker: User | None)
         raise SecondFactorError("username, must be another's: your own goes on the account page.")
     by = OPERATOR if maker is None else maker.get_username()
     with transaction.atomic():
-        if not SecondFactor.objects.filter(user=person).delete()[0]:
+        passkeys = Passkey.objects.filter(user=person).delete()[0]
+        if not SecondFactor.objects.filter(user=person).delete()[0] and not passkeys:
             raise SecondFactorError(f"username == '{person.username}', has no second factor.")
-        record_audit(project.pk, actor=by, action="remove second factor", subject=person.username)
+        detail = {"passkeys": passkeys}
+        record_audit(
+            project.pk, actor=by, action="remove second factor", subject=person.username, detail=detail
+        )
 
 
 @transaction.atomic
@@ -148,7 +157,7 @@ def _try_code(person: User, code: str) -> SecondFactorError | None:
         used_at=timezone.now()
     ):
         factor.failures = 0
-        _record(person, by=person.get_username(), action="use recovery code")
+        record_of_person(person, action="use recovery code")
     else:
         factor.failures += 1
     factor.save(update_fields=["last_counter", "failures", "failing_since"])
@@ -169,12 +178,3 @@ def _counter_of(factor: SecondFactor, code: str) -> int | None:
 
 def _plain(code: str) -> str:
     return "".join(code.split()).lower()
-
-
-def _record(person: User, *, by: str, action: str) -> None:
-    """Write it into the trail of each project of a person, or of the first, for a superuser of none."""
-    projects = (
-        list(Project.objects.filter(memberships__user=person)) or Project.objects.order_by("pk")[:1]
-    )
-    for project in projects:
-        record_audit(project.pk, actor=by, action=action, subject=person.get_username())

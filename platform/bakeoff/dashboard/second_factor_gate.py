@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings
 from django.contrib import messages
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
+from bakeoff.accounts.second_factor import has_second_factor
 from bakeoff.paths import is_api
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from django.contrib.auth.models import User
     from django.http import HttpRequest, HttpResponse
 
-# Set in a session that gave a code, or came by the identity provider, which asks for its own.
+# Set in a session that gave a code or a passkey, or came by the identity provider, which asks for its own.
 PASSED = "second_factor_passed"
 # Where a person sets one up or leaves, and what is for everybody.
 OPEN = frozenset(
     {"account", "account-second-factor", "account-second-factor-begin", "account-second-factor-off",
-     "sign-out", "set_language", "sdk", "sdk-file", "sdk-version", "sample-picture", "shared"}
+     "account-passkey-add", "account-passkey-options", "account-passkey-remove", "sign-out", "set_language", "sdk", "sdk-file", "sdk-version", "sample-picture", "shared"}
 )  # fmt: skip
 
 
@@ -30,6 +32,23 @@ def owes_code(request: HttpRequest) -> bool:
     if settings.BAKEOFF.second_factor != "required":
         return False
     return request.user.is_authenticated and not request.session.get(PASSED)
+
+
+def owes_proof(request: HttpRequest) -> bool:
+    """Whether an account has a second factor that this session did not give.
+
+    Such a session, from before it was set up, changes no factor: it may be whom the factor shuts out.
+    """
+    person = cast("User", request.user)
+    return has_second_factor(person) and not request.session.get(PASSED)
+
+
+def refuse_without_proof(request: HttpRequest) -> bool:
+    """Tell a session that did not give the account's second factor so, and return whether it is one."""
+    if owes_proof(request):
+        messages.error(request, _("Sign out, sign in with your second factor, then try again."))
+        return True
+    return False
 
 
 class SecondFactorGate:

@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
+from bakeoff.accounts.passkeys import RelyingParty
 from bakeoff.accounts.second_factor import has_second_factor
 from bakeoff.dashboard.pending_sign_in import wait_for_code
 from bakeoff.dashboard.sign_in_throttle import MAX_FAILURES, WITHIN_SECONDS, SignInThrottle
@@ -55,7 +56,7 @@ class SignIn(LoginView):
     redirect_authenticated_user = True
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
-        """Sign in, or first ask for the code of who has a second factor."""
+        """Sign in, or first ask for the code or passkey of who has a second factor."""
         person = form.get_user()
         if not has_second_factor(person):
             return super().form_valid(form)
@@ -63,5 +64,8 @@ class SignIn(LoginView):
         return redirect("second-factor")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """Add whether an identity provider signs people in, too."""
-        return super().get_context_data(**kwargs) | {"single_sign_on": settings.OIDC is not None}
+        """Add whether an identity provider and passkeys sign people in, too."""
+        return super().get_context_data(**kwargs) | {
+            "single_sign_on": settings.OIDC is not None,
+            "passkeys": RelyingParty.of(settings.PUBLIC) is not None,
+        }

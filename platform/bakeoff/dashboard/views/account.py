@@ -1,4 +1,4 @@
-"""One's own account: the second factor, and the code that a sign-in asks for."""
+"""One's own account: the codes of the second factor, and what a sign-in asks for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import segno
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
@@ -14,12 +15,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from bakeoff.accounts.reset_by_link import ResetError
+from bakeoff.accounts.passkeys import MAX_NAME, RelyingParty
+from bakeoff.accounts.reset_by_link import ResetError, has_password
 from bakeoff.accounts.second_factor import (
     SecondFactorError,
     begin_enrolment,
     check_code,
     confirm_enrolment,
+    has_codes,
     has_second_factor,
     pending_address,
     remove_second_factor,
@@ -28,7 +31,7 @@ from bakeoff.accounts.second_factor import (
 from bakeoff.dashboard.access import ADMIN, project_for
 from bakeoff.dashboard.pending_sign_in import PENDING, pending_person
 from bakeoff.dashboard.refusals import add_refusal, show_refusal
-from bakeoff.dashboard.second_factor_gate import PASSED
+from bakeoff.dashboard.second_factor_gate import PASSED, refuse_without_proof
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -50,7 +53,7 @@ class CodeForm(forms.Form):
 @require_safe
 @login_required
 def show_account(request: HttpRequest) -> HttpResponse:
-    """Show the second factor, or how to set one up."""
+    """Show the second factor and the passkeys, or how to set them up."""
     return _show(request, CodeForm())
 
 
@@ -58,6 +61,8 @@ def show_account(request: HttpRequest) -> HttpResponse:
 @login_required
 def begin(request: HttpRequest) -> HttpResponse:
     """Make the secret that the page then shows: a GET alone stores nothing."""
+    if not has_codes(_person(request)) and refuse_without_proof(request):  # there are passkeys
+        return redirect("account")
     try:
         begin_enrolment(_person(request))
     except SecondFactorError as error:
@@ -69,6 +74,8 @@ def begin(request: HttpRequest) -> HttpResponse:
 @login_required
 def set_up(request: HttpRequest) -> HttpResponse:
     """Take the first code; show the recovery codes, once."""
+    if not has_codes(_person(request)) and refuse_without_proof(request):
+        return redirect("account")
     form = CodeForm(request.POST)
     if form.is_valid():
         try:
@@ -95,7 +102,8 @@ def switch_off(request: HttpRequest) -> HttpResponse:
         except SecondFactorError as error:
             add_refusal(form, error)
         else:
-            request.session.pop(PASSED, None)
+            if not has_second_factor(_person(request)):
+                request.session.pop(PASSED, None)
             messages.success(request, _("The second factor is removed."))
             return redirect("account")
     return _show(request, form)
@@ -120,7 +128,11 @@ def ask_code(request: HttpRequest) -> HttpResponse:
             login(request, person, backend=BACKEND)
             request.session[PASSED] = True
             return redirect(target)
-    return render(request, "dashboard/ask_code.html", {"form": form})
+    context = {
+        "form": form if has_codes(person) else None,
+        "passkeys": RelyingParty.of(settings.PUBLIC) is not None and person.passkeys.exists(),
+    }
+    return render(request, "dashboard/ask_code.html", context)
 
 
 @require_POST
@@ -139,8 +151,16 @@ def remove_of_member(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _show(request: HttpRequest, form: CodeForm) -> HttpResponse:
-    context: dict[str, object] = {"form": form, "has_factor": has_second_factor(_person(request))}
-    if address := pending_address(_person(request)):
+    person = _person(request)
+    context: dict[str, object] = {
+        "form": form,
+        "has_codes": has_codes(person),
+        "passkeys": person.passkeys.order_by("pk"),
+        "has_password": has_password(person),
+        "can_add_passkeys": RelyingParty.of(settings.PUBLIC) is not None,
+        "max_name": MAX_NAME,
+    }
+    if address := pending_address(person):
         # A data URI: the policy allows images of it, and no other request carries the secret.
         context |= {"address": address, "qr": segno.make(address).svg_data_uri(scale=5, border=2)}
     return render(request, "dashboard/account.html", context)

@@ -32,7 +32,9 @@ def show_team(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "project": project,
         "keys": project.api_keys.order_by("-id"),
-        "members": project.memberships.select_related("user__second_factor").order_by("user__username"),
+        "members": project.memberships.select_related("user__second_factor")
+        .prefetch_related("user__passkeys")
+        .order_by("user__username"),
         "roles": Membership.Role.choices,
         "invitations": project.invitations.usable().order_by("-id"),
         "scopes": SCOPES,
