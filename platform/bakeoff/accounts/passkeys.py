@@ -11,6 +11,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -22,8 +23,6 @@ from bakeoff.accounts.refused import RefusedError
 from bakeoff.accounts.reset_by_link import has_password
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import User
-
     from bakeoff.accounts.webauthn import RelyingPartyServer
     from bakeoff.public_address import PublicUrl
 
@@ -98,7 +97,7 @@ def add_passkey(
     try:
         with transaction.atomic():
             # Of two that are added at once, the second counts the first.
-            type(person).objects.select_for_update(no_key=True).get(pk=person.pk)
+            User.objects.select_for_update(no_key=True).get(pk=person.pk)
             _check_room(person)
             row = Passkey.objects.create(
                 user=person,
