@@ -17,6 +17,7 @@ from experiments.actions.review_feedback import review_feedback
 from experiments.actions.start_experiment import CannotStartError, start_experiment
 from experiments.actions.stop_experiment import stop_experiment
 from experiments.models import (
+    BlockSum,
     Decision,
     Epoch,
     Event,
@@ -182,7 +183,7 @@ class LookAdmin(ReadOnlyAdmin):
     list_display = ["experiment", "number", "taken_at", "information", "action"]
 
 
-for plain in (Epoch, Exposure, Observation, Total, ExposureTotal, RuleVersion):
+for plain in (Epoch, Exposure, Observation, Total, ExposureTotal, BlockSum, RuleVersion):
     admin.site.register(plain, ReadOnlyAdmin)
 
 

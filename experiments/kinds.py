@@ -34,9 +34,11 @@ Purpose = Literal["test", "holdback", "holdout"]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 
 # How its users meet the variants: each in one, or each in all, by interleaved lists; or each in one,
-# by shares that follow the rewards.
-Mode = Literal["split", "interleave", "bandit", "cluster"]
+# by shares that follow the rewards; or all users of a cluster, or of a block of time, in one.
+Mode = Literal["split", "interleave", "bandit", "cluster", "switchback"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+# What is randomised stands above the user: a cluster, or a block of time.
+ABOVE_USERS: frozenset[str] = frozenset({"cluster", "switchback"})
 
 Rule = Literal["group_sequential", "always_valid", "exact", "fixed"]
 RULES: tuple[Rule, ...] = get_args(Rule)

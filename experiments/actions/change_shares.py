@@ -11,6 +11,7 @@ from django.db import transaction
 from bakeoff.accounts.audit import record_audit
 from experiments.actions.propose_exposure import Exposure, awaiting, propose_exposure
 from experiments.assignment import is_whole
+from experiments.kinds import ABOVE_USERS
 from experiments.models import Experiment
 from experiments.programme.safeguards import exposes_more
 from inference.cache import cache_client
@@ -149,10 +150,11 @@ def _check_shares(
 def _check_mode(
     experiment: Experiment, before: Mapping[str, float], weights: Mapping[str, float]
 ) -> None:
-    if experiment.mode == Experiment.Mode.CLUSTER:
+    if experiment.mode in ABOVE_USERS:
+        what, many = ("cluster", "clusters") if experiment.mode == "cluster" else ("block", "blocks")
         raise ValueError(
-            f"shares of '{experiment.key}' must stay: it is randomised by cluster, and shares of few "
-            "clusters cannot change."
+            f"shares of '{experiment.key}' must stay: it is randomised by {what}, and shares of few "
+            f"{many} cannot change."
         )
     if experiment.is_interleaved and weights != before:
         raise ValueError(

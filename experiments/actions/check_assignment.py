@@ -9,6 +9,7 @@ import orjson
 from bakeoff.accounts.refused import RefusedError
 from experiments.assignment import AllocationError, ConditionError, HashRange, compile_condition
 from experiments.bounds import MAX_COUNT
+from experiments.kinds import ABOVE_USERS
 from experiments.models import Experiment, groups_of
 from experiments.programme.harm import HARM_NAMES
 
@@ -70,9 +71,10 @@ def check_prerequisites(
                 f"{place}.variants == {variants}, must be one or more of {known}.",
                 field="prerequisites",
             )
-        if other.mode == Experiment.Mode.CLUSTER:
+        if other.mode in ABOVE_USERS:
+            what = "cluster" if other.mode == Experiment.Mode.CLUSTER else "block of time"
             raise CannotAssignError(
-                f"{place}: '{name}' is randomised by cluster, must be by user: clients would hash the "
+                f"{place}: '{name}' is randomised by {what}, must be by user: clients would hash the "
                 "user.",
                 field="prerequisites",
             )

@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from bakeoff.accounts.actors import PLATFORM
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
+from experiments.actions.check_above_users import CannotRandomiseAboveError
 from experiments.actions.check_assignment import (
     CannotAssignError,
     check_condition,
@@ -19,10 +20,12 @@ from experiments.actions.check_assignment import (
     check_slot,
 )
 from experiments.actions.check_bandit import CannotRunBanditError, check_bandit
-from experiments.actions.check_clusters import CannotRandomiseClustersError, check_clusters
+from experiments.actions.check_clusters import check_clusters
 from experiments.actions.check_interleaving import CannotInterleaveError, check_interleaving
+from experiments.actions.check_switchback import check_switchback
 from experiments.assignment import is_whole
 from experiments.bounds import MAX_BREAKER_ALPHA
+from experiments.kinds import ABOVE_USERS
 from experiments.metrics.spec import JUDGE_SCORE, RATING, MetricError, MetricSpec
 from experiments.models import Experiment, ExperimentMetric, Metric
 from experiments.salts import new_salt
@@ -49,12 +52,15 @@ INTERLEAVED_POLICY = {"rule": "always_valid", "promote": False}
 BANDIT_POLICY: Mapping[str, Any] = {"rule": "always_valid", "floor": 0.1}
 # What a policy says where clusters are randomised: one look, which holds from 20 clusters a side on.
 CLUSTER_POLICY: Mapping[str, Any] = {"rule": "fixed", "minimum_nonzero": MIN_CLUSTERS}
+# Likewise of blocks of time, which the plan counts: a few hundred, not thousands as of users.
+SWITCHBACK_POLICY: Mapping[str, Any] = {**CLUSTER_POLICY, "planned_units": 200}
 MODE_POLICIES: Mapping[str, Mapping[str, Any]] = {
     "interleave": INTERLEAVED_POLICY,
     "bandit": BANDIT_POLICY,
     "cluster": CLUSTER_POLICY,
+    "switchback": SWITCHBACK_POLICY,
 }
-UNWATCHED = (Experiment.Mode.INTERLEAVE, Experiment.Mode.CLUSTER)
+UNWATCHED = ABOVE_USERS | {Experiment.Mode.INTERLEAVE}
 # Each is compared in every look, and shown in every report.
 MAX_SEGMENTS = 10
 
@@ -199,11 +205,12 @@ def _check_mode(draft: ExperimentDraft, policy: Policy) -> None:
     try:
         check_bandit(draft, policy)
         check_clusters(draft, policy)
+        check_switchback(draft, policy)
         if draft.is_interleaved:
             check_interleaving(draft, policy)
     except (
         CannotInterleaveError,
-        CannotRandomiseClustersError,
+        CannotRandomiseAboveError,
         CannotRunBanditError,
     ) as error:
         raise CannotDefineError(str(error), field=error.field) from error

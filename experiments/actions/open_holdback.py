@@ -19,6 +19,7 @@ from experiments.actions.close_holdback import close_holdback
 from experiments.actions.free_keys import free_key
 from experiments.actions.layer_slots import Slot, holdback_slot
 from experiments.actions.start_experiment import begin
+from experiments.kinds import ABOVE_USERS
 from experiments.models import Experiment, ExperimentMetric, programme_of
 from experiments.salts import new_salt
 from experiments.stats.policy import MAX_OVERRUN
@@ -58,8 +59,9 @@ def open_holdback(promotion: Promotion) -> dict[str, Any]:
         why there is none.
     """
     surface = promotion.test.surface
-    if promotion.test.mode == Experiment.Mode.CLUSTER:
-        return {"why_no_holdback": "clusters were randomised, and a holdback splits users"}
+    if promotion.test.mode in ABOVE_USERS:
+        what = "clusters" if promotion.test.mode == Experiment.Mode.CLUSTER else "blocks of time"
+        return {"why_no_holdback": f"{what} were randomised, and a holdback splits users"}
     programme = programme_of(surface)
     if programme.holdback_share <= 0 or programme.holdback_days <= 0:
         return {"why_no_holdback": "the programme's holdback_share or holdback_days is 0"}

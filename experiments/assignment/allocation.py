@@ -11,6 +11,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate
+from time import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -29,6 +30,11 @@ Hashing = Literal["sha256", "growthbook_v2"]
 WEIGHT_TOLERANCE = 1e-6
 MAX_CLUSTER = 200  # characters of a cluster's name: a column is as wide
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+def block_of(at: float, block_seconds: float) -> int:
+    """Return the number of the block of time: `at`, in seconds since 1970, over the blocks' length."""
+    return int(at // block_seconds)
 
 
 def is_whole(total: float) -> bool:
@@ -149,6 +155,7 @@ class ExperimentRule:
         forced: variants that people set for units, by unit; they do not count.
         enabled: False, the kill switch, gives nobody a variant.
         cluster_by: the attribute whose value is hashed in the unit's place; empty: the unit is.
+        block_seconds: length of the blocks of time whose number is hashed in the unit's place; 0: none.
         layout: who holds which part of [0, 1): pairs of variant and width in order. Empty: one part
             each, in order. Re-weighting moves parts, so that as few units as possible change.
 
@@ -165,6 +172,7 @@ class ExperimentRule:
     forced: Mapping[str, str] = field(default_factory=dict)
     enabled: bool = True
     cluster_by: str = ""
+    block_seconds: float = 0.0
     layout: tuple[tuple[str, float], ...] = ()
     boundaries: tuple[float, ...] = field(init=False, repr=False, compare=False)
     range_variants: tuple[str, ...] = field(init=False, repr=False, compare=False)
@@ -195,11 +203,18 @@ class ExperimentRule:
             for low, high in zip(lows, self.boundaries, strict=True)
         ]
 
+    @property
+    def draws_units(self) -> bool:
+        """Whether a unit's own hash decides: its variant is known wherever its name is."""
+        return not self.cluster_by and not self.block_seconds
+
     def subject_of(self, unit_id: str, attributes: Mapping[str, Any]) -> str | None:
-        """Return what is hashed: the unit, or its cluster; None where the request names no cluster.
+        """Return what is hashed: the unit, the block of now, or the unit's cluster; None without one.
 
         A text or a whole number names one, as PostgreSQL writes it: the analysis reads it from there.
         """
+        if self.block_seconds:
+            return str(block_of(time(), self.block_seconds))
         if not self.cluster_by:
             return unit_id
         value = attributes.get(self.cluster_by)
@@ -285,10 +300,10 @@ def hashed_variant(rule: ExperimentRule, unit_id: str) -> str | None:
     """Return the variant that a unit's hashes alone allow, or None where they leave it out.
 
     Layer, holdout, gate and bucket are checked; conditions over attributes and prerequisites are taken
-    to hold, since the caller does not know what the client saw. Of a rule by clusters nothing is known:
-    the unit does not say which cluster it is in.
+    to hold, since the caller does not know what the client saw. Of a rule by clusters or by blocks of
+    time nothing is known: the unit does not say which one it is in.
     """
-    if rule.cluster_by:
+    if not rule.draws_units:
         return None
     for check in rule.checks:
         if isinstance(check, HashRange) and not check.passes(unit_id, NOTHING, NOTHING):
@@ -301,7 +316,7 @@ def _bucket(rule: ExperimentRule, unit_id: str | None) -> str | None:
 
     Args:
         rule: the experiment.
-        unit_id: the unit, or its cluster; None where it has none.
+        unit_id: the unit, its cluster or its block of time; None where it has none.
     """
     if unit_id is None:
         return None
@@ -347,6 +362,8 @@ def explain(
     if rule.cluster_by:
         named = f"{rule.cluster_by} == {subject!r}" if subject else f"{rule.cluster_by} is missing"
         steps.append(Step("cluster", subject is not None, named))
+    if rule.block_seconds:
+        steps.append(Step("block", passed=True, said=f"{subject} of {rule.block_seconds:g} s"))
     variant = _bucket(rule, subject)
     steps.append(Step("gate", variant is not None, f"allocation {rule.allocation:.2%}"))
     if variant is not None:

@@ -87,7 +87,8 @@ class RunningExperiment:
         epochs: all of them, in order: exposures may come long after they happened.
         purpose: whether it decides, or only measures: `test`, `holdback` or `holdout`.
         mode: `split`, each unit in one variant; `interleave`, each in all of them; `bandit`, each in
-            one variant, by shares that follow the rewards; or `cluster`, each cluster of units in one.
+            one variant, by shares that follow the rewards; `cluster`, each cluster of units in one; or
+            `switchback`, all units of a block of time in one.
     """
 
     experiment_id: int
@@ -118,14 +119,10 @@ class RunningExperiment:
 
     @property
     def needs_lookup(self) -> bool:
-        """Whether only the server can evaluate it: by what is stored, or by a cluster."""
+        """Whether only the server can evaluate it: by what is stored, by a cluster or by its clock."""
         memory = self.memory
-        return memory.sticky or self.reads_unit or memory.blocked_before > 0 or self.is_clustered
-
-    @property
-    def is_clustered(self) -> bool:
-        """Whether clusters are hashed, which requests name, in the place of units."""
-        return bool(self.rule.cluster_by)
+        by_unit = self.rule.draws_units
+        return memory.sticky or self.reads_unit or memory.blocked_before > 0 or not by_unit
 
 
 @dataclass(frozen=True, slots=True)

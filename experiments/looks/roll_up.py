@@ -10,7 +10,8 @@ a sequence could not say that, because commits arrive out of order.
 The way of the data: an exposure opens one observation per metric; an event or a word marks its unit,
 whose values are computed anew; when a unit's window has passed it joins a batch and its products are
 added to the totals; a later change of its value changes those totals by the difference, and a unit
-that turns out to be a bot is taken out of them again.
+that turns out to be a bot is taken out of them again. A switchback has sums of blocks of time instead
+(`block_sums`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 from django.db import connection, transaction
 
 from experiments.bounds import MAX_VALUE
+from experiments.looks.block_sums import sum_blocks
 from experiments.looks.breaker_counts import place_bets, watched_metrics
 from experiments.looks.roll_up_sql import (
     COUNT_BUCKETS,
@@ -61,12 +63,16 @@ def roll_up(experiment_id: int, now: datetime, *, close: bool = True) -> Experim
         # These statements are short and many: compiling them would take longer than running them.
         cursor.execute(f"SET LOCAL jit = off; SET LOCAL statement_timeout = '{MAX_SECONDS}s'")
         metrics = list(experiment.metrics.select_related("metric"))
+        switched = experiment.mode == experiment.Mode.SWITCHBACK
         take_out_excluded(cursor, experiment, metrics, span)
-        _observe_new_units(cursor, experiment, metrics, span)
+        if not switched:
+            _observe_new_units(cursor, experiment, metrics, span)
         _count_exposures(cursor, experiment, metrics, span)
         _name_set_aside(cursor, experiment, metrics, span)
         batch, closed = experiment.batches + 1, False
-        for metric in metrics:
+        if switched:  # a user's one observation would be of the first block alone
+            sum_blocks(cursor, experiment, metrics, span, now)
+        for metric in () if switched else metrics:
             spec = spec_of(metric, experiment)
             _update_values(cursor, experiment, metric, spec, span)
             if metric.metric_id in watched_metrics(experiment, metrics):

@@ -57,11 +57,20 @@ class CompiledMetric:
     parameters: Mapping[str, Any]
 
 
-def compile_metric(spec: MetricSpec) -> CompiledMetric:
-    """Return the expressions of a metric."""
+def compile_metric(spec: MetricSpec, *, closes: str = "") -> CompiledMetric:
+    """Return the expressions of a metric.
+
+    Args:
+        spec: the metric.
+        closes: SQL of when the window closes at the latest, whatever its length is. Attributed events
+            then name an answer that was served since the exposure.
+    """
     trusted = spec.trusted_only
     begins = "o.exposed_at + %(delay)s"
-    after = _Stretch(begins, f"{begins} + %(window)s", live=True, trusted=trusted)
+    ends = f"{begins} + %(window)s"
+    if closes:
+        ends = f"least({ends}, {closes})"
+    after = _Stretch(begins, ends, live=True, trusted=trusted, is_cut=bool(closes))
     before = _Stretch("o.exposed_at - %(lookback)s", "o.exposed_at", live=False, trusted=trusted)
     adjusted = spec.lookback_seconds is not None
     if spec.prediction is not None:
@@ -112,6 +121,7 @@ class _Stretch:
     end: str
     live: bool
     trusted: bool
+    is_cut: bool = False
 
     def rows(self, name: str) -> str:
         """SQL of what the unit did or said in it, up to the condition on its name."""
@@ -236,7 +246,8 @@ _SLATE_FACTS = {
 
 
 _ATTRIBUTED = """ AND EXISTS (SELECT 1 FROM experiments_slate AS s
-    WHERE s.recommendation_id = e.recommendation_id AND s.experiment_id = %(experiment)s OFFSET 0)"""
+    WHERE s.recommendation_id = e.recommendation_id AND s.experiment_id = %(experiment)s{since}
+    OFFSET 0)"""
 
 
 # One value of 1e308 would end every look, and so would one of 1e-200, whose square is too small. The
@@ -249,7 +260,9 @@ def _numerator(spec: MetricSpec, stretch: _Stretch, *, attributed: bool) -> str:
     if spec.kind == "funnel":
         return f"({_funnel(spec, stretch, len(spec.steps) - 1)} IS NOT NULL)::int::float8"
     conditions = " ".join(f"AND {_condition(n, one)}" for n, one in enumerate(spec.filters))
-    conditions += _ATTRIBUTED if attributed else ""
+    if attributed:
+        since = f" AND s.served_at >= {stretch.start}" if stretch.is_cut else ""
+        conditions += _ATTRIBUTED.format(since=since)
     where = f"{stretch.rows(spec.event)} AND e.name = %(event)s {conditions}"
     if spec.kind in PROPORTIONS:
         return f"EXISTS (SELECT 1 {where})::int::float8"
@@ -282,8 +295,7 @@ def _denominator(spec: MetricSpec, stretch: _Stretch, *, live: bool) -> str:
     return f"""(SELECT count(*)::float8 FROM experiments_slate AS e
         WHERE e.project_id = %(project)s AND e.unit_id = o.unit_id
             AND {is_before("e", "upper")} AND e.experiment_id = %(experiment)s
-            AND e.served_at >= o.exposed_at + %(delay)s
-            AND e.served_at < o.exposed_at + %(delay)s + %(window)s)"""
+            AND e.served_at >= {stretch.start} AND e.served_at < {stretch.end})"""
 
 
 def _condition(n: int, one: Filter) -> str:

@@ -31,12 +31,14 @@ from experiments.models.reports import ReportShare, Review, digest_of_token
 from experiments.models.rule_versions import RuleVersion
 from experiments.models.sharing import Holdout, Layer, SavedGroup, groups_of
 from experiments.models.surveys import Survey
+from experiments.models.switchback import BlockSum
 from experiments.models.themes import Theme, ThemedText, ThemeReading, current_themes
 from experiments.models.units import ExcludedUnit, Link, Unit
 
 __all__ = [
     "AnswerRating",
     "Approval",
+    "BlockSum",
     "BreakerCount",
     "Challenger",
     "Comment",

@@ -57,6 +57,7 @@ class Experiment(models.Model):
         INTERLEAVE = "interleave", "each user in all of them, by interleaved lists"
         BANDIT = "bandit", "each user in one variant, by shares that follow the rewards"
         CLUSTER = "cluster", "each cluster of users, such as a store, in one variant"
+        SWITCHBACK = "switchback", "all users in one variant, drawn for each block of time"
 
     class Hashing(models.TextChoices):
         SHA256 = "sha256", "SHA-256: 53 bits, evaluated here and by our own clients"
@@ -84,11 +85,7 @@ class Experiment(models.Model):
         help_text="Whether it needs its surface, or its part of a layer, for itself.",
     )
     layer = models.ForeignKey(
-        "experiments.Layer",
-        null=True,
-        blank=True,
-        on_delete=models.PROTECT,
-        related_name="experiments",
+        "experiments.Layer", null=True, blank=True, on_delete=models.PROTECT, related_name="experiments"
     )
     slot_low = models.FloatField(default=0.0, help_text="Its range of the layer's buckets: from …")
     slot_high = models.FloatField(default=1.0, help_text="… to below.")

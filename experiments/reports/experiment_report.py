@@ -113,6 +113,11 @@ class ExperimentReport:
         return draw_path(path, planned_units=users, label=label, texts=translated())
 
     @property
+    def counts_blocks(self) -> bool:
+        """Whether its plan counts blocks of time, and not users."""
+        return self.experiment.mode == self.experiment.Mode.SWITCHBACK
+
+    @property
     def data_as_of(self) -> datetime | None:
         """When the last look was taken."""
         return self.look.taken_at if self.look else None

@@ -84,13 +84,15 @@ def first_results(report: ExperimentReport) -> str:
     # A bandit's batches are what lies between two updates of its shares.
     batched = experiment.mode == Experiment.Mode.BANDIT and policy.rule != "exact"
     wait = window + (policy.update_every_seconds if batched else 0.0)
-    if experiment.started_at is not None:
+    if experiment.started_at is not None and not policy.block_seconds:
         left = wait - (timezone.now() - experiment.started_at).total_seconds()
         if left > 0:
             values["duration"] = describe_seconds(left)
             return (
                 _("first results in about %(duration)s; each user is followed for %(window)s") % values
             )
+    if policy.block_seconds:
+        return _("first results when the first whole block of time is over")
     if batched:
         return _("first results %(window)s after the first update of the shares") % values
     return _("first results %(window)s after the first user") % values

@@ -11,6 +11,7 @@ from experiments.reports.stored_text import end_sentence
 
 if TYPE_CHECKING:
     from experiments.models import Experiment, Look
+    from experiments.stats.policy import Policy
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 
@@ -25,22 +26,35 @@ def describe_remaining(experiment: Experiment, look: Look | None) -> str:
         return ""
     policy = experiment.parsed_policy
     planned, minimum = policy.planned_units, policy.required_run_seconds
+    blocks = experiment.mode == experiment.Mode.SWITCHBACK
     if look is None:
-        return _("0 of %(planned)s planned users analysed.") % {"planned": f"{planned:,}"}
+        text = _("0 of %(planned)s planned users analysed.")
+        if blocks:
+            text = _("0 of %(planned)s planned blocks of time are over.")
+        return text % {"planned": f"{planned:,}"}
     done = round(look.information * planned)
     run = (look.taken_at - experiment.started_at).total_seconds()
-    parts = []
-    if done < planned:
-        values = {"rest": f"{planned - done:,}", "planned": f"{planned:,}"}
-        text = _("%(rest)s of %(planned)s planned users to go")
-        if done:
-            values["duration"] = describe_seconds((planned - done) * run / done)
-            text = _("%(rest)s of %(planned)s planned users to go, about %(duration)s at this pace")
-        parts.append(text % values)
+    parts = [_describe_rest(policy, done, run)] if done < planned else []
     if run < minimum:
         left = describe_seconds(minimum - run)
         parts.append(_("the minimum duration ends in %(duration)s") % {"duration": left})
-    return end_sentence("; ".join(parts)) if parts else _("All planned users are analysed.")
+    if parts:
+        return end_sentence("; ".join(parts))
+    return _("All planned blocks of time are over.") if blocks else _("All planned users are analysed.")
+
+
+def _describe_rest(policy: Policy, done: int, run: float) -> str:
+    """Return how many users, or blocks of time, are missing of the plan, and for about how long."""
+    rest, planned = policy.planned_units - done, policy.planned_units
+    values = {"rest": f"{rest:,}", "planned": f"{planned:,}"}
+    if policy.block_seconds:
+        values["duration"] = describe_seconds(rest * policy.block_seconds)
+        text = _("%(rest)s of %(planned)s planned blocks of time to go, which take %(duration)s")
+        return text % values
+    if not done:
+        return _("%(rest)s of %(planned)s planned users to go") % values
+    values["duration"] = describe_seconds(rest * run / done)
+    return _("%(rest)s of %(planned)s planned users to go, about %(duration)s at this pace") % values
 
 
 def seconds_remaining(experiment: Experiment, look: Look | None) -> float | None:

@@ -74,6 +74,14 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         ),
     ),
     (
+        "blocks of '{variant}' == {count}, must be at least {minimum} in each variant: with fewer, no "
+        "interval keeps its level",
+        gettext_noop(
+            "Only %(count)s blocks of time of %(variant)s are over; %(minimum)s are needed in each "
+            "variant"
+        ),
+    ),
+    (
         "units per cluster == 1 in all {count} clusters, must be several in some: where each user is "
         "randomised, split users",
         gettext_noop("Each of the %(count)s clusters has one user: split users instead"),
@@ -94,6 +102,14 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     (
         "the one look is at {planned} units, {units} are complete",
         gettext_noop("The analysis takes place at %(planned)s users; %(units)s are complete"),
+    ),
+    (
+        "the one look is at {planned} blocks, {units} are complete",
+        gettext_noop("The analysis takes place at %(planned)s blocks of time; %(units)s are over"),
+    ),
+    (
+        "{units} blocks passed without a verdict: {why}",
+        gettext_noop("No verdict after %(units)s blocks of time. %(why)s"),
     ),
     (
         "futile: neither direction has a {share} chance of a verdict by the planned units",

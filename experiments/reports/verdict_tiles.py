@@ -139,7 +139,10 @@ def _decision_tile(report: ExperimentReport) -> Tile:
             title, word_of(action, is_over=True), _who_decided(report), TONES.get(action, ""), action
         )
     if _is_early(report):
-        planned = _("%(planned)s users planned") % {"planned": f"{report.planned_units:,}"}
+        planned = _("%(planned)s users planned")
+        if report.counts_blocks:
+            planned = _("%(planned)s blocks of time planned")
+        planned %= {"planned": f"{report.planned_units:,}"}
         return Tile(title, _("Too early"), [planned], "wait", action)
     if action == Decision.Action.SHIP:
         return Tile(title, _("Ship proposed"), [report.remaining], "good", action)
@@ -280,6 +283,8 @@ def _analysed(report: ExperimentReport) -> str:
     values = {"units": f"{report.verdict.units:,}", "planned": f"{report.planned_units:,}"}
     if report.gain is not None:
         return _("%(units)s users analysed") % values
+    if report.counts_blocks:
+        return _("%(units)s of %(planned)s planned blocks of time are over") % values
     return _("%(units)s of %(planned)s planned users analysed") % values
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _EXPERIMENTS = """SELECT e.id, e.project_id, e.surface_id, s.key AS surface, e.key, e.salt, e.hashing,
     e.purpose, e.mode, CASE WHEN e.mode = 'cluster' THEN e.policy ->> 'cluster_by' END AS cluster_by,
+    CASE WHEN e.mode = 'switchback' THEN e.policy -> 'block_seconds' END AS block_seconds,
     e.enabled, e.condition, e.prerequisites, e.forced_units, e.sticky,
     e.sticky_since, e.blocked_before, l.key AS layer, l.salt AS layer_salt, e.slot_low, e.slot_high,
     p.number AS epoch, p.allocation, p.weights, p.layout,
@@ -175,11 +176,26 @@ def _rule(
         forced=row["forced_units"],
         enabled=row["enabled"],
         cluster_by=row["cluster_by"] or "",
+        block_seconds=_block_seconds(row),
         layout=tuple((key, width) for key, width in row["layout"]),
     )
     # What cannot be evaluated must fail here, where it costs one experiment, and not in a request.
     assign(replace(rule, enabled=True), "a unit")
     return rule
+
+
+def _block_seconds(row: Mapping[str, Any]) -> float:
+    """Return the length of a switchback's blocks; 0 of every other experiment.
+
+    Raises:
+        ValueError: it is none: users would be drawn one by one, and counted by blocks.
+    """
+    if row["mode"] != "switchback":
+        return 0.0
+    length = float(row["block_seconds"])
+    if not length > 0:
+        raise ValueError(f"block_seconds == {length:g}, must be positive.")
+    return length
 
 
 def _variant(row: Mapping[str, Any]) -> RunningVariant:

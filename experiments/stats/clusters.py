@@ -1,4 +1,4 @@
-"""Clusters in a look: stores, teams or accounts, each exposed to one variant with all its units.
+"""Clusters in a look: stores, teams, accounts or blocks of time, each in one variant with all units.
 
 A cluster's units are alike and are exposed together, so each cluster is one draw. A metric's mean
 per unit is the ratio of clusters' sums to clusters' sizes, and its variance the delta method's over
@@ -30,6 +30,7 @@ class ClusterCounts:
         exposed_units: units that were exposed to a variant, complete or not.
         unnamed_units: units whose cluster is not known; they are left out.
         split: clusters whose units were exposed to two variants; they are left out.
+        are_blocks: of time; a unit then counts once in each block that it was served in.
     """
 
     clusters: Mapping[str, int]
@@ -37,17 +38,20 @@ class ClusterCounts:
     exposed_units: int
     unnamed_units: int = 0
     split: int = 0
+    are_blocks: bool = False
 
     def why_not(self, variants: Sequence[str]) -> str:
         """Say why nothing can be tested by clusters, or nothing."""
+        word = "blocks" if self.are_blocks else "clusters"
         for variant in variants:
             if (count := self.clusters.get(variant, 0)) < MIN_CLUSTERS:
                 return (
-                    f"clusters of '{variant}' == {count}, must be at least {MIN_CLUSTERS} in each "
+                    f"{word} of '{variant}' == {count}, must be at least {MIN_CLUSTERS} in each "
                     "variant: with fewer, no interval keeps its level"
                 )
         count = sum(self.clusters.values())
-        if count == sum(self.units.values()):
+        # A block may well have one unit: time was switched all the same.
+        if not self.are_blocks and count == sum(self.units.values()):
             return (
                 f"units per cluster == 1 in all {count} clusters, must be several in some: where each "
                 "user is randomised, split users"
@@ -55,5 +59,8 @@ class ClusterCounts:
         return ""
 
     def as_json(self) -> dict[str, Any]:
-        """Return every field as plain values."""
-        return asdict(self)
+        """Return every field as plain values; `are_blocks` only of blocks, as looks have hashed."""
+        data = asdict(self)
+        if not self.are_blocks:
+            del data["are_blocks"]
+        return data

@@ -69,6 +69,7 @@ def weigh(inputs: LookInput, rows: Sequence[GatedEstimate], *, healthy: bool) ->
                 healthy=healthy,
                 gated=bool(row.too_few),
                 batches=inputs.batches,
+                word="blocks" if inputs.counts_blocks else "units",
             )
             pair = (inputs.control, variant)
             outcome = evaluate_rule(inputs.policy, state, row.tested, progress, pair=pair)

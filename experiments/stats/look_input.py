@@ -95,10 +95,16 @@ class LookInput:
 
     @property
     def units(self) -> int:
-        """Complete units of the primary metric, over all variants and epochs."""
+        """What the plan counts: complete units of the primary metric, of all variants; or blocks."""
         if self.clusters is not None:
-            return sum(self.clusters.units.values())
+            counted = self.clusters.clusters if self.counts_blocks else self.clusters.units
+            return sum(counted.values())
         return sum(totals.n for epoch in self.primary.epochs for totals in epoch.values())
+
+    @property
+    def counts_blocks(self) -> bool:
+        """Whether the plan counts blocks of time, and not units."""
+        return self.clusters is not None and self.clusters.are_blocks
 
     @property
     def exposed_units(self) -> int:

@@ -16,6 +16,7 @@ MAX_OVERRUN = 1000.0
 MIN_FLOOR = 0.05
 MIN_UPDATE_SECONDS = 60.0
 MAX_ATTRIBUTE = 39  # characters of its name
+MAX_BLOCK_SECONDS = WEEK  # fewer than 40 blocks of a week in most of a year
 SHIP_WHEN = ("significant", "valuable")
 _HIGHEST = {
     "minimum_conversions": MAX_COUNT,
@@ -24,6 +25,8 @@ _HIGHEST = {
     "window_seconds": MAX_SECONDS,
     "twyman_limit": MAX_VALUE,
     "burn_in_units": MAX_COUNT,
+    "block_seconds": MAX_BLOCK_SECONDS,
+    "carry_over_seconds": MAX_BLOCK_SECONDS,
 }
 
 
@@ -66,6 +69,8 @@ class Policy:
         update_every_seconds: bandit: pause between changes of the shares, each of which opens an epoch.
         burn_in_units: bandit: users that get the shares of the start before the first change.
         cluster_by: cluster: the attribute of the request's context that names what is randomised.
+        block_seconds: switchback: length of the blocks of time; `planned_units` then counts blocks.
+        carry_over_seconds: switchback: from a block's start, in which the block before still acts.
 
     Raises:
         PolicyError: a value breaks its rule.
@@ -94,6 +99,8 @@ class Policy:
     update_every_seconds: float = 86_400.0
     burn_in_units: int = 200
     cluster_by: str = ""
+    block_seconds: float = 0.0
+    carry_over_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         self._require(self.rule in RULES, "rule", f"one of {list(RULES)}")
@@ -186,6 +193,7 @@ class Policy:
             fields_of_bandit if self.floor == 0 else ()
         )
         left_out += () if self.cluster_by else ("cluster_by",)
+        left_out += () if self.block_seconds else ("block_seconds", "carry_over_seconds")
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
     @property

@@ -118,6 +118,7 @@ class Progress:
         healthy: whether units arrive as they should; otherwise nothing is tested.
         gated: whether the counts are too few for a ship; only a loss can come of the look then.
         batches: totals of the batches that are new since the last look, by variant, for `exact`.
+        word: what the units are called.
     """
 
     units: int
@@ -125,6 +126,7 @@ class Progress:
     healthy: bool = True
     gated: bool = False
     batches: Sequence[Mapping[str, Totals]] = ()
+    word: str = "units"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +210,8 @@ def _fixed(policy: Policy, before: RuleState, progress: Progress, df: float) -> 
     if before.looked:
         return Bound(before, critical, tested=False, spent=taken, exhausted=taken)
     if progress.units < policy.planned_units:
-        waits = f"the one look is at {policy.planned_units} units, {progress.units} are complete"
+        planned, word = policy.planned_units, progress.word
+        waits = f"the one look is at {planned} {word}, {progress.units} are complete"
         return Bound(before, critical, tested=False, waits=waits)
     if progress.gated:
         return Bound(before, critical, tested=True)

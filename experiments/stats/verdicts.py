@@ -95,7 +95,8 @@ def _why_ended(inputs: LookInput, outcome: RuleOutcome | None, reason: str) -> s
     if outcome is not None and outcome.exhausted:
         return f"{outcome.exhausted}: {reason}"
     if units >= policy.overrun * policy.planned_units:
-        return f"{units} units passed without a verdict: {reason}"
+        word = "blocks" if inputs.counts_blocks else "units"
+        return f"{units} {word} passed without a verdict: {reason}"
     return outcome.futile if outcome is not None else ""
 
 

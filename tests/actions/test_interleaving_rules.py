@@ -51,7 +51,7 @@ def test_a_sound_draft_is_judged_by_bets_and_ships_nothing_by_itself(draft):
 def test_an_unknown_mode(draft):
     refused(
         replace(draft, mode="blend"), "mode",
-        "mode == 'blend', must be one of ['split', 'interleave', 'bandit', 'cluster'].",
+        "mode == 'blend', must be one of ['split', 'interleave', 'bandit', 'cluster', 'switchback'].",
     )  # fmt: skip
 
 

@@ -231,6 +231,10 @@ def test_clusters_come_by_the_file_where_requests_name_them(furnished):
     wanted = {"mode": "cluster", "policy": {"cluster_by": "store"}}
     done = apply(furnished, yaml.safe_dump({"experiments": {"z-first": wanted}}), "--yes", status=2)
     assert "mode == 'cluster' on a surface of kind 'flag', must be on one of" in done
+    lengths = {"block_seconds": 3600, "carry_over_seconds": 600}
+    wanted = {"mode": "switchback", "policy": lengths}
+    done = apply(furnished, yaml.safe_dump({"experiments": {"z-first": wanted}}), "--yes", status=2)
+    assert "mode == 'switchback' on a surface of kind 'flag', must be on one whose answers" in done
 
 
 def test_where_two_people_approve_a_weaker_setting_is_proposed(furnished):

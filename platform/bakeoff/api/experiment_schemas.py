@@ -97,7 +97,9 @@ class ExperimentIn(RequestSchema):
         "split",
         description="`interleave`: each user gets lists of all versions; of a recommend surface. "
         "`bandit`: shares of new users follow the primary metric; see the policy's `floor`. "
-        "`cluster`: each value of an attribute of the context gets one variant; see `cluster_by`.",
+        "`cluster`: each value of an attribute of the context gets one variant; see `cluster_by`. "
+        "`switchback`: all users get one variant, drawn for each block of time; see `block_seconds` "
+        "and `carry_over_seconds`.",
     )
 
 

@@ -85,7 +85,8 @@ def list_experiments(*, as_json: bool, slug: str | None) -> None:
     default="split",
     show_default=True,
     help="interleave: each user gets lists of both versions; bandit: the better one gets more users; "
-    "cluster: each store, team, … gets one variant, see cluster_by of the policy.",
+    "cluster: each store, team, … gets one variant, see cluster_by of the policy; switchback: all "
+    "users get one, drawn for each block of time, see block_seconds of the policy.",
 )
 @click.option("--against-gate", is_flag=True, help="Allow a version that its gate rejected.")
 @project_option

@@ -11,10 +11,12 @@ from experiments.actions.define_experiment import (
     BANDIT_POLICY,
     CLUSTER_POLICY,
     INTERLEAVED_POLICY,
+    SWITCHBACK_POLICY,
     ExperimentMetricDraft,
     VariantDraft,
 )
 from experiments.actions.edit_draft import draft_of, fingerprint_of
+from experiments.kinds import ABOVE_USERS
 from experiments.models import Experiment, ExperimentMetric
 from experiments.stats.policy import Policy
 
@@ -27,10 +29,12 @@ VARIANT_FIELDS = ("control", "treatment", "control_rules", "treatment_rules", "t
 BANDIT_FIELDS = frozenset({"floor", "update_hours", "burn_in_units"})
 POLICY_FIELDS = BANDIT_FIELDS | {
     "rule", "planned_units", "minimum_days", "window_hours", "promote", "cluster_by",
+    "block_minutes", "carry_over_minutes",
 }  # fmt: skip
 FIELDS_OF_MODES: Mapping[str, frozenset[str]] = {
     "bandit": frozenset({"floor", "update_every_seconds", "burn_in_units"}),
     "cluster": frozenset({"cluster_by"}),
+    "switchback": frozenset({"block_seconds", "carry_over_seconds"}),
 }
 DEFAULTS = Policy()
 
@@ -49,6 +53,8 @@ def policy_of(filled: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
             3600 * (filled["update_hours"] or DEFAULTS.update_every_seconds / 3600),
         ),
         "cluster_by": ("cluster_by", filled["cluster_by"].strip()),
+        "block_minutes": ("block_seconds", 60 * (filled["block_minutes"] or 0.0)),
+        "carry_over_minutes": ("carry_over_seconds", 60 * (filled["carry_over_minutes"] or 0.0)),
         "burn_in_units": (
             "burn_in_units",
             DEFAULTS.burn_in_units if filled["burn_in_units"] is None else filled["burn_in_units"],
@@ -61,7 +67,7 @@ def in_mode(mode: str, policy: Mapping[str, Any], *, before: str = "split") -> d
     """Return a policy with the rule that its mode has; interleaving ships nothing by itself.
 
     The form has one default rule; what a bandit cannot be judged by becomes the rule of bandits, and
-    clusters have one rule, with a gate that counts clusters.
+    clusters and blocks of time have one rule, with a gate that counts them.
 
     Args:
         mode: the draft's.
@@ -69,14 +75,15 @@ def in_mode(mode: str, policy: Mapping[str, Any], *, before: str = "split") -> d
         before: the mode of the stored draft.
     """
     foreign = {name for one, names in FIELDS_OF_MODES.items() if one != mode for name in names}
-    if before == Experiment.Mode.CLUSTER != mode:
+    if before in ABOVE_USERS and mode not in ABOVE_USERS:
         foreign.add("minimum_nonzero")  # a gate of clusters is none of users
     plain = {name: value for name, value in policy.items() if name not in foreign}
     if mode == Experiment.Mode.BANDIT:
         rule = plain.get("rule") if plain.get("rule") == "exact" else BANDIT_POLICY["rule"]
         return {**plain, "rule": rule}
-    if mode == Experiment.Mode.CLUSTER:
-        return {**CLUSTER_POLICY, **plain, "rule": CLUSTER_POLICY["rule"]}
+    if mode in ABOVE_USERS:
+        usual = CLUSTER_POLICY if mode == Experiment.Mode.CLUSTER else SWITCHBACK_POLICY
+        return {**usual, **plain, "rule": usual["rule"]}
     return {**plain, **INTERLEAVED_POLICY} if mode == Experiment.Mode.INTERLEAVE else plain
 
 
@@ -155,6 +162,8 @@ def initial_of(draft: Experiment) -> dict[str, Any]:
         "update_hours": policy.update_every_seconds / 3600,
         "burn_in_units": policy.burn_in_units,
         "cluster_by": policy.cluster_by,
+        "block_minutes": policy.block_seconds / 60 or None,
+        "carry_over_minutes": policy.carry_over_seconds / 60 or None,
         "breaker_alpha": round(100 * draft.breaker_alpha, 9),
         "hashing": draft.hashing,
         "mode": draft.mode,

@@ -27,7 +27,7 @@ from experiments.actions.define_experiment import (
 from experiments.bounds import MAX_BREAKER_ALPHA
 from experiments.models import Experiment, Layer, Metric, RuleVersion
 from experiments.reports.code_names import name_of
-from experiments.stats.policy import MAX_ATTRIBUTE
+from experiments.stats.policy import MAX_ATTRIBUTE, MAX_BLOCK_SECONDS
 from inference.models import ModelVersion, Surface
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ MODES = (
     ("interleave", gettext_lazy("Interleave the lists of both versions")),
     ("bandit", gettext_lazy("Bandit: the better variant gets more new users")),
     ("cluster", gettext_lazy("Cluster: each store, team or account gets one version")),
+    ("switchback", gettext_lazy("Switchback: all users get one version, drawn for each block of time")),
 )
 RULES = (
     (
@@ -166,6 +167,24 @@ class ExperimentForm(forms.Form):
         help_text=gettext_lazy(
             "Such as store. Each of its values gets one variant; at least 20 values in each variant are "
             "needed."
+        ),
+    )
+    block_minutes = forms.FloatField(
+        min_value=5,
+        max_value=MAX_BLOCK_SECONDS / 60,
+        required=False,
+        label=gettext_lazy("Switchback: minutes of a block"),
+        help_text=gettext_lazy(
+            "Planned users then count blocks: at least 40. Much longer than what a version leaves behind."
+        ),
+    )
+    carry_over_minutes = forms.FloatField(
+        min_value=1,
+        max_value=MAX_BLOCK_SECONDS / 60,
+        required=False,
+        label=gettext_lazy("Switchback: minutes of carry-over"),
+        help_text=gettext_lazy(
+            "From the start of each block, left out because the block before still acts. At most half of it."
         ),
     )
     rule = forms.ChoiceField(choices=RULES, label=gettext_lazy("Decision rule"))
@@ -301,6 +320,7 @@ class ExperimentForm(forms.Form):
                 (
                     "rule", "planned_units", "minimum_days", "window_hours", "breaker_alpha", "promote",
                     "floor", "update_hours", "burn_in_units", "cluster_by",
+                    "block_minutes", "carry_over_minutes",
                 ),
                 True,
             ),

@@ -1,0 +1,463 @@
+"""Switchbacks: all users share the variant of a block of time, from requests to a verdict."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from experiments.actions.change_shares import Change, change_shares
+from experiments.actions.define_experiment import CannotDefineError, define_experiment
+from experiments.actions.exclude_units import exclude_units
+from experiments.actions.explain_assignment import assignments_of
+from experiments.actions.look_at_experiment import look_at_experiment
+from experiments.actions.start_experiment import start_experiment
+from experiments.assignment import buckets_of
+from experiments.ingest.rows import Rows
+from experiments.models import BlockSum, Experiment, Exposure, Metric, Observation, Slate
+from experiments.stats.clusters import MIN_CLUSTERS, ClusterCounts
+from experiments.stats.effects import compare
+from experiments.stats.look import take_look
+from experiments.stats.look_input import LookInput
+from experiments.stats.policy import Policy
+from experiments.stats.totals import Totals
+from inference.models import Surface
+from tests.support import builders
+from tests.support.commands import run_analyze
+from tests.support.dashboard import report_path, sign_in
+from tests.support.files import write_columns
+from tests.support.looks import look_input, metric_input
+
+LENGTH, GUARD, COUNT = 300.0, 60.0, 2 * MIN_CLUSTERS
+POLICY = {
+    "block_seconds": LENGTH, "carry_over_seconds": GUARD, "planned_units": COUNT,
+    "minimum_run_seconds": 0.0, "twyman_limit": 0.0,
+}  # fmt: skip
+
+
+@pytest.fixture
+def draft(shop):
+    return builders.draft(shop, shop.surface, "by-block", mode="switchback", policy=POLICY)
+
+
+@pytest.fixture
+def experiment(draft, lane):
+    started = start_experiment(experiment=define_experiment(draft), by="a test")
+    lane.refresh()
+    return started
+
+
+def ask(lane, shop, unit):
+    body = {"surface": "home-feed", "unit_id": unit}
+    answer = lane.post("/v1/recommend", body, shop.public)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_all_users_of_a_block_get_the_variant_that_its_hash_gives(lane, shop, experiment, monkeypatch):
+    served = set()
+    for number in range(5_000_000, 5_000_012):
+        at = number * LENGTH + (number % 5) * 59.0
+        monkeypatch.setattr("experiments.assignment.allocation.time", lambda at=at: at)
+        variants = {ask(lane, shop, f"u{n}")["variant"] for n in range(2)}
+        _, bucket = buckets_of(experiment.salt, str(number))
+        assert variants == {"control" if bucket < 0.5 else "treatment"}
+        served |= variants
+    assert served == {"control", "treatment"}
+    slates = Slate.objects.filter(experiment=experiment)
+    assert {slate.variant_weight for slate in slates} == {0.5}
+    # A user of both variants was exposed to both.
+    assert Exposure.objects.filter(experiment=experiment, unit_id="u0").count() == 2
+
+
+def test_an_assignment_is_explained_by_its_block(lane, shop, experiment, monkeypatch):
+    monkeypatch.setattr("experiments.assignment.allocation.time", lambda: 5_000_001 * LENGTH)
+    (one,) = assignments_of(shop.project.pk, "u1", {})
+    assert one.variant == ask(lane, shop, "u1")["variant"]
+    assert [step.said for step in one.steps if step.name == "block"] == ["5000001 of 300 s"]
+
+
+def test_clients_ask_the_server_and_a_page_claims_no_exposure(lane, shop, experiment):
+    headers = {"Authorization": f"Bearer {shop.secret}"}
+    rules = lane.client.get("/v1/flags", headers=headers).json()["running"]
+    assert [(one["key"], one["remote"]) for one in rules] == [("by-block", True)]
+    viewed = {
+        "type": "track", "event": "Experiment Viewed", "messageId": "m1", "userId": "u1",
+        "properties": {"experiment_id": "by-block", "variation_id": "treatment"},
+    }  # fmt: skip
+    assert lane.post("/v1/batch", {"batch": [viewed]}, shop.public).status_code < 300
+    assert not Exposure.objects.filter(experiment=experiment).exists()
+
+
+class Blocks:
+    """Blocks that are over, of an experiment that began just before the first of them."""
+
+    def __init__(self, shop, experiment, count=COUNT):
+        self.shop, self.experiment, self.rows = shop, experiment, Rows()
+        self.first = int(builders.now().timestamp() // LENGTH) - count
+        self.variants = {one.key: one for one in experiment.variants.select_related("experiment")}
+        started = self.at(-1, LENGTH - 30)
+        experiment.epochs.update(started_at=started)
+        Experiment.objects.filter(pk=experiment.pk).update(started_at=started)
+        self.numbers = range(count)
+
+    def at(self, block, seconds):
+        """Return a moment of a block, counted from the first."""
+        return datetime.fromtimestamp((self.first + block) * LENGTH + seconds, UTC)
+
+    def key(self, block):
+        """Return the variant of a block: they take turns, so that each has as many."""
+        return ("control", "treatment")[block % 2]
+
+    def serve(self, unit, block, seconds, *, key=""):
+        """Add an answer; return its id."""
+        variant, at = self.variants[key or self.key(block)], self.at(block, seconds).isoformat()
+        slate = builders.slate(
+            self.shop, unit, experiment_id=self.experiment.pk, variant_id=variant.pk, served_at=at
+        )
+        self.rows.slates.append(slate)
+        self.rows.exposures.append(builders.exposure(variant, unit=unit, at=at))
+        return slate.recommendation_id
+
+    def click(self, unit, block, seconds, **fields):
+        """Add an event."""
+        at = self.at(block, seconds).isoformat()
+        self.rows.events.append(builders.event(self.shop.project, unit=unit, at=at, **fields))
+
+    def visit(self, levels, *, users=3, lift=0):
+        """Let the same users come in each block; those of block n click levels[n] times each."""
+        for block in self.numbers:
+            for user in range(users):
+                self.serve(f"u{user}", block, 100 + user)
+                more = lift if self.key(block) == "treatment" else 0
+                for n in range(levels[block % len(levels)] + more + user % 2):
+                    self.click(f"u{user}", block, 120 + n)
+        return self.write()
+
+    def write(self):
+        builders.write(self.rows)
+        self.rows = Rows()
+        return self
+
+
+def look(experiment):
+    taken = look_at_experiment(experiment_id=experiment.pk)
+    experiment.refresh_from_db()
+    return taken
+
+
+# Each twice: blocks of the two variants are alike.
+LEVELS = [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+
+
+def test_a_verdict_counts_blocks_and_recomputes(shop, experiment):
+    builders.set_programme(shop, holdback_share=0.1, holdback_days=14)
+    Blocks(shop, experiment).visit(LEVELS, lift=3)
+    taken = look(experiment)
+    assert (taken.action, taken.parsed_result.variant) == ("ship", "treatment"), taken.reason
+    counts = taken.parsed_inputs.clusters
+    assert counts.clusters == {"control": 20, "treatment": 20}
+    assert counts.units == {"control": 60, "treatment": 60}
+    assert taken.parsed_inputs.exposures == [
+        ({"control": 20, "treatment": 20}, {"control": 0.5, "treatment": 0.5})
+    ]
+    assert (taken.information, taken.parsed_inputs.crossover_units) == (1.0, 0)
+    sums = [3.0 * level + 1 for level in LEVELS[::2] * 4]
+    sides = [Totals.of([one + 3 * lift for one in sums], [3.0] * 20) for lift in (0, 3)]
+    effect = compare("ratio", *sides)
+    (row,) = taken.parsed_result.comparisons
+    assert (row.effect.estimate, row.effect.se) == pytest.approx((effect.estimate, effect.se))
+    again = take_look(LookInput.from_json(json.loads(json.dumps(taken.inputs))))
+    assert again.as_json() == taken.parsed_result.as_json()
+    assert experiment.decisions.get().evidence["why_no_holdback"] == (
+        "blocks of time were randomised, and a holdback splits users"
+    )
+    assert not Observation.objects.filter(experiment=experiment).exists()
+
+
+def test_nothing_counts_in_the_carry_over_nor_beyond_the_block(shop, experiment):
+    blocks = Blocks(shop, experiment, count=3)
+    blocks.serve("early", 0, 59)  # served in the carry-over alone
+    blocks.click("early", 0, 200)
+    blocks.serve("both", 0, 10)
+    blocks.click("both", 0, 30)
+    blocks.click("both", 0, 99)  # after the carry-over, before the answer that counts
+    blocks.serve("both", 0, 100)
+    blocks.click("both", 0, 299)
+    blocks.click("both", 1, 0)  # in the next block, in which the user was not served
+    blocks.serve("late", -1, 290)  # in the block of the start
+    blocks.click("late", -1, 295)
+    blocks.serve("now", 3, 100)  # in a block that is not over
+    blocks.click("now", 3, 110)
+    blocks.write()
+    now = blocks.at(3, 200)
+    look_at_experiment(experiment_id=experiment.pk, now=now)
+    (only,) = BlockSum.objects.filter(experiment=experiment)
+    assert (only.number, only.users, only.value) == (blocks.first, 1, 1.0)
+    assert only.variant.key == "control"
+
+
+def test_an_attributed_event_names_an_answer_of_its_block(shop, draft, lane):
+    metric = Metric.objects.create(
+        project=shop.project, key="own-clicks", kind="mean", event="click", value="count",
+        attributed_only=True,
+    )  # fmt: skip
+    own = replace(draft, metrics=[replace(draft.metrics[0], metric=metric)])
+    experiment = start_experiment(experiment=define_experiment(own), by="a test")
+    lane.refresh()
+    blocks = Blocks(shop, experiment, count=2)
+    before, after = blocks.serve("u1", 0, 100), blocks.serve("u1", 1, 100)
+    for answer in (before, after, after):
+        blocks.click("u1", 1, 150, recommendation_id=answer)
+    blocks.write()
+    look(experiment)
+    sums = BlockSum.objects.filter(experiment=experiment).order_by("number")
+    assert [one.value for one in sums] == [0.0, 2.0]
+
+
+def test_late_rows_and_bots_change_the_sums_of_their_block(shop, experiment):
+    blocks = Blocks(shop, experiment, count=4).visit([1])
+    look(experiment)
+
+    def values():
+        rows = BlockSum.objects.filter(experiment=experiment).order_by("number")
+        return [(one.users, one.value, one.variant and one.variant.key) for one in rows]
+
+    usual = [(3, 4.0, "control"), (3, 4.0, "treatment")] * 2
+    assert values() == usual
+    blocks.click("u0", 1, 250)
+    blocks.serve("stray", 2, 150, key="treatment")
+    blocks.write()
+    taken = look(experiment)
+    assert values() == [usual[0], (3, 5.0, "treatment"), (4, 4.0, None), usual[3]]
+    assert (taken.parsed_inputs.clusters.split, taken.parsed_inputs.units) == (1, 3)
+    exclude_units(project_id=shop.project.pk, unit_ids=["stray", "u1"], by="a test")
+    look(experiment)
+    assert values() == [(2, 2.0, "control"), (2, 3.0, "treatment"), (2, 2.0, "control"), (2, 2.0, "treatment")]  # fmt: skip
+
+
+def test_the_totals_are_those_of_a_file_with_the_same_rows(shop, experiment, tmp_path):
+    """Each user of a block is a row of the file; answers in the carry-over are rows too."""
+    blocks = Blocks(shop, experiment)
+    columns = defaultdict(list)
+    for block in blocks.numbers:
+        for user in range(1 + block % 3):
+            for seconds in (20, 100 + user):
+                blocks.serve(f"u{user}", block, seconds)
+                columns["at"].append(f"{blocks.at(block, seconds):%Y-%m-%d %H:%M:%S}")
+                columns["variant"].append(blocks.key(block))
+                columns["clicks"].append((block // 2 + user) % 4 if seconds >= GUARD else 9)
+            for n in range(columns["clicks"][-1]):
+                blocks.click(f"u{user}", block, 150 + n)
+    blocks.write()
+    taken = look(experiment)
+    (row,) = taken.parsed_result.comparisons
+    path = write_columns(tmp_path / "rows.csv", columns)
+    done = run_analyze(
+        path, "--control", "control", "--format", "json", "--rule", "fixed", "--metric", "clicks:mean",
+        "--switchback", "at", "--block-seconds", LENGTH, "--carry-over-seconds", GUARD,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    card = json.loads(done.output)
+    of_file = card["metrics"][0]["variants"][0]
+    assert card["units_in_clusters"] == taken.parsed_inputs.clusters.units
+    assert of_file["absolute"]["estimate"] == pytest.approx(row.effect.estimate)
+    assert of_file["absolute"]["se"] == pytest.approx(row.effect.se)
+
+
+def test_few_blocks_have_no_verdict(shop, experiment):
+    Blocks(shop, experiment, count=24).visit(LEVELS, lift=3)
+    taken = look(experiment)
+    assert (taken.action, taken.reason) == (
+        "keep_running",
+        "blocks of 'control' == 12, must be at least 20 in each variant: with fewer, no interval keeps "
+        "its level",
+    )
+    (row,) = taken.parsed_result.comparisons
+    assert (row.effect, row.p_value) == (None, None)
+
+
+def test_a_page_and_a_file_show_blocks(shop, experiment):
+    Blocks(shop, experiment, count=24).visit(LEVELS)
+    client = sign_in(shop.project)
+    assert (
+        "0 of 40 planned blocks of time are over"
+        in client.get(report_path(experiment)).content.decode()
+    )
+    look(experiment)
+    page = client.get(report_path(experiment)).content.decode()
+    assert "Every 5 minutes a coin decides which variant all users get." in page
+    assert "Only 12 blocks of time of control are over" in page
+    assert "24 of 40 planned blocks of time are over" in page
+    assert "16 of 40 planned blocks of time to go, which take 1 hour" in page
+    data = json.loads(client.get(report_path(experiment, "report.json")).content)
+    assert data["mode"] == "switchback"
+    assert data["clusters"]["rows"][0] == {
+        "variant": "control", "drawn": 12, "clusters": 12, "users": 36,
+    }  # fmt: skip
+    assert (data["clusters"]["block_seconds"], data["clusters"]["carry_over_seconds"]) == (300, 60)
+    for name in ("report.csv", "report.xlsx", "report.ipynb"):
+        assert client.get(report_path(experiment, name)).status_code == 200
+
+
+def with_policy(**fields):
+    return {"policy": {**POLICY, **fields}}
+
+
+REFUSED = [
+    (with_policy(block_seconds=0), "policy", "block_seconds == 0, must be at least 300 in a switchback."),
+    (with_policy(block_seconds=700_000), "policy", "block_seconds == 700000, must be at least 0 and at"),
+    (with_policy(carry_over_seconds=0), "policy", "carry_over_seconds == 0, must be at least 60: answers"),
+    (with_policy(carry_over_seconds=400), "policy",
+     "carry_over_seconds == 400, must be at most half of block_seconds == 300: less of a block"),
+    (with_policy(planned_units=39), "policy", "planned_units == 39, must be at least 40 blocks"),
+    (with_policy(planned_units=10_000, block_seconds=3600), "policy",
+     "planned_units == 10000 blocks of 3600 s take 417 days, must take at most 366"),
+    (with_policy(rule="always_valid"), "policy", "rule == 'always_valid', must be 'fixed' by blocks"),
+    (with_policy(minimum_nonzero=10), "policy", "minimum_nonzero == 10, must be at least 20 by blocks."),
+    (with_policy(ship_when="valuable"), "policy", "ship_when == 'valuable', must be 'significant' by"),
+    (with_policy(floor=0.1), "policy", "floor == 0.1, must be 0: mode == 'switchback'"),
+    (with_policy(cluster_by="store"), "policy", "cluster_by == 'store', must be empty"),
+    ({"mode": "split"}, "policy", "block_seconds == 300, must be 0: mode == 'split', and only mode"),
+    ({"ramp": [{"after_seconds": 60, "allocation": 1.0}], "allocation": 0.1}, "ramp",
+     "ramp == 1 steps, must be none: the shares of blocks stay."),
+    ({"allocation": 0.5}, "allocation", "allocation == 0.5, must be 1 by blocks: all users of a block"),
+    ({"segments": ["country"]}, "segments", "segments == ['country'], must be none by blocks"),
+    ({"sticky": True}, "sticky", "sticky == True, must be false by blocks: a user has the variant of the"),
+    ({"hashing": "growthbook_v2"}, "hashing", "hashing == 'growthbook_v2', must be 'sha256' by blocks"),
+]  # fmt: skip
+
+
+def test_what_blocks_cannot_do_is_refused(draft):
+    for change, field, sentence in REFUSED:
+        with pytest.raises(CannotDefineError) as refusal:
+            define_experiment(replace(draft, **change))
+        assert (refusal.value.field, sentence in str(refusal.value)) == (field, True), refusal.value
+    assert not Experiment.objects.filter(project=draft.surface.project).exists()
+
+
+def test_flags_quantiles_later_days_and_a_third_variant_are_refused(shop, draft):
+    flag = Surface.objects.create(project=shop.project, key="button", kind="flag")
+    with pytest.raises(
+        CannotDefineError, match="mode == 'switchback' on a surface of kind 'flag', must"
+    ):
+        define_experiment(builders.draft(shop, flag, mode="switchback", policy=POLICY))
+    for key, fields, sentence in (
+        ("slow", {"kind": "quantile", "event": "slate.latency"}, "'slow' is a quantile, must be a mean"),
+        ("back", {"kind": "retention", "event": "click", "delay_seconds": 86_400.0},
+         "metric 'back' has delay_seconds == 86400, must be 0 by blocks"),
+    ):  # fmt: skip
+        metric = Metric.objects.create(project=shop.project, key=key, **fields)
+        with pytest.raises(CannotDefineError, match=sentence):
+            define_experiment(replace(draft, metrics=[replace(draft.metrics[0], metric=metric)]))
+    third = replace(draft.variants[1], key="third", weight=0.0)
+    with pytest.raises(CannotDefineError, match="variants == 3, must be 2 by blocks"):
+        define_experiment(replace(draft, variants=[*draft.variants, third]))
+
+
+def test_shares_stay_and_nobody_else_may_wait_for_a_block(shop, experiment):
+    with pytest.raises(ValueError, match="shares of 'by-block' must stay: it is randomised by block"):
+        change_shares(experiment=experiment, change=Change(allocation=1.0), by="a test")
+    flag = Surface.objects.create(project=shop.project, key="button", kind="flag")
+    waits = [{"experiment": "by-block", "variants": ["treatment"]}]
+    with pytest.raises(
+        CannotDefineError, match="'by-block' is randomised by block of time, must be by"
+    ):
+        define_experiment(builders.draft(shop, flag, prerequisites=waits))
+
+
+def test_the_api_defines_one_and_refuses_in_a_sentence(lane, shop, draft):
+    body = {
+        "key": "by-api", "surface": "home-feed", "mode": "switchback", "policy": {"block_seconds": 3600},
+        "variants": [
+            {"key": "control", "model": draft.variants[0].version.label, "weight": 0.5, "is_control": True},
+            {"key": "treatment", "model": draft.variants[1].version.label, "weight": 0.5},
+        ],
+        "metrics": [{"metric": "clicks"}],
+    }  # fmt: skip
+    refused = lane.post("/v1/experiments", body, shop.secret)
+    assert refused.status_code == 422
+    assert "carry_over_seconds == 0, must be at least 60" in refused.json()["error"]["message"]
+    lengths = {"block_seconds": 3600, "carry_over_seconds": 600}
+    defined = lane.post("/v1/experiments", body | {"policy": lengths}, shop.secret)
+    assert (defined.status_code, defined.json()["mode"]) == (201, "switchback")
+    policy = defined.json()["policy"]
+    assert (policy["rule"], policy["planned_units"], policy["minimum_nonzero"]) == ("fixed", 200, 20)
+    assert defined.json()["breaker_alpha"] == 0
+
+
+def test_a_form_makes_one_and_a_split_takes_it_back(shop):
+    client = sign_in(shop.project, role="analyst")
+    stored = define_experiment(builders.draft(shop, shop.surface, "by-form"))
+
+    def save(**changes):
+        form = client.get(report_path(stored, "edit/")).context["form"]
+        sent = {
+            name: one for name, one in form.initial.items() if str(one) not in {"None", "False", "[]"}
+        }
+        answer = client.post(report_path(stored, "edit/"), sent | changes)
+        stored.refresh_from_db()
+        return answer
+
+    lengths = {"block_minutes": 60, "carry_over_minutes": 40, "planned_units": 200}
+    refused = save(mode="switchback", **lengths).content.decode()
+    assert "carry_over_seconds == 2400, must be at most half of block_seconds == 3600" in refused
+    assert 'value="40"' in refused  # nothing of it is lost
+    assert stored.mode == "split"
+    assert save(mode="switchback", **lengths | {"carry_over_minutes": 10}).status_code == 302
+    policy = stored.parsed_policy
+    assert (stored.mode, policy.block_seconds, policy.carry_over_seconds) == ("switchback", 3600, 600)
+    assert (policy.rule, policy.planned_units, policy.minimum_nonzero) == ("fixed", 200, 20)
+    assert save(mode="split", rule="always_valid").status_code == 302
+    policy = stored.parsed_policy
+    assert (policy.block_seconds, policy.rule, policy.minimum_nonzero) == (0, "always_valid", 100)
+
+
+def one_look(seed: int) -> tuple[bool, bool]:
+    """Whether an A/A of blocks is called a difference: by its blocks, and by its users alone.
+
+    Each block has a level of its own, and each user many blocks; a coin draws the variants.
+    """
+    rng = np.random.default_rng(seed)
+    treated = rng.random(80) < 0.5
+    sizes = 5 + rng.poisson(20, len(treated))
+    level = 10 + 2 * np.sin(np.arange(len(treated)) / 6) + rng.normal(0, 1, len(treated))
+    values = [rng.normal(one, 3, size) for one, size in zip(level, sizes, strict=True)]
+    sides = [np.flatnonzero(~treated), np.flatnonzero(treated)]
+    keys = ("control", "treatment")
+    drawn = dict(zip(keys, map(len, sides), strict=True))
+    users = dict(zip(keys, (int(sizes[one].sum()) for one in sides), strict=True))
+    counts = ClusterCounts(drawn, users, int(sizes.sum()), are_blocks=True)
+    by_block = [Totals.of([values[n].sum() for n in one], sizes[one].astype(float)) for one in sides]
+    by_user = [Totals.of(np.concatenate([values[n] for n in one])) for one in sides]
+    policy = Policy(rule="fixed", planned_units=COUNT, minimum_nonzero=20, minimum_run_seconds=0)
+    called = (
+        take_look(
+            look_input(
+                metric_input(dict(zip(keys, totals, strict=True)), kind=kind), policy=policy,
+                clusters=clusters, exposures=[(drawn, {"control": 0.5, "treatment": 0.5})],
+            )
+        )
+        for totals, kind, clusters in ((by_block, "ratio", counts), (by_user, "mean", None))
+    )  # fmt: skip
+    return tuple(one.action in {"ship", "roll_back"} for one in called)
+
+
+def test_no_effect_keeps_its_level_where_users_alone_would_not():
+    calls = np.array([one_look(seed) for seed in range(200)])
+    ours, naive = calls.sum(axis=0)
+    assert stats.binomtest(int(ours), len(calls), 0.05).pvalue > 0.01
+    assert naive / len(calls) >= 0.15
+
+
+def test_a_block_is_summed_when_it_is_over(shop, experiment):
+    blocks = Blocks(shop, experiment, count=2).visit([1])
+    taken = look_at_experiment(experiment_id=experiment.pk, now=blocks.at(2, -1))
+    assert taken.parsed_inputs.clusters.clusters == {"control": 1}
+    later = look_at_experiment(experiment_id=experiment.pk, now=blocks.at(2, 0) + timedelta(seconds=1))
+    assert later.parsed_inputs.clusters.clusters == {"control": 1, "treatment": 1}
