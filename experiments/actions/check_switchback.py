@@ -73,7 +73,7 @@ def _check_blocks(policy: Policy) -> None:
     )
     require(
         guard <= length / 2,
-        f"carry_over_seconds == {guard:g}, must be at most half of block_seconds == {length:g}: less "
+        f"carry_over_seconds == {guard:g}, must be at most {length / 2:g}, half of block_seconds: less "
         "of a block would count than is left out.",
         "policy",
     )

@@ -134,7 +134,7 @@ ONLINE = [
       "--metric", "clicks", "--mode", "cluster", "--against-gate"], 2, "cluster_by == '', must name the attribute"),
     (["experiments", "define", "blocks", "--surface", "home-feed", "--control", "popularity@1", "--treatment", "popularity@2",
       "--metric", "clicks", "--mode", "switchback", "--policy", '{"block_seconds": 600, "carry_over_seconds": 400}', "--against-gate"],
-     2, "carry_over_seconds == 400, must be at most half of block_seconds == 600"),
+     2, "carry_over_seconds == 400, must be at most 300, half of block_seconds"),
     (["experiments", "start", "trial"], 0, "trial runs"),
     (["experiments", "list"], 0, "trial"),
     (["report", "trial"], 0, "trial on home-feed: running."),
