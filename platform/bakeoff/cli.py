@@ -27,7 +27,7 @@ COMMANDS = {
         "projects:project",
         "Create projects with their keys, list them, and set their quotas.",
     ),
-    "users": ("users:users", "Add people, reset their passwords, and list them."),
+    "users": ("users:users", "Add and invite people, reset their passwords, and list them."),
     "backup": ("backup:backup", "Write all of the platform into a new FOLDER, while it serves."),
     "restore": (
         "backup:restore",

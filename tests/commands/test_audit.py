@@ -15,6 +15,7 @@ from django.db import connection
 from safetensors.numpy import save
 
 from bakeoff import audit_export
+from bakeoff.accounts.invite import invite
 from bakeoff.accounts.models import ApiKey, AuditEntry, SecondFactor
 from bakeoff.cli import main
 from experiments.actions.stop_experiment import stop_experiment
@@ -32,7 +33,7 @@ from tests.support.waiting import wait_until
 READS = {
     "doctor", "analyze", "power", "simulate", "models", "runs list", "runs show", "experiments list", "report", "units export",
     "versions show", "versions diff", "data-sets list", "feedback export", "feedback themes", "feedback surveys", "export recommendations", "export preferences", "export list", "keys list", "alerts list", "alerts deliveries",
-    "config check", "config export", "config schema", "project list", "users list", "audit list", "audit export", "surfaces list", "metrics list", "completion", "docs", "usage",
+    "config check", "config export", "config schema", "project list", "users list", "users invitations", "audit list", "audit export", "surfaces list", "metrics list", "completion", "docs", "usage",
 }  # fmt: skip
 # They begin with `create_first_access`, which has a test of its own, and change nothing on a platform
 # that has users; the embedded model changes nothing at all.
@@ -110,6 +111,10 @@ def key(shop):
 
 def somebody(shop):
     return User.objects.create_user(f"ben-{shop.project.slug}").username
+
+
+def invited(shop):
+    return invite(project=shop.project, role="viewer", by="a test")[0]
 
 
 def with_second_factor(shop):
@@ -268,6 +273,8 @@ CALLS = {
     "users add": lambda shop, _: [f"ann-{shop.project.slug}"],
     "users reset-password": lambda shop, _: [somebody(shop)],
     "users reset-link": lambda shop, _: [somebody(shop)],
+    "users invite": lambda _shop, _folder: ["ann@shop.example", "--role", "analyst"],
+    "users revoke-invitation": lambda shop, _: [str(invited(shop).pk)],
     "users remove-second-factor": lambda shop, _: [with_second_factor(shop)],
     "keys make": lambda _shop, _: ["--kind", "secret"],
     "keys change": lambda shop, _: [key(shop), "--any-origin"],

@@ -11,6 +11,7 @@ import orjson
 import pytest
 from django.contrib.auth.models import User
 
+from bakeoff.accounts.invite import invite
 from bakeoff.accounts.models import ApiKey
 from bakeoff.cli import main
 from experiments.actions.create_survey import create_survey
@@ -51,6 +52,7 @@ def full(shop):
     ApiKey.make(shop.project, "pk", name="old")
     alerts.dead_delivery(shop.project)
     User.objects.create_user(f"ann-{shop.project.slug}")
+    invite(project=shop.project, role="viewer", by="a test")
     DataExport.objects.create(
         project=shop.project, folder=f"/exports/{shop.project.slug}", created_by="a test"
     )
@@ -91,7 +93,7 @@ def test_every_list_is_json_too(full):
             assert orjson.loads(run(*words, "--json", "--project", empty.slug)) == []
     assert seen == {
         "models", "data-sets list", "runs list", "experiments list", "keys list", "alerts list", "alerts deliveries",
-        "surfaces list", "metrics list", "project list", "users list", "export list",
+        "surfaces list", "metrics list", "project list", "users list", "users invitations", "export list",
         "audit list", "feedback surveys", "feedback themes",
     }  # fmt: skip
 

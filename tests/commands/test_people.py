@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from django.contrib.auth.models import User
@@ -148,3 +149,30 @@ def test_a_name_that_is_taken_and_one_that_nobody_has_are_refused(console, proje
     done = console("users", "reset-password", "nobody-at-all", "--project", project.slug, status=2)
     assert "username == 'nobody-at-all', nobody has this name." in done.output
     assert not AuditEntry.objects.filter(project=project, actor="operator").exists()
+
+
+def test_somebody_is_invited_joins_once_and_a_link_is_revoked(console, project, name):
+    of_project = ("--project", project.slug)
+    printed = console("users", "invite", "ann@shop.example", "--role", "analyst", *of_project).output
+    path = re.search(r"/invited/[\w-]+/", printed).group()
+    (row,) = json.loads(console("users", "invitations", "--json", *of_project).output)
+    assert (row["email"], row["role"], row["created_by"]) == ("ann@shop.example", "analyst", "operator")
+    answer = Client().post(path, {"username": name, "password": "a long password of hers"})
+    assert answer.status_code == 302
+    person = User.objects.get(username=name)
+    assert person.email == "ann@shop.example"
+    assert Membership.objects.get(user=person, project=project).role == "analyst"
+    assert json.loads(console("users", "invitations", "--json", *of_project).output) == []
+
+    printed = console("users", "invite", *of_project).output
+    path = re.search(r"/invited/[\w-]+/", printed).group()
+    (row,) = json.loads(console("users", "invitations", "--json", *of_project).output)
+    elsewhere = builders.make_project()
+    refused = console("users", "revoke-invitation", row["id"], "--project", elsewhere.slug, status=2)
+    assert "not found among the open ones" in refused.output
+    console("users", "revoke-invitation", row["id"], *of_project)
+    other = Client().post(path, {"username": f"{name}-2", "password": "a long password of his"})
+    assert not User.objects.filter(username=f"{name}-2").exists(), other.content
+    console("users", "revoke-invitation", row["id"], *of_project, status=2)
+    actions = AuditEntry.objects.filter(project=project, actor="operator").order_by("pk")
+    assert [one.action for one in actions] == ["invite", "invite", "revoke invitation"]

@@ -1,4 +1,4 @@
-"""`bakeoff users`: add people, reset their passwords, link them to an identity provider, list them."""
+"""`bakeoff users`: add and invite people, reset their passwords, link them to a provider, list them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ password_option = click.option(
 
 @click.group()
 def users() -> None:
-    """Add people, reset their passwords, and list them."""
+    """Add and invite people, reset their passwords, and list them."""
 
 
 @users.command()
@@ -80,7 +80,6 @@ def reset(username: str, *, password_file: TextIO | None, slug: str | None) -> N
 def reset_link(username: str, slug: str | None) -> None:
     """Print a link by which USERNAME sets a new password, once and within 24 hours."""
     project = find_project(slug)
-    from django.conf import settings
     from django.urls import reverse
 
     from bakeoff.accounts.reset_by_link import HOURS, ResetError, make_reset_link
@@ -89,10 +88,60 @@ def reset_link(username: str, slug: str | None) -> None:
         token = make_reset_link(username=username, project=project, maker=None)
     except ResetError as error:
         raise click.UsageError(str(error)) from error
-    host = settings.PUBLIC.origin if settings.PUBLIC is not None else ""
-    echo(f"{host}{reverse('reset-password', args=[token])}")
-    where = "" if host else "It goes behind the platform's address: BAKEOFF_PUBLIC_URL is not set. "
-    echo(f"{where}Good for one use within {HOURS} hours.")
+    _show_link(reverse("reset-password", args=[token]), f"Good for one use within {HOURS} hours.")
+
+
+@users.command(name="invite")
+@click.argument("email", default="")
+@click.option("--role", type=click.Choice(ROLES), default="viewer", show_default=True)
+@project_option
+def invite_person(email: str, role: str, slug: str | None) -> None:
+    """Print a link by which one person joins a project; EMAIL becomes that of a new account."""
+    project = find_project(slug)
+    from django.urls import reverse
+
+    from bakeoff.accounts.invite import DAYS, InvitationError, invite
+
+    try:
+        invitation, token = invite(project=project, role=role, email=email.strip(), by=OPERATOR)
+    except InvitationError as error:
+        raise click.UsageError(str(error)) from error
+    sentence = f"Invitation {invitation.pk}, {role} of {project}: for one person within {DAYS} days."
+    _show_link(reverse("invited", args=[token]), sentence)
+
+
+@users.command(name="invitations")
+@json_option
+@project_option
+def list_invitations(*, as_json: bool, slug: str | None) -> None:
+    """List the invitations of a project that somebody may still accept."""
+    project = find_project(slug)
+    rows = [
+        {
+            "id": one.pk,
+            "email": one.email,
+            "role": one.role,
+            "created_by": one.created_by,
+            "expires_at": one.expires_at,
+        }
+        for one in project.invitations.usable().order_by("pk")
+    ]
+    show_rows(rows, as_json=as_json, empty="None: `bakeoff users invite` makes one.")
+
+
+@users.command(name="revoke-invitation")
+@click.argument("invitation_id", type=int)
+@project_option
+def revoke_invitation_by_id(invitation_id: int, slug: str | None) -> None:
+    """Make the link of an open invitation useless, by its id of `invitations`."""
+    project = find_project(slug)
+    from bakeoff.accounts.invite import revoke_invitation
+
+    invitation = project.invitations.usable().filter(pk=invitation_id).first()
+    if invitation is None:
+        raise click.UsageError(f"invitation == {invitation_id}, not found among the open ones.")
+    revoke_invitation(invitation=invitation, by=OPERATOR)
+    echo(f"Invitation {invitation_id} is revoked.")
 
 
 @users.command(name="remove-second-factor")
@@ -152,6 +201,16 @@ def list_users(*, as_json: bool) -> None:
         for person in User.objects.prefetch_related("membership_set__project").order_by("username")
     ]
     show_rows(rows, as_json=as_json, empty="Nobody yet: `bakeoff users add` adds somebody.")
+
+
+def _show_link(path: str, sentence: str) -> None:
+    """Print a link below the public address, and what it is good for."""
+    from django.conf import settings
+
+    host = settings.PUBLIC.origin if settings.PUBLIC is not None else ""
+    echo(f"{host}{path}")
+    where = "" if host else "It goes behind the platform's address: BAKEOFF_PUBLIC_URL is not set. "
+    echo(f"{where}{sentence}")
 
 
 def _read(file: TextIO | None) -> str:
