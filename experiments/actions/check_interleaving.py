@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from bakeoff.accounts.refused import RefusedError
-from experiments.metrics.spec import is_feedback, is_slate_fact
+from experiments.metrics.spec import counts_items
 from inference.models import Surface
 from inference.serving.artifact import ArtifactError
 from inference.serving.models import open_model
@@ -99,9 +99,8 @@ def _check_settings(draft: ExperimentDraft) -> None:
 def _check_metric(draft: ExperimentDraft) -> None:
     """Refuse a metric that does not count what users did with items of the list."""
     metric = next(one.metric for one in draft.metrics if one.role == "primary")
-    about_items = not (is_feedback(metric.event) or is_slate_fact(metric.event))
     _require(
-        about_items and metric.kind in {"proportion", "mean", "ratio"} and not metric.filters,
+        counts_items(metric),
         f"primary metric == '{metric.key}', must count an event of items, such as a click, without "
         "filters: it is credited to the version that ranked the item higher.",
         "metrics",

@@ -140,6 +140,12 @@ class MetricDefinition(Protocol):
     direction: str
 
 
+def counts_items(metric: MetricDefinition) -> bool:
+    """Whether each of its events is about an item of a list, so that interleaving can credit it."""
+    about_items = not (is_feedback(metric.event) or is_slate_fact(metric.event))
+    return about_items and metric.kind in {"proportion", "mean", "ratio"} and not metric.filters
+
+
 @dataclass(frozen=True, slots=True)
 class MetricSpec:
     """A metric, with everything settled.

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from experiments.kinds import PROPORTIONS
+from experiments.metrics.spec import counts_items
 from experiments.models import programme_of
 from experiments.scorecards.traffic_plan import plan_for_week, read_week
+from experiments.stats.power import days_for
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from experiments.models import Metric
     from experiments.scorecards.plan import Plan
-    from experiments.scorecards.traffic_plan import Design, WeekOfTraffic
+    from experiments.scorecards.traffic_plan import Design, TrafficPlan, WeekOfTraffic
     from inference.models import Surface
 
 # Nobody waits for longer: products, seasons and the champion change meanwhile.
@@ -25,7 +27,7 @@ MAX_WEEKS = 26
 CHOICES = (1, 2, 4, 8)
 # Below this share of visitors with the event, a metric that more of them reach is the better advice.
 RARE_SHARE = 0.1
-Advice = Literal["larger_change", "more_traffic", "even_split", "commoner_event"]
+Advice = Literal["interleave", "larger_change", "more_traffic", "even_split", "commoner_event"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,19 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class InterleavedPlan:
+    """What interleaved lists need to say which version users prefer, about.
+
+    Attributes:
+        users: that get them.
+        weeks: full ones; None where it would take more than half a year.
+    """
+
+    users: int
+    weeks: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class ChangePlan:
     """What finding a change takes on a surface.
 
@@ -57,6 +72,8 @@ class ChangePlan:
         gain_per_week: what the change is worth in the metric's unit, if every visitor gets it.
         choices: what fixed durations find.
         advice: what makes it shorter, the most effective first; empty where it is not too long.
+        interleaved: the same by interleaved lists; None where they do not apply: of other surfaces, of
+            metrics that no item is credited with, and of changes too small for them.
     """
 
     lift: float
@@ -67,6 +84,7 @@ class ChangePlan:
     gain_per_week: float
     choices: Sequence[Choice]
     advice: Sequence[Advice]
+    interleaved: InterleavedPlan | None = None
 
     @property
     def feasible_choice(self) -> Choice | None:
@@ -85,6 +103,7 @@ class ChangePlan:
             "gain_per_week": self.gain_per_week,
             "choices": [asdict(one) for one in self.choices],
             "advice": list(self.advice),
+            "interleaved": asdict(self.interleaved) if self.interleaved is not None else None,
         }
 
 
@@ -119,7 +138,8 @@ def plan_change(surface: Surface, metric: Metric, design: Design, *, lift: float
         raise StatisticsError(f"min_lift == {lift:g}, must be above 0.")
     traffic = read_week(surface, metric)
     result = plan_for_week(traffic, metric, replace(design, min_lift=lift))
-    weeks = weeks_of(result.plan)
+    weeks = weeks_of(result.plan.days)
+    interleaved = _interleaved(surface, metric, design, result)
     return ChangePlan(
         lift=lift,
         plan=result.plan,
@@ -128,14 +148,27 @@ def plan_change(surface: Surface, metric: Metric, design: Design, *, lift: float
         baseline=result.baseline,
         gain_per_week=7 * result.visitors_per_day * result.baseline * lift,
         choices=[_choice(traffic, metric, design, weeks=n) for n in CHOICES],
-        advice=_advice(design, metric, result.active_share) if weeks is None else (),
+        advice=_advice(design, metric, result.active_share, interleaved) if weeks is None else (),
+        interleaved=interleaved,
     )
 
 
-def weeks_of(plan: Plan) -> int | None:
+def weeks_of(days: int | None) -> int | None:
     """Return how many full weeks a plan takes, so that each weekday counts alike; None: too many."""
-    weeks = max(math.ceil((plan.days or 0) / 7), 1)
+    weeks = max(math.ceil((days or 0) / 7), 1)
     return weeks if weeks <= MAX_WEEKS else None
+
+
+def _interleaved(
+    surface: Surface, metric: Metric, design: Design, result: TrafficPlan
+) -> InterleavedPlan | None:
+    """Return what interleaving takes, where it applies; it has no split of users to plan for."""
+    users = result.plan.units_interleaved
+    applies = surface.kind == surface.Kind.RECOMMEND and counts_items(metric)
+    if users is None or not applies or metric.direction != "increase":
+        return None
+    days = days_for(users, [result.visitors_per_day], allocation=design.allocation)
+    return InterleavedPlan(users, weeks_of(days))
 
 
 def _choice(traffic: WeekOfTraffic, metric: Metric, design: Design, *, weeks: int) -> Choice:
@@ -147,8 +180,12 @@ def _choice(traffic: WeekOfTraffic, metric: Metric, design: Design, *, weeks: in
     return Choice(weeks, units, result.plan.mde_relative)
 
 
-def _advice(design: Design, metric: Metric, active_share: float) -> list[Advice]:
+def _advice(
+    design: Design, metric: Metric, active_share: float, interleaved: InterleavedPlan | None
+) -> list[Advice]:
     advice: list[Advice] = ["larger_change"]
+    if interleaved is not None and interleaved.weeks is not None:
+        advice.insert(0, "interleave")
     if design.allocation < 1:
         advice.append("more_traffic")
     if not math.isclose(design.treatment_share, 0.5):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 if TYPE_CHECKING:
     from experiments.models import Metric
@@ -26,10 +27,24 @@ def describe_missing_traffic(surface: Surface, metric: Metric, traffic: WeekOfTr
     }
 
 
+def describe_interleaved(plan: ChangePlan) -> str:
+    """Say what interleaved lists take; nothing where they do not apply or take too long as well."""
+    if plan.interleaved is None or plan.interleaved.weeks is None:
+        return ""
+    return ngettext(
+        "Or interleave the lists of both versions: about %(users)s users in %(weeks)s week tell which "
+        "one users prefer.",
+        "Or interleave the lists of both versions: about %(users)s users in %(weeks)s weeks tell which "
+        "one users prefer.",
+        plan.interleaved.weeks,
+    ) % {"users": f"{plan.interleaved.users:,}", "weeks": plan.interleaved.weeks}
+
+
 def advice_in_words(plan: ChangePlan, metric: Metric) -> list[str]:
     """Return what makes a plan that is too long shorter, one sentence each."""
     choice = plan.feasible_choice
     words = {
+        "interleave": describe_interleaved(plan),
         "larger_change": _("Choose a larger change: %(weeks)s weeks find one from %(lift)s on.")
         % {"weeks": choice.weeks, "lift": f"{100 * (choice.lift or 0):+.3g}%"}
         if choice is not None

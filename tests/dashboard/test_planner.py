@@ -79,6 +79,35 @@ def test_what_takes_too_long_says_what_to_change(busy):
     assert list(result.advice) == ["larger_change", "more_traffic", "even_split", "commoner_event"]
 
 
+def test_lists_are_interleaved_where_they_need_fewer_users(busy):
+    result = plan_change(busy.surface, busy.metric, Design(), lift=0.4)
+    week = read_week(busy.surface, busy.metric)
+    assert result.interleaved.users == result.plan.units_interleaved < result.plan.units / 4
+    assert result.interleaved.weeks == -(-result.interleaved.users // (7 * VISITORS / week.days)) // 1
+    # A change that a test does not find in half a year, and interleaving does; too small for either.
+    close = plan_change(busy.surface, busy.metric, Design(), lift=0.06)
+    assert (close.weeks, close.advice[:2]) == (None, ["interleave", "larger_change"])
+    assert plan_change(busy.surface, busy.metric, Design(), lift=0.01).interleaved is None
+    page = sign_in(busy.project).get(address(busy, change=6)).content.decode()
+    assert "data-too-long" in page
+    assert f"about {close.interleaved.users:,} users in {close.interleaved.weeks} weeks tell" in page
+
+
+def test_what_no_item_is_credited_with_is_not_interleaved(busy):
+    def offered(**changes):
+        metric = busy.project.metrics.get(pk=busy.metric.pk)
+        for name, value in changes.items():
+            setattr(metric, name, value)
+        return plan_change(busy.surface, metric, Design(), lift=0.4).interleaved
+
+    assert offered() is not None
+    assert offered(direction="decrease") is None
+    assert offered(filters=[{"field": "value", "op": "gt", "value": 1}]) is None
+    busy.surface.kind = "classify"
+    assert offered() is None
+    busy.surface.kind = "recommend"
+
+
 def test_without_traffic_there_is_no_plan(shop):
     with pytest.raises(NoTrafficError, match="visitors of the last week == 0"):
         plan_change(shop.surface, shop.metric, Design(), lift=0.1)
@@ -100,6 +129,7 @@ def test_the_page_shows_users_and_weeks_and_fills_in_a_new_experiment(busy):
     result = plan_change(busy.surface, busy.metric, Design(), lift=0.4)
     assert f'data-weeks="{result.weeks}"' in page
     assert f"{result.plan.units:,} users" in page
+    assert f"Or interleave the lists of both versions: about {result.interleaved.users:,} users" in page
     link = re.search(r'href="([^"]*experiments/new/[^"]*)"', page)[1].replace("&amp;", "&")
     assert parse_qs(urlsplit(link).query)["planned_units"] == [str(result.plan.units)]
     form = read_form(client.get(link).content.decode(), "definition")
@@ -152,10 +182,16 @@ def test_api_and_command_say_the_same(busy, lane, console):
     result = plan_change(busy.surface, busy.metric, Design(), lift=0.4)
     assert (answer["planned_units"], answer["weeks"]) == (result.plan.units, result.weeks)
     assert answer["sentences"] == []
+    assert answer["interleaved"] == {
+        "users": result.interleaved.users,
+        "weeks": result.interleaved.weeks,
+    }
     command = ["power", "--surface", "home-feed", "--mde", "0.4", "--project", busy.project.slug]
     printed = json.loads(console(*command, "--format", "json").stdout)
     assert printed["planned_units"] == answer["planned_units"]
-    assert console(*command).stdout.startswith(f"{result.plan.units:,} users, {result.weeks} week")
+    shown = console(*command).stdout
+    assert shown.startswith(f"{result.plan.units:,} users, {result.weeks} week")
+    assert "Or interleave the lists of both versions" in shown
     long = lane.client.get(f"{path[:-3]}0.001", headers=headers).json()
     assert long["weeks"] is None
     assert long["sentences"][0].startswith("Choose a larger change")

@@ -38,7 +38,8 @@ def plan_experiment(request: HttpRequest, key: str, query: Query[PlanQuery]) -> 
 
     `metric` is the one that decides (default: the programme's, else the project's first one);
     `min_lift` the smallest relative change worth shipping. Where it would take more than half a year,
-    `weeks` is null and `sentences` say what makes it shorter.
+    `weeks` is null and `sentences` say what makes it shorter. `interleaved` is about what interleaved
+    lists take on a recommend surface to say which version users prefer; null where they do not apply.
     """
     surface = get_or_404(Surface.objects.filter(project=project_of(request)), "surface", key=key)
     design = Design(treatment_share=query.treatment_share, rule=query.rule, allocation=query.allocation)

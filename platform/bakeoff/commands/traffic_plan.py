@@ -80,11 +80,15 @@ def _design(options: Mapping[str, Any]) -> Design:
 
 
 def _show(plan: ChangePlan, metric: Metric) -> None:
+    from experiments.scorecards.plan_words import describe_interleaved
+
     if plan.weeks is None:
         echo(f"Too long for a change of {plan.lift:+.3g} in {metric}: more than half a year.")
     else:
         weeks = f"{plan.weeks} week{'s' if plan.weeks > 1 else ''}"
         echo(f"{plan.plan.units:,} users, {weeks} for a change of {plan.lift:+.1%} in {metric}.")
+        if sentence := describe_interleaved(plan):
+            echo(sentence)
     table = Table("weeks", "users", "finds changes from", title="If you have less or more time")
     for one in plan.choices:
         lift = "–" if one.lift is None else f"{one.lift:+.1%}"

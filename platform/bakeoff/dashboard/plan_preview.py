@@ -38,7 +38,7 @@ def plan_in_words(form: ExperimentForm) -> dict[str, Any]:
         return {"missing": str(error)}
     return {
         "found": result.plan,
-        "weeks": weeks_of(result.plan),
+        "weeks": weeks_of(result.plan.days),
         "visitors": result.visitors_per_day,
         "baseline": result.baseline,
         "metric": metric,

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 
 from bakeoff.dashboard.access import project_for
 from bakeoff.dashboard.planner_form import PlannerForm
-from experiments.scorecards.plan_words import advice_in_words
+from experiments.scorecards.plan_words import advice_in_words, describe_interleaved
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -29,6 +29,7 @@ def show_planner(request: HttpRequest, slug: str) -> HttpResponse:
             "plan": plan,
             "metric": metric,
             "advice": advice_in_words(plan, metric),
+            "interleaved": describe_interleaved(plan),
             "address": form.experiment_address(plan),
         }
     return render(request, "dashboard/planner.html", context)
