@@ -44,7 +44,7 @@ $(VENV)/.installed-infra: $(VENV)/.installed-dev requirements-infra.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-infra.txt
 	touch $@
 
-# Needs Debian's nginx, HAProxy, PgBouncer, Redis 7.0, PostgreSQL 15 and promtool; .ci/run installs them.
+# Needs Debian's nginx, HAProxy, iproute2, PgBouncer, Redis 7.0, PostgreSQL 15 and promtool; .ci/run installs them.
 test-infra: $(VENV)/.installed-infra
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/infra $(ARGS)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from experiments.models import DataExport
+from experiments.replica import primary_position, read_up_to
 from experiments.training_data.exported_rows import SCHEMAS, read_ends, read_rows
 from experiments.training_data.parquet_folder import ParquetFolder
 
@@ -43,8 +45,11 @@ def export_rows(*, export: DataExport) -> int:
     ends = export.pending
     if ends is None:  # another process has just finished
         return 0
-    store = ParquetFolder(Path(export.folder))
-    rows = sum(_write(store, export, name, ends[name]) for name in SCHEMAS)
+    store, rows = ParquetFolder(Path(export.folder)), 0
+    # A replica that lacks a row below the ends would leave it out for ever.
+    position = primary_position()
+    for name in SCHEMAS:
+        rows += read_up_to(position, partial(_write, store, export, name, ends[name]))
     DataExport.objects.filter(pk=export.pk, pending=ends).update(
         positions=ends, pending=None, rows=F("rows") + rows, finished_at=timezone.now()
     )

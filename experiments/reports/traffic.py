@@ -17,6 +17,7 @@ import redis.exceptions
 from django.db import OperationalError, connection, transaction
 from django.utils.translation import gettext as _
 
+from experiments.replica import read_from_replica
 from inference.cache import cache_client
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def read_traffic(project_id: int, now: datetime) -> ProjectTraffic | None:
     with contextlib.suppress(redis.exceptions.RedisError, OSError):
         if (stored := cast("bytes | None", cache.get(name))) is not None:
             return _parse(stored)
-    traffic = _measure(project_id, now)
+    traffic = read_from_replica(lambda: _measure(project_id, now))
     with contextlib.suppress(redis.exceptions.RedisError, OSError):
         written = NOTHING if traffic is None else orjson.dumps(asdict(traffic))
         cache.set(name, written, ex=REMEMBERED_SECONDS)

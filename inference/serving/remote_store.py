@@ -101,6 +101,11 @@ class RemoteStore:
         self.url = url
         self._away_until, self._why = 0.0, ""
 
+    @property
+    def is_away(self) -> bool:
+        """Whether it did not answer a moment ago."""
+        return self._away_until > time.monotonic()
+
     def upload(self, folder: Path, digest: str) -> None:
         """Make an artifact's files be in the store, its manifest last.
 
@@ -135,7 +140,7 @@ class RemoteStore:
         Raises:
             RemoteStoreError: it is not there, is damaged, or the store does not answer.
         """
-        if self._away_until > time.monotonic():
+        if self.is_away:
             raise StoreAwayError(self._why)
         manifest = self.read(_key(digest, MANIFEST))
         if manifest is None:

@@ -48,6 +48,9 @@ def check_store(database_url: str, artifacts: Path, *, claim: bool = True) -> No
     except (psycopg.OperationalError, psycopg.errors.UndefinedTable):
         return
     mine, theirs = read_store_id(artifacts), UUID(str(row[0])) if row is not None else None
+    if mine is None and (remote := remote_of(artifacts)) is not None and remote.is_away:
+        # A machine that is new begins with the fallback; nothing says that the store is another's.
+        return
     if theirs is not None and mine != theirs:
         raise ForeignStoreError(
             f"Artifacts in {artifacts} are not those of this database "

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+from bakeoff.database_address import complete
 from bakeoff.local_models import LocalModels, LocalModelsError
 from bakeoff.oidc_settings import OidcSettings, OidcSettingsError
 from bakeoff.public_address import AddressError, PublicUrl, TrustedProxies
@@ -49,7 +50,8 @@ class Environment:
 
     Attributes:
         home: folder that holds all state of a bundled platform.
-        database_url: a libpq URL.
+        database_url: a libpq URL, with limits for a server that is gone.
+        replica_url: a libpq URL of a replica that reports and exports read; empty: there is none.
         redis_url: a redis-py URL of the cache.
         broker_url: a Celery broker URL.
         bundled_postgres: whether `bakeoff up` must start PostgreSQL itself.
@@ -104,6 +106,7 @@ class Environment:
     second_factor: str = "optional"
     artifacts_url: str = ""
     training_processes: int = 1
+    replica_url: str = ""
 
     @property
     def run_folder(self) -> Path:
@@ -171,7 +174,7 @@ def read_environment() -> Environment:
     artifacts_url = _artifacts_url_of(env)
     environment = Environment(
         home=home,
-        database_url=database_url
+        database_url=complete(database_url)
         or f"postgresql:///bakeoff?host={quote(str(run), safe='')}&user=bakeoff",
         redis_url=redis_url or f"unix://{socket}?db=0",
         broker_url=_broker_of(broker_url or redis_url or f"unix://{socket}?db=1"),
@@ -201,6 +204,7 @@ def read_environment() -> Environment:
         second_factor=_choice("BAKEOFF_SECOND_FACTOR", env, ("optional", "required")),
         artifacts_url=artifacts_url,
         training_processes=max(1, _count("BAKEOFF_TRAINING_PROCESSES", env, 1)),
+        replica_url=complete(env.get("DATABASE_REPLICA_URL", ""), writes=False),
     )
     # Who opens an artifact knows its folder alone, in whatever process.
     use_remote(environment.artifacts, artifacts_url)

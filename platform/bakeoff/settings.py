@@ -47,6 +47,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "bakeoff.traced_routes.TraceRoutes",
+    "bakeoff.dashboard.replica_pages.RememberChanges",
     "bakeoff.api.middleware.JsonErrors",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "bakeoff.dashboard.middleware.ContentSecurityPolicy",
@@ -80,8 +81,8 @@ TEMPLATES = [
 ]
 
 
-def _database(url: str) -> dict[str, object]:
-    """Translate a libpq URL, which psycopg itself parses, into Django's words.
+def _database(name: str, url: str) -> dict[str, object]:
+    """Translate the libpq URL of a setting, which psycopg itself parses, into Django's words.
 
     Raises:
         SettingError: it is not a libpq URL; the driver's own message would show its password.
@@ -90,7 +91,7 @@ def _database(url: str) -> dict[str, object]:
         options = conninfo_to_dict(url)
     except ProgrammingError as error:
         raise SettingError(
-            "DATABASE_URL cannot be parsed, must be like postgresql://user:password@host:5432/bakeoff."
+            f"{name} cannot be parsed, must be like postgresql://user:password@host:5432/bakeoff."
         ) from error
     parts = {key: str(value) for key, value in options.items() if value is not None}
     known = {
@@ -113,7 +114,11 @@ def _database(url: str) -> dict[str, object]:
     }
 
 
-DATABASES = {"default": _database(BAKEOFF.database_url)}
+DATABASES = {"default": _database("DATABASE_URL", BAKEOFF.database_url)}
+# Not one of Django's databases: only what names it reads there (experiments/replica.py).
+REPLICA_DATABASE = (
+    _database("DATABASE_REPLICA_URL", BAKEOFF.replica_url) if BAKEOFF.replica_url else None
+)
 # Imported before the first message is sent: who sends none does without.
 CELERY_APPLICATION = "bakeoff.celery"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

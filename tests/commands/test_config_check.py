@@ -76,6 +76,11 @@ def test_right_settings_are_right():
             "DATABASE_URL cannot be parsed, must be like postgresql://user:password@host:5432/bakeoff.",
         ),
         ({"DATABASE_URL": AWAY}, "DATABASE_URL: connection failed"),
+        (
+            {"DATABASE_REPLICA_URL": "postgresql//nowhere:hunter2"},
+            "DATABASE_REPLICA_URL cannot be parsed, must be like postgresql://user:password@host:5432/bakeoff.",
+        ),
+        ({"DATABASE_REPLICA_URL": AWAY}, "DATABASE_REPLICA_URL: connection failed"),
         ({"REDIS_URL": "http://127.0.0.1"}, "REDIS_URL begins with 'http', must begin with one of"),
         (
             {"REDIS_URL": "redis://:hunter2@127.0.0.1:1/0"},

@@ -42,7 +42,15 @@ def test_facts_go_to_the_server_that_takes_writes(demoted, postgres15):
         await connection.close()
         return port
 
+    for writes in (True, False):  # the other may be behind
+        assert asyncio.run(port_of(both, writes=writes)) == postgres15.port
+    done = subprocess.run(
+        [sys.executable, "-m", "bakeoff", "config", "check"],
+        env={**os.environ, "DATABASE_URL": both}, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "DATABASE_URL: synchronous_standby_names is empty" in done.stdout
+    postgres15.stop()
     assert asyncio.run(port_of(both, writes=False)) == demoted.port
-    assert asyncio.run(port_of(both, writes=True)) == postgres15.port
     with pytest.raises(psycopg.Error):
         asyncio.run(port_of(postgres_url(demoted), writes=True))

@@ -45,10 +45,12 @@ def _faults_of_files(environment: Environment) -> Iterator[str]:
 
     from inference.providers import providers_problem
 
-    try:
-        conninfo_to_dict(environment.database_url)
-    except ProgrammingError:  # its own message would show the password
-        yield "DATABASE_URL cannot be parsed, must be like postgresql://user:password@host:5432/bakeoff."
+    urls = {"DATABASE_URL": environment.database_url, "DATABASE_REPLICA_URL": environment.replica_url}
+    for name, url in urls.items():
+        try:
+            conninfo_to_dict(url)
+        except ProgrammingError:  # its own message would show the password
+            yield f"{name} cannot be parsed, must be like postgresql://user:password@host:5432/bakeoff."
     if problem := providers_problem():
         yield f"BAKEOFF_PROVIDERS: {problem}"
 
@@ -57,6 +59,8 @@ def _faults_of_servers(environment: Environment) -> Iterator[str]:
     """Ask the servers that `bakeoff up` does not start itself."""
     if not environment.bundled_postgres:
         yield from _faults_of_postgres(environment)
+    if environment.replica_url:
+        yield from _faults_of_replica(environment)
     if not environment.bundled_valkey:
         yield from _faults_of_redis(environment)
     yield from _faults_of_broker(environment)
@@ -66,12 +70,14 @@ def _faults_of_servers(environment: Environment) -> Iterator[str]:
 def _faults_of_postgres(environment: Environment) -> Iterator[str]:
     import psycopg
 
+    from bakeoff.fail_over import fail_over_risk
     from bakeoff.schema_version import WrongSchemaError, check_schema
     from inference.serving.store import ForeignStoreError, check_store
 
     try:
         with psycopg.connect(environment.database_url, connect_timeout=CONNECT_SECONDS) as connection:
             version = connection.info.server_version // 10_000
+            risk = fail_over_risk(connection, environment.database_url)
     except psycopg.ProgrammingError:
         return  # named above
     except psycopg.Error as error:
@@ -79,11 +85,28 @@ def _faults_of_postgres(environment: Environment) -> Iterator[str]:
         return
     if version < OLDEST_POSTGRES:
         yield f"DATABASE_URL: PostgreSQL == {version}, must be {OLDEST_POSTGRES} or later."
+    if risk:
+        yield f"DATABASE_URL: {risk}"
     try:
         check_schema(environment.database_url)
         check_store(environment.database_url, environment.artifacts, claim=False)
     except (WrongSchemaError, ForeignStoreError) as error:
         yield str(error)
+
+
+def _faults_of_replica(environment: Environment) -> Iterator[str]:
+    """Ask the replica for a table of ours: reports would do without it, and nobody would know."""
+    import psycopg
+
+    try:
+        with psycopg.connect(environment.replica_url, connect_timeout=CONNECT_SECONDS) as connection:
+            row = connection.execute("SELECT to_regclass('experiments_event') IS NULL").fetchone()
+            if row is None or row[0]:
+                yield "DATABASE_REPLICA_URL: it holds no tables, must be a replica of DATABASE_URL."
+    except psycopg.ProgrammingError:
+        return  # named above
+    except psycopg.Error as error:
+        yield f"DATABASE_REPLICA_URL: {_line_of(error)}."
 
 
 def _faults_of_redis(environment: Environment) -> Iterator[str]:

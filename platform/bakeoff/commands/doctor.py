@@ -18,6 +18,7 @@ from bakeoff.commands.terminal import echo
 from bakeoff.embedded.home import FREE_BYTES_NEEDED
 from bakeoff.embedded.postgres import BINARIES
 from bakeoff.environment import read_environment
+from bakeoff.fail_over import describe_standbys, fail_over_risk
 from bakeoff.schema_version import WrongSchemaError, check_schema, compare_schema
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def doctor() -> None:
     """Say what is missing or unwell, one line each; exit status 1 if anything is."""
     environment = read_environment()
     unhealthy = 0
-    for check in (_python, _home, _postgres, _redis, _packages):
+    for check in (_python, _home, _postgres, _replica, _redis, _packages):
         for well, line in check(environment):
             echo(f"{'ok     ' if well else 'ISSUE  '} {line}")
             unhealthy += not well
@@ -101,6 +102,7 @@ def _postgres(environment: Environment) -> Iterator[tuple[bool, str]]:
             version = connection.info.server_version
             yield version >= OLDEST_POSTGRES, f"PostgreSQL {version // 10_000} answers (15 or later)"
             yield from _pooler(connection, environment)
+            yield from _standbys(connection, environment)
             yield from _tables(connection)
     except psycopg.Error:
         remedy = "`bakeoff up` starts it" if environment.bundled_postgres else "check DATABASE_URL"
@@ -116,6 +118,32 @@ def _pooler(connection: psycopg.Connection, environment: Environment) -> Iterato
             pooled,
             "behind a pooler" + ("" if pooled else ": set BAKEOFF_POOLED=1, for Django's cursors"),
         )
+
+
+def _standbys(connection: psycopg.Connection, environment: Environment) -> Iterator[tuple[bool, str]]:
+    if risk := fail_over_risk(connection, environment.database_url):
+        yield False, risk
+    elif (line := describe_standbys(connection)) is not None:
+        yield True, line
+
+
+def _replica(environment: Environment) -> Iterator[tuple[bool, str]]:
+    """Ask the replica, without which reports and exports read the primary."""
+    if not environment.replica_url:
+        return
+    try:
+        with psycopg.connect(environment.replica_url, connect_timeout=3) as connection:
+            row: Any = connection.execute(
+                "SELECT pg_is_in_recovery(), now() - pg_last_xact_replay_timestamp()"
+            ).fetchone()
+    except psycopg.Error:
+        yield False, "the replica does not answer: check DATABASE_REPLICA_URL; the primary is read"
+        return
+    follows, age = row
+    last = (
+        f", its last commit is {age.total_seconds():.0f} s old" if follows and age is not None else ""
+    )
+    yield True, f"the replica answers{last if follows else ', and is no standby'}"
 
 
 def _tables(connection: psycopg.Connection) -> Iterator[tuple[bool, str]]:

@@ -93,9 +93,10 @@ def preferences(surface: str, file: Path, slug: str | None) -> None:
     if not file.parent.is_dir():
         raise click.UsageError(f"folder of '{file}' does not exist.")
     target = find_surface(find_project(slug), surface)
+    from experiments.replica import read_from_replica
     from experiments.training_data.preferences import preferences_of
 
-    rows = preferences_of(target)
+    rows = read_from_replica(lambda: preferences_of(target))
     columns = (rows.messages, rows.chosen, rows.rejected, rows.sources, rows.preferred_at)
     with file.open("wb") as out:
         for messages, chosen, rejected, source, at in zip(*columns, strict=True):

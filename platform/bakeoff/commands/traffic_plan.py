@@ -30,6 +30,7 @@ def show_traffic_plan(
     Raises:
         Refusal: no --mde, an option that the traffic answers, or no traffic.
     """
+    from experiments.replica import read_from_replica
     from experiments.scorecards.change_plan import find_metric, plan_change
     from experiments.scorecards.plan_words import advice_in_words
     from experiments.scorecards.traffic_plan import NoTrafficError
@@ -42,7 +43,8 @@ def show_traffic_plan(
         raise Refusal("mde: --mde must be given, the smallest change worth shipping.")
     try:
         metric = find_metric(surface, metric_key or "")
-        plan = plan_change(surface, metric, _design(options), lift=options["mde"])
+        design = _design(options)
+        plan = read_from_replica(lambda: plan_change(surface, metric, design, lift=options["mde"]))
     except (NoTrafficError, StatisticsError) as error:
         raise Refusal(str(error)) from error
     sentences = advice_in_words(plan, metric)

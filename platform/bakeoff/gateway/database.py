@@ -13,8 +13,9 @@ import logging
 from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
+from bakeoff.database_address import has_several_hosts
 from bakeoff.gateway.timeouts import run_with_timeout
 from experiments.ingest.statement import WRITE_PROBE, WRITE_PROBE_PARAMETERS
 
@@ -45,25 +46,19 @@ class Connector:
             pooled: whether a pooler is known to stand in between; it is also found out.
         """
         self.url, self.pooled = url, pooled
-        hosts = str(conninfo_to_dict(url).get("host") or "")
-        self._several_hosts = "," in hosts
+        self._several_hosts = has_several_hosts(url)
 
     async def connect(self, *, writes: bool) -> psycopg.AsyncConnection:
-        """Return a new connection in autocommit mode.
+        """Return a new connection in autocommit mode, of several hosts to the one that takes writes.
 
         Args:
-            writes: whether it must be able to write: of several hosts the primary is taken, and the
-                statement that commits facts is tried without any.
+            writes: whether it must be able to write: then no standby will do, and the statement that
+                commits facts is tried without any.
 
         Raises:
             psycopg.Error, TimeoutError, OSError: there is none, or it cannot write.
         """
-        url = self.url
-        if writes and self._several_hosts:
-            url = make_conninfo(url, target_session_attrs="read-write")
-        connection = await psycopg.AsyncConnection.connect(
-            url, autocommit=True, connect_timeout=CONNECT_SECONDS, prepare_threshold=None
-        )
+        connection = await self._open(writes=writes)
         try:
             # A server that is going down or coming up may greet and not serve.
             await run_with_timeout(PROBE_SECONDS, connection, self._look(connection, writes=writes))
@@ -73,6 +68,18 @@ class Connector:
         if not self.pooled:
             connection.prepare_threshold = PREPARE_THRESHOLD
         return connection
+
+    async def _open(self, *, writes: bool) -> psycopg.AsyncConnection:
+        """Connect to the primary; for a question, while there is none, to a standby of it."""
+        if not self._several_hosts:
+            return await _connect(self.url)
+        try:
+            return await _connect(make_conninfo(self.url, target_session_attrs="read-write"))
+        except FAULTS:
+            if writes:
+                raise
+            # It may be behind, so it is asked only where the alternative is no answer.
+            return await _connect(make_conninfo(self.url, target_session_attrs="any"))
 
     async def _look(self, connection: psycopg.AsyncConnection, *, writes: bool) -> None:
         row = await (await connection.execute("SELECT pg_backend_pid()")).fetchone()
@@ -145,6 +152,12 @@ class Lookup:
         connection, self._connection = self._connection, None
         if connection is not None:
             await close(connection)
+
+
+async def _connect(url: str) -> psycopg.AsyncConnection:
+    return await psycopg.AsyncConnection.connect(
+        url, autocommit=True, connect_timeout=CONNECT_SECONDS, prepare_threshold=None
+    )
 
 
 async def close(connection: psycopg.AsyncConnection) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx2
 from uuid_utils import uuid7
@@ -23,6 +25,8 @@ class Ledger:
         acknowledged: those that were promised.
         refused: answers other than a promise, by status; 0 stands for no answer.
         without_retry: those of status 503 that do not say when to come back.
+        recommends: when each recommendation was requested, in seconds of this process's clock, and
+            whether it was answered.
     """
 
     sent: dict[str, set[str]] = field(default_factory=lambda: {k: set() for k in KINDS})
@@ -31,6 +35,7 @@ class Ledger:
     unexpected: list[str] = field(default_factory=list)
     spilled: int = 0
     without_retry: int = 0
+    recommends: list[tuple[float, bool]] = field(default_factory=list)
 
     def refuse(self, status: int, text: str = "") -> None:
         self.refused[status] = self.refused.get(status, 0) + 1
@@ -46,12 +51,21 @@ class Load:
 
     Attributes:
         think_seconds: what each waits between two requests; 0 keeps a core busy.
+        socket: file over which the URL is reached; None: as it says.
     """
 
     def __init__(
-        self, url: str, key: str, *, clients: int = 8, seed: int = 1, think_seconds: float = 0.0
+        self,
+        url: str,
+        key: str,
+        *,
+        clients: int = 8,
+        seed: int = 1,
+        think_seconds: float = 0.0,
+        socket: Path | None = None,
     ) -> None:
         self.url, self.key, self.clients, self.think_seconds = url, key, clients, think_seconds
+        self.socket = socket
         self.ledger = Ledger()
         self._stop = threading.Event()
         self._random = random.Random(seed)
@@ -68,7 +82,10 @@ class Load:
 
     async def _run(self) -> None:
         headers = {"Authorization": f"Bearer {self.key}"}
-        async with httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=15) as client:
+        transport = httpx2.AsyncHTTPTransport(uds=str(self.socket)) if self.socket else None
+        async with httpx2.AsyncClient(
+            base_url=self.url, headers=headers, timeout=15, transport=transport
+        ) as client:
             await asyncio.gather(*(self._visit(client, n) for n in range(self.clients)))
 
     async def _visit(self, client: httpx2.AsyncClient, number: int) -> None:
@@ -107,7 +124,9 @@ class Load:
                 break  # else the acknowledgement is lost on its way, and it is sent again
 
     async def _ask(self, client: httpx2.AsyncClient, unit: str) -> None:
+        begun = time.monotonic()
         slate = await self._post(client, "/v1/recommend", {"surface": "feed", "unit_id": unit, "k": 3})
+        self.ledger.recommends.append((begun, slate is not None))
         if slate is None or slate.get("recorded") is False:
             return
         recommendation = slate["recommendation_id"]

@@ -10,6 +10,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from bakeoff.dashboard.access import project_for
+from bakeoff.dashboard.replica_pages import read_page
 from experiments.reports.impact import csv_of_impact, impact_of
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def show_impact(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the cumulative impact of a project's promotions."""
     project = project_for(request, slug)
-    context = {"project": project, "impact": impact_of(project)}
+    context = {"project": project, "impact": read_page(request, lambda: impact_of(project))}
     return render(request, "dashboard/impact.html", context)
 
 
@@ -30,6 +31,7 @@ def show_impact(request: HttpRequest, slug: str) -> HttpResponse:
 def download_impact(request: HttpRequest, slug: str) -> HttpResponse:
     """Give it as CSV, a row per surface and month."""
     project = project_for(request, slug)
-    answer = HttpResponse(csv_of_impact(impact_of(project)), content_type="text/csv; charset=utf-8")
+    text = csv_of_impact(read_page(request, lambda: impact_of(project)))
+    answer = HttpResponse(text, content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="impact-{project.slug}.csv"'
     return answer

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 
 from bakeoff.dashboard.access import project_for
 from bakeoff.dashboard.planner_form import PlannerForm
+from bakeoff.dashboard.replica_pages import read_page
 from experiments.scorecards.plan_words import advice_in_words, describe_interleaved
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def show_planner(request: HttpRequest, slug: str) -> HttpResponse:
     project = project_for(request, slug)
     form = PlannerForm(project, request.GET) if request.GET else PlannerForm.with_first_of_each(project)
     context: dict[str, object] = {"project": project, "form": form}
-    if form.is_bound and form.is_valid() and (plan := form.plan()) is not None:
+    if form.is_bound and form.is_valid() and (plan := read_page(request, form.plan)) is not None:
         metric = form.cleaned_data["primary"]
         context |= {
             "plan": plan,

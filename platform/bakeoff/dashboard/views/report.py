@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from bakeoff.dashboard.access import ANALYST, experiment_for, may
 from bakeoff.dashboard.links import absolute_url
+from bakeoff.dashboard.replica_pages import read_page
 from bakeoff.dashboard.views.experiments import acts_for
 from experiments.actions.share_report import revoke_share, share_report
 from experiments.models import Comment, Experiment, Feedback, ReportShare, digest_of_token
@@ -82,7 +83,8 @@ def _quotes(experiment: Experiment, report: ExperimentReport) -> list[Feedback]:
 @login_required
 def show_report(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     """Show the report, its times in the project's zone."""
-    return report_page(request, experiment_for(request, slug, key))
+    find = partial(experiment_for, request, slug, key)
+    return read_page(request, lambda: report_page(request, find()), permit=find)
 
 
 def report_page(
@@ -115,7 +117,11 @@ def _attached(body: str | bytes, kind: str, name: str) -> HttpResponse:
 @login_required
 def download(request: HttpRequest, slug: str, key: str, form: str) -> HttpResponse:
     """Give the report as a file."""
-    experiment = experiment_for(request, slug, key)
+    find = partial(experiment_for, request, slug, key)
+    return read_page(request, lambda: _file(request, find(), form), permit=find)
+
+
+def _file(request: HttpRequest, experiment: Experiment, form: str) -> HttpResponse:
     name = f"{experiment.key}.{form}"
     if form == "ipynb":
         look = experiment.looks.last()
