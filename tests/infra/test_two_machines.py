@@ -54,7 +54,7 @@ def test_a_machine_loses_its_power_and_comes_back_empty_while_the_store_is_away(
     wait_until(lambda: is_answered_by_model(deployment), "the new machine has the model")
     deployment.go_on(load)
     ledger = load.stop()
-    deployment.assert_kept(deployment.primary, ledger)
+    deployment.assert_stored(deployment.primary, ledger)
     assert_answered(ledger, switches)
 
 
@@ -67,7 +67,7 @@ def test_a_machine_loses_its_cable_for_a_while(deployment, load):
     deployment.wait_until_up(deployment.two)
     deployment.go_on(load, seconds=2)
     ledger = load.stop()
-    deployment.assert_kept(deployment.primary, ledger)
+    deployment.assert_stored(deployment.primary, ledger)
     assert_answered(ledger, switches)
 
 
@@ -81,7 +81,7 @@ def test_the_standby_loses_its_cable_for_a_while(deployment, load):
     deployment.go_on(load)
     ledger = load.stop()
     assert spilled
-    deployment.assert_kept(deployment.primary, ledger)
+    deployment.assert_stored(deployment.primary, ledger)
     assert_answered(ledger, [])
 
 
@@ -124,7 +124,7 @@ def test_the_primary_loses_its_power_and_the_standby_is_promoted(deployment, loa
     deployment.wait_until_up(deployment.one, deployment.two)
     deployment.go_on(load)
     ledger = load.stop()
-    deployment.assert_kept(standby, ledger)
+    deployment.assert_stored(standby, ledger)
     assert_answered(ledger, switches)
     checked = deployment.command(deployment.one, "config", "check")
     assert "synchronous" not in checked.stdout

@@ -209,7 +209,7 @@ class Deployment:
         )
         assert self.cache().xlen(REFUSED) == 0
 
-    def assert_kept(self, primary: Machine, ledger: Ledger) -> None:
+    def assert_stored(self, primary: Machine, ledger: Ledger) -> None:
         """Whether all that was acknowledged is stored, once."""
         assert not ledger.unexpected, ledger.unexpected[:5]
         assert ledger.without_retry == 0
