@@ -50,4 +50,5 @@ def describe_standbys(connection: psycopg.Connection) -> str | None:
 
 def _row(connection: psycopg.Connection) -> tuple[str, str, int]:
     row: Any = connection.execute(_READ).fetchone()
-    return row
+    names, commit, count = row
+    return str(names), str(commit), int(count)
