@@ -109,6 +109,16 @@ ACCOUNT_SENTENCES = (
         "name of a passkey, must have 1 to 60 characters.",
         gettext_noop("A passkey's name has 1 to 60 characters."),
     ),
+    ("view, must have a filter.", gettext_noop("Choose a filter first, then save the view.")),
+    ("view == '{name}', is taken.", gettext_noop("You already have a view with the name “%(name)s”.")),
+    (
+        "views == {count}, must be fewer to save one.",
+        gettext_noop("You have %(count)s views. Delete one first."),
+    ),
+    (
+        "name of a view, must have 1 to 60 characters.",
+        gettext_noop("A view's name has 1 to 60 characters."),
+    ),
     ("user == '{user}', is turned off.", gettext_noop("The account %(user)s is turned off.")),
     (
         "email == '{value}', must be an e-mail address.",

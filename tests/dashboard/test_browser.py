@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings
 from uuid_utils import uuid7
 
+from bakeoff.accounts.models import SavedView
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.models import Event, Experiment, Exposure, Review, programme_of
 from tests.support import builders
@@ -48,6 +49,10 @@ def story(lane, shop):
             shop.public,
         )
     look_at_experiment(experiment_id=running.pk)
+    SavedView.objects.create(
+        project=shop.project, owner=make_user(shop.project), list_name="experiments", name="Ours",
+        query="state=running", shared=True,
+    )  # fmt: skip
     runs = [ended_run(shop, value, factors=factors) for value, factors in ((0.1, 16), (0.15, 32))]
     return {
         "run": runs[0].pk,
@@ -63,6 +68,7 @@ PAGES = [
     ("sign-in", "/sign-in/"),
     ("home", "/"),
     ("experiments", "/p/{p}/experiments/"),
+    ("experiments-filtered", "/p/{p}/experiments/?state=running"),
     ("experiment-form", "/p/{p}/experiments/new/"),
     ("planner", "/p/{p}/plan/"),
     ("report", "/experiments/{p}/{done}/"),

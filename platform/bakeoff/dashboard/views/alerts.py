@@ -16,6 +16,7 @@ from bakeoff.alerts.models import Delivery, Subscription
 from bakeoff.dashboard.access import ADMIN, OPERATOR, project_for
 from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.refusals import show_refusal
+from bakeoff.dashboard.saved_views import views_over
 from bakeoff.delivery.edit_subscriptions import (
     EVENTS,
     SubscriptionChange,
@@ -57,6 +58,7 @@ def show_alerts(request: HttpRequest, slug: str) -> HttpResponse:
         "kinds": [kind for kind in Subscription.Kind.values if _is_possible(kind)],
         "states": Delivery.State.values,
         "state": state,
+        **views_over(request, project, "alerts"),
         "prefix": settings.SUB_PATH,
         "recent": project.alerts.all()[:RECENT],
         "page": page_of(request, deliveries.select_related("alert", "subscription")),

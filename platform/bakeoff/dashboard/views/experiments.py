@@ -22,6 +22,7 @@ from bakeoff.dashboard.experiment_form import PLACES, ExperimentForm
 from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.plan_preview import plan_in_words, suggestions_for
 from bakeoff.dashboard.refusals import add_refusal
+from bakeoff.dashboard.saved_views import views_over
 from bakeoff.dashboard.views.home import cards_of
 from experiments.actions.archive_experiment import (
     archive_experiment,
@@ -74,6 +75,7 @@ def list_experiments(request: HttpRequest, slug: str) -> HttpResponse:
         "purpose": purpose,
         "words": words,
         "project": project,
+        **views_over(request, project, "experiments"),
     }
     return render(request, "dashboard/experiments.html", context)
 

@@ -24,6 +24,7 @@ from bakeoff.dashboard.access import OPERATOR, project_for
 from bakeoff.dashboard.json_field import JsonField
 from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.refusals import add_refusal
+from bakeoff.dashboard.saved_views import views_over
 from bakeoff.event_inspector import keep_watched
 from bakeoff.page_services import PLAYGROUND, find_service
 from experiments.models import Feedback, Slate
@@ -75,7 +76,8 @@ def list_generations(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     }
     if request.headers.get("HX-Request"):
         return render(request, "dashboard/generation_rows.html", context)
-    return render(request, "dashboard/generations.html", {**context, "charts": _charts(surface)})
+    more = {"charts": _charts(surface), **views_over(request, project, "generations", surface.key)}
+    return render(request, "dashboard/generations.html", {**context, **more})
 
 
 def _charts(surface: Surface) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ from bakeoff.dashboard.access import ANALYST, project_for
 from bakeoff.dashboard.metric_form import MetricChangeForm, MetricForm
 from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.refusals import add_refusal
+from bakeoff.dashboard.saved_views import views_over
 from experiments.actions.create_metric import CannotCreateError, create_metric
 from experiments.actions.edit_metric import edit_metric
 from experiments.models import Experiment, Metric
@@ -56,6 +57,7 @@ def list_metrics(request: HttpRequest, slug: str) -> HttpResponse:
         "rows": [(metric, usage.get(metric.pk)) for metric in page],
         "form": form,
         "project": project,
+        **views_over(request, project, "metrics"),
         "words": wanted["q"],
         "kind": wanted["kind"],
         "tag": wanted["tag"],

@@ -18,6 +18,7 @@ from bakeoff.dashboard.access import OPERATOR, project_for, projects_of, require
 from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.refusals import show_refusal
 from bakeoff.dashboard.run_page import page_of as run_page
+from bakeoff.dashboard.saved_views import views_over
 from experiments.actions.check_version import CannotCheckError, queue_check
 from experiments.actions.promote_version import promote_version
 from experiments.actions.shadow_version import CannotShadowError, shadow_version
@@ -34,12 +35,23 @@ CHAMPION = ModelVersion.Alias.CHAMPION
 @require_safe
 @login_required
 def list_models(request: HttpRequest, slug: str) -> HttpResponse:
-    """List versions, and training runs with their progress."""
+    """List versions by surface and alias, and training runs with their progress."""
     project = project_for(request, slug)
     versions = ModelVersion.objects.filter(surface__project=project).select_related(
         "surface__project", "parent"
     )
+    surface = request.GET.get("surface", "").replace("\0", "").strip()
+    alias = request.GET.get("alias", "")
+    if surface:
+        versions = versions.filter(surface__key=surface)
+    if alias in ModelVersion.Alias.values:
+        versions = versions.filter(alias=alias)
     context = {
+        "surface": surface,
+        "alias": alias,
+        "surfaces": project.surfaces.order_by("key").values_list("key", flat=True),
+        "aliases": ModelVersion.Alias.values,
+        **views_over(request, project, "models"),
         "project": project,
         "page": page_of(request, versions.order_by("-id")),
         "runs": TrainingRun.objects.filter(surface__project=project).select_related(

@@ -19,6 +19,9 @@ from bakeoff.audit_export import FORMATS, audit_text
 from bakeoff.dashboard.access import ADMIN, project_for
 from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.refusals import show_refusal
+from bakeoff.dashboard.saved_views import views_over
+
+MAX_WORDS = 150  # characters of a filter
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -29,8 +32,18 @@ if TYPE_CHECKING:
 def show_team(request: HttpRequest, slug: str) -> HttpResponse:
     """Show keys, members and the audit trail."""
     project = project_for(request, slug)
+    filters = {
+        name: request.GET.get(name, "").replace("\0", "").strip()[:MAX_WORDS]
+        for name in ("actor", "action")
+    }
+    # As elsewhere: a part of the name, whatever its case.
+    entries = project.audit_entries.filter(
+        **{f"{name}__icontains": value for name, value in filters.items() if value}
+    )
     context = {
         "project": project,
+        **filters,
+        **views_over(request, project, "team"),
         "keys": project.api_keys.order_by("-id"),
         "members": project.memberships.select_related("user__second_factor")
         .prefetch_related("user__passkeys")
@@ -38,7 +51,7 @@ def show_team(request: HttpRequest, slug: str) -> HttpResponse:
         "roles": Membership.Role.choices,
         "invitations": project.invitations.usable().order_by("-id"),
         "scopes": SCOPES,
-        "page": page_of(request, project.audit_entries.all()),
+        "page": page_of(request, entries),
     }
     return render(request, "dashboard/team.html", context)
 
