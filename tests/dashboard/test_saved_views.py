@@ -114,7 +114,7 @@ def test_what_breaks_a_rule_is_told_and_saves_nothing(project, fields, sentence)
 
 
 def test_a_name_that_is_taken_and_too_many(project):
-    client, name = member(project)
+    client, _ = member(project)
     for one in ("first", "second"):
         save(client, project, one, **{"filter-q": one})
     second = SavedView.objects.get(project=project, name="second")
