@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.utils.translation import gettext as _
 
+from experiments.models import Experiment
 from experiments.reports.metric_library import suggest_metrics
+from experiments.reports.remaining import describe_seconds
+from experiments.scorecards.block_plan import FewBlocksError, plan_blocks
 from experiments.scorecards.change_plan import weeks_of
 from experiments.scorecards.plan_words import describe_missing_traffic
 from experiments.scorecards.traffic_plan import (
@@ -19,7 +22,9 @@ from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
     from bakeoff.dashboard.experiment_form import ExperimentForm
+    from experiments.models import Metric
     from experiments.reports.metric_library import SuggestedMetric
+    from inference.models import Surface
 
 
 def plan_in_words(form: ExperimentForm) -> dict[str, Any]:
@@ -30,6 +35,8 @@ def plan_in_words(form: ExperimentForm) -> dict[str, Any]:
         return {
             "missing": _("Choose a surface and a primary metric: the calculator uses their traffic.")
         }
+    if filled.get("mode") == Experiment.Mode.SWITCHBACK:
+        return _plan_of_blocks(surface, metric, filled)
     try:
         result = plan_from_traffic(surface, metric, _design(filled))
     except NoTrafficError as error:
@@ -40,6 +47,34 @@ def plan_in_words(form: ExperimentForm) -> dict[str, Any]:
         "found": result.plan,
         "weeks": weeks_of(result.plan.days),
         "visitors": result.visitors_per_day,
+        "baseline": result.baseline,
+        "metric": metric,
+    }
+
+
+def _plan_of_blocks(surface: Surface, metric: Metric, filled: dict[str, Any]) -> dict[str, Any]:
+    minutes, carry_over = filled.get("block_minutes"), filled.get("carry_over_minutes")
+    if not minutes or not carry_over:
+        return {"missing": _("Enter the minutes of a block and of its carry-over.")}
+    length = {"block_seconds": 60 * minutes, "carry_over_seconds": 60 * carry_over}
+    try:
+        result = plan_blocks(surface, metric, _design(filled), **length)
+    except FewBlocksError as error:
+        values = {"count": error.blocks, "length": describe_seconds(error.seconds)}
+        return {
+            "missing": _(
+                "Not enough traffic: %(count)s past blocks of %(length)s had users, and 20 are needed, "
+                "with the metric's events in some of them."
+            )
+            % values
+        }
+    except StatisticsError as error:
+        return {"missing": str(error)}
+    return {
+        "found": result.plan,
+        "blocks": result,
+        "length": describe_seconds(60 * minutes),
+        "duration": describe_seconds(result.days * 86_400),
         "baseline": result.baseline,
         "metric": metric,
     }
