@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # A week shows how the hours of a day differ; of long blocks it has too few to say how they vary.
 BLOCKS_BACK = 2 * MIN_CLUSTERS
-LONGEST_BACK = timedelta(days=56)
+MAX_BACK = timedelta(days=56)
 DAY = 86_400.0
 
 # Users of each block, from their first answer after the carry-over on, as the roll-up counts them.
@@ -125,7 +125,7 @@ def _read_blocks(
 ) -> Sequence[tuple[int, float]]:
     """Return users and sum of each whole block of the last week, or of as many weeks as 40 take."""
     now = timezone.now()
-    back = min(max(WEEK, timedelta(seconds=BLOCKS_BACK * length)), LONGEST_BACK)
+    back = min(max(WEEK, timedelta(seconds=BLOCKS_BACK * length)), MAX_BACK)
     first = math.ceil((now - back).timestamp() / length)
     with connection.cursor() as cursor:
         cursor.execute(

@@ -429,11 +429,11 @@ def test_the_calculator_says_what_a_number_of_blocks_finds(shop, experiment):
     client = sign_in(shop.project, role="analyst")
 
     def ask_plan(**fields):
-        asked = {
+        sent = {
             "surface": shop.surface.pk, "primary": shop.metric.pk, "planned_units": "60",
             "mode": "switchback", "block_minutes": "5", "carry_over_minutes": "1",
         } | fields  # fmt: skip
-        return client.post(f"/p/{shop.project.slug}/experiments/plan/", asked).content.decode()
+        return client.post(f"/p/{shop.project.slug}/experiments/plan/", sent).content.decode()
 
     sums = np.array([5.0 * LEVELS[n % 10] + 2 for n in blocks.numbers])
     question = PlanQuestion(
@@ -441,12 +441,12 @@ def test_the_calculator_says_what_a_number_of_blocks_finds(shop, experiment):
         rule="fixed",
     )  # fmt: skip
     lengths = {"block_seconds": LENGTH, "carry_over_seconds": GUARD}
-    found = plan_blocks(shop.surface, shop.metric, Design(planned_units=60), **lengths)
-    assert found.plan.mde_relative == pytest.approx(plan(question).mde_relative)
-    assert (found.users_per_block, found.baseline) == (5, pytest.approx(sums.mean() / 5))
+    result = plan_blocks(shop.surface, shop.metric, Design(planned_units=60), **lengths)
+    assert result.plan.mde_relative == pytest.approx(plan(question).mde_relative)
+    assert (result.users_per_block, result.baseline) == (5, pytest.approx(sums.mean() / 5))
     page = ask_plan()
     assert "60 blocks of 5 minutes take 5 hours" in page
-    assert f"<dd>{share(found.plan.mde_relative)} of" in page
+    assert f"<dd>{share(result.plan.mde_relative)} of" in page
     # 200 minutes lie in three or four whole hours.
     assert re.search(
         "[34] past blocks of 1 hour had users, and 20 are needed", ask_plan(block_minutes="60")
