@@ -11,7 +11,15 @@ from uuid_utils import uuid7
 
 from bakeoff.accounts.models import SavedView
 from experiments.actions.look_at_experiment import look_at_experiment
-from experiments.models import Event, Experiment, Exposure, Review, programme_of
+from experiments.models import (
+    Event,
+    Experiment,
+    ExperimentMetric,
+    Exposure,
+    Metric,
+    Review,
+    programme_of,
+)
 from tests.support import builders
 from tests.support.browser import Visit
 from tests.support.builders import QUICK_POLICY, visits
@@ -214,6 +222,36 @@ def test_the_newcomers_way_from_a_draft_to_a_verdict(chromium, lane, shop):  # n
     assert "clicks per user" in page.inner_text(".verdict")
     assert [error for error in seen.errors if "422" not in error] == []  # the form that was refused
     assert seen.elsewhere == []
+    seen.close()
+
+
+def test_metrics_are_ticked_by_the_keyboard_and_narrowed(chromium, lane, shop):
+    metrics = [
+        Metric.objects.create(project=shop.project, key=f"guard-{n}", kind="mean", event="click")
+        for n in range(10)
+    ]
+    experiment = shop.run_experiment()
+    ExperimentMetric.objects.create(experiment=experiment, metric=metrics[3], role="guardrail")
+    seen = Visit(chromium, lane, make_user(shop.project, role="admin"))
+    page = seen.page
+    page.goto(f"/p/{shop.project.slug}/experiments/new/?surface={shop.surface.pk}")
+    group = page.get_by_role("group", name="Guardrails")
+    filter_field = group.get_by_role("searchbox")
+    filter_field.focus()
+    page.keyboard.type("guard-7")
+    page.keyboard.press("Enter")  # narrows, and sends nothing
+    assert group.get_by_role("checkbox").count() == 1
+    page.keyboard.press("Tab")
+    with page.expect_response("**/experiments/plan/"):
+        page.keyboard.press("Space")
+    filter_field.fill("")
+    assert group.get_by_role("checkbox", checked=True).count() == 1
+    page.locator('[data-suggested="guard-3"]').get_by_role("button").click()
+    assert group.get_by_label("guard-3").is_checked()
+    assert "/experiments/new/" in page.url
+    fields = page.evaluate("new FormData(document.getElementById('definition')).getAll('guardrails')")
+    assert fields == [str(metrics[3].pk), str(metrics[7].pk)]
+    assert seen.errors == []
     seen.close()
 
 

@@ -118,12 +118,16 @@ class ExperimentForm(forms.Form):
         help_text=gettext_lazy("The metric that decides."),
     )
     secondary = forms.ModelMultipleChoiceField(
-        Metric.objects.none(), required=False, label=gettext_lazy("Secondary metrics")
+        Metric.objects.none(),
+        required=False,
+        label=gettext_lazy("Secondary metrics"),
+        widget=forms.CheckboxSelectMultiple,
     )
     guardrails = forms.ModelMultipleChoiceField(
         Metric.objects.none(),
         required=False,
         label=gettext_lazy("Guardrails"),
+        widget=forms.CheckboxSelectMultiple,
         help_text=gettext_lazy("Must not get worse by more than the margin."),
     )
     margin = forms.FloatField(

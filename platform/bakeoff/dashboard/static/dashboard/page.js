@@ -41,11 +41,23 @@
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-choose]");
     const field = button && document.querySelector(`#definition [name="${button.dataset.choose}"]`);
-    const option = field && [...field.options].find((one) => one.value === button.value);
-    if (!option) return;
-    option.selected = true;
+    const choices = !field ? [] : field.options || document.querySelectorAll(`#definition [name="${field.name}"]`);
+    const choice = [...choices].find((one) => one.value === button.value);
+    if (!choice) return;
+    choice[field.options ? "selected" : "checked"] = true;
     field.dispatchEvent(new Event("change", { bubbles: true }));
   });
+  // A long list of boxes gets a field that narrows it; what is ticked stays in view.
+  for (const group of document.querySelectorAll("fieldset.choices")) {
+    const filter = group.querySelector("[data-filter]"), boxes = [...group.querySelectorAll("label")];
+    filter.hidden = boxes.length < 10;
+    filter.addEventListener("input", () => {
+      const words = filter.value.trim().toLowerCase();
+      for (const one of boxes) one.hidden = !one.textContent.toLowerCase().includes(words) && !one.querySelector(":checked");
+    });
+    filter.addEventListener("change", (event) => event.stopPropagation()); // it is no field of the form
+    filter.addEventListener("keydown", (event) => event.key === "Enter" && event.preventDefault());
+  }
   document.addEventListener("submit", (event) => {
     const question = event.target.dataset.confirm;
     if (question && !window.confirm(question)) event.preventDefault();
