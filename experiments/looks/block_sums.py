@@ -9,7 +9,8 @@ covariate would be what an earlier block did, so there is none.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +31,16 @@ if TYPE_CHECKING:
 _SECONDS = "extract(epoch FROM {at})::float8"
 _NUMBER = f"floor({_SECONDS} / %(length)s)::bigint"
 _SERVED_NUMBER = _NUMBER.format(at="slate.served_at")
-# Ids begin with the time: those of an answer are made just before it is served, within the carry-over.
+# Ids begin with the time: that of an answer is made about when it is served. Before a block the
+# carry-over is margin enough, behind it an hour.
+AROUND = timedelta(hours=1)
 _USERS = f"""SELECT {_SERVED_NUMBER} AS number, slate.unit_id, min(slate.served_at) AS exposed_at,
         to_timestamp(({_SERVED_NUMBER} + 1) * %(length)s) AS closes_at,
         min(slate.variant_id) AS variant_id, max(slate.variant_id) AS other_variant_id
     FROM experiments_slate AS slate
     WHERE slate.surface_id = %(surface)s AND slate.recommendation_id >= %(since)s
-        AND slate.experiment_id = %(experiment)s AND slate.variant_id IS NOT NULL AND NOT slate.forced
+        AND slate.recommendation_id < %(until)s AND slate.experiment_id = %(experiment)s
+        AND slate.variant_id IS NOT NULL AND NOT slate.forced
         AND {_SERVED_NUMBER} = ANY(%(numbers)s::bigint[])
         AND {_SECONDS.format(at="slate.served_at")} - {_SERVED_NUMBER} * %(length)s >= %(carry_over)s
         AND {is_before("slate", "upper")} AND NOT {is_excluded("slate", by_upper=True)}
@@ -63,21 +67,35 @@ def sum_blocks(
         span: the transactions that the last roll-up has not seen.
         now: which blocks are over.
     """
-    length = experiment.parsed_policy.block_seconds
     specs = [_of_block(spec_of(metric, experiment)) for metric in metrics]
     numbers = _due(cursor, experiment, specs, span, now)
-    if not numbers:
-        return
-    parameters = range_parameters(experiment, span) | {
-        "surface": experiment.surface_id,
-        "since": min_uuid7(datetime.fromtimestamp(min(numbers) * length, UTC)),
-        "numbers": numbers,
-        "length": length,
-        "carry_over": experiment.parsed_policy.carry_over_seconds,
-    }
     BlockSum.objects.filter(experiment=experiment, number__in=numbers).delete()
-    for metric, spec in zip(metrics, specs, strict=True):
-        _sum_metric(cursor, metric, spec, parameters)
+    for run in _runs(numbers):
+        parameters = range_parameters(experiment, span) | _stretch(experiment, run)
+        for metric, spec in zip(metrics, specs, strict=True):
+            _sum_metric(cursor, metric, spec, parameters)
+
+
+def _runs(numbers: list[int]) -> list[list[int]]:
+    """Return numbers in runs without a gap: a late row of an old block must not read all since."""
+    # What follows without a gap keeps its distance to its place.
+    runs = groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0])
+    return [[number for _, number in run] for _, run in runs]
+
+
+def _stretch(experiment: Experiment, run: list[int]) -> dict[str, Any]:
+    policy = experiment.parsed_policy
+    start, end = (
+        datetime.fromtimestamp(number * policy.block_seconds, UTC) for number in (run[0], run[-1] + 1)
+    )
+    return {
+        "surface": experiment.surface_id,
+        "since": min_uuid7(start),
+        "until": min_uuid7(end + AROUND),
+        "numbers": run,
+        "length": policy.block_seconds,
+        "carry_over": policy.carry_over_seconds,
+    }
 
 
 def _of_block(spec: MetricSpec) -> MetricSpec:

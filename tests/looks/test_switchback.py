@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ from experiments.models import BlockSum, Experiment, Exposure, Metric, Observati
 from experiments.scorecards.block_plan import plan_blocks
 from experiments.scorecards.plan import PlanQuestion, plan
 from experiments.scorecards.traffic_plan import Design
+from experiments.sql import min_uuid7
 from experiments.stats.clusters import MIN_CLUSTERS, ClusterCounts
 from experiments.stats.effects import compare
 from experiments.stats.look import take_look
@@ -122,9 +125,11 @@ class Blocks:
     def serve(self, unit, block, seconds, *, key=""):
         """Add an answer; return its id."""
         variant, at = self.variants[key or self.key(block)], self.at(block, seconds).isoformat()
+        made = min_uuid7(self.at(block, seconds)).int | random.getrandbits(64)
         slate = builders.slate(
-            self.shop, unit, experiment_id=self.experiment.pk, variant_id=variant.pk, served_at=at
-        )
+            self.shop, unit, experiment_id=self.experiment.pk, variant_id=variant.pk, served_at=at,
+            recommendation_id=str(UUID(int=made)),
+        )  # fmt: skip
         self.rows.slates.append(slate)
         self.rows.exposures.append(builders.exposure(variant, unit=unit, at=at))
         return slate.recommendation_id
@@ -236,10 +241,10 @@ def test_late_rows_and_bots_change_the_sums_of_their_block(shop, experiment):
     usual = [(3, 4.0, "control"), (3, 4.0, "treatment")] * 2
     assert values() == usual
     blocks.click("u0", 1, 250)
-    blocks.serve("stray", 2, 150, key="treatment")
+    blocks.serve("stray", 3, 150, key="control")
     blocks.write()
     taken = look(experiment)
-    assert values() == [usual[0], (3, 5.0, "treatment"), (4, 4.0, None), usual[3]]
+    assert values() == [usual[0], (3, 5.0, "treatment"), usual[2], (4, 4.0, None)]
     assert (taken.parsed_inputs.clusters.split, taken.parsed_inputs.units) == (1, 3)
     exclude_units(project_id=shop.project.pk, unit_ids=["stray", "u1"], by="a test")
     look(experiment)
