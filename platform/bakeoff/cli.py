@@ -33,6 +33,10 @@ COMMANDS = {
         "backup:restore",
         "Make a platform of the backup in FOLDER, in an empty home or database; then start it.",
     ),
+    "move": (
+        "move:move",
+        "Move the bundled database to another PostgreSQL, while the platform stands still.",
+    ),
     "doctor": (
         "doctor:doctor",
         "Say what is missing or unwell, one line each; exit status 1 if anything is.",

@@ -50,8 +50,9 @@ TENANTS = {"project create"}
 QUOTAS = {"project quota"}
 # It needs an identity provider: tests/dashboard/test_single_sign_on.py.
 PROVIDERS = {"users link"}
-# A backup reads; a restore brings the trails of all projects along: tests/commands/test_backup.py.
-WHOLE = {"backup", "restore"}
+# A backup reads; a restore brings the trails of all projects along: tests/commands/test_backup.py; so
+# does a move: tests/infra/test_move.py.
+WHOLE = {"backup", "restore", "move"}
 
 
 def csv_of(folder, **row):
