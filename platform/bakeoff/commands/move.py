@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -26,7 +27,7 @@ def move(target: str, tools: Path | None) -> None:
     from bakeoff.backup.move_database import move_database
 
     if target == "-":  # everybody on a machine sees command lines
-        target = click.get_text_stream("stdin").readline().strip()
+        target = sys.stdin.readline().strip()
     environment = read_environment()
     try:
         counts = move_database(environment, target, tools=tools)
