@@ -31,25 +31,9 @@ from experiments.ingest.statement import Payload
 from inference.cache import cache_client
 from inference.models import ModelVersion
 from tests.support import builders
+from tests.support.backups import GO_ON, LATER, prepare_experiment, restore
 from tests.support.fast_lane import test_database_url
 from tests.support.waiting import wait_until
-
-POLICY = {"window_seconds": 60, "planned_units": 1200, "minimum_run_seconds": 0}
-FIRST, LATER = {"control": 1, "treatment": 1}, {"control": 1, "treatment": 3}
-# In the restored platform, by its own settings: what waited is drained, then the experiment goes on.
-GO_ON = """
-import json, sys, django; django.setup()
-from django.db import connection
-from experiments.actions.look_at_experiment import look_at_experiment
-from experiments.models import Experiment
-from experiments.tasks import drain_spilled_rows
-from tests.support import builders
-drained = drain_spilled_rows()
-experiment = Experiment.objects.get(pk=int(sys.argv[1]))
-builders.visits(experiment, json.loads(sys.argv[2]), unit_id="later-{variant}-{n}")
-look = look_at_experiment(experiment_id=experiment.pk)
-print(json.dumps([drained, look.number, look.action, look.result]))
-"""
 
 
 class Ledger:
@@ -91,17 +75,6 @@ def backup_of_shop(console, shop, tmp_path):
     folder = tmp_path / "backup"
     console("backup", folder)
     return folder
-
-
-def restore(folder: Path, home: Path, **variables: str) -> subprocess.CompletedProcess:
-    """As somebody does on another machine: bundled servers, unless variables name others."""
-    names = ("DATABASE_URL", "REDIS_URL", "BROKER_URL")
-    environment = {name: value for name, value in os.environ.items() if name not in names}
-    return subprocess.run(
-        [sys.executable, "-m", "bakeoff", "restore", str(folder)],
-        env=environment | {"BAKEOFF_HOME": str(home)} | variables,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
 
 
 def onto_the_tests(home: Path) -> dict[str, str]:
@@ -151,15 +124,6 @@ def check_ledger(ledger: Ledger, url: str, started: float, ended: float, events:
     assert before <= present
     after = {name for name, at in ledger.acknowledged.items() if at > ended + 1}
     assert not after & present
-
-
-def prepare_experiment(shop):
-    """An experiment with a look behind it, and rows that were committed and not counted yet."""
-    experiment = shop.run_experiment(**POLICY)
-    builders.visits(experiment, FIRST, units=300)
-    assert look_at_experiment(experiment_id=experiment.pk).number == 1
-    builders.visits(experiment, FIRST, units=50, unit_id="uncounted-{variant}-{n}")
-    return experiment
 
 
 @pytest.fixture

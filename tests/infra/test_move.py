@@ -22,8 +22,8 @@ from bakeoff.embedded.home import prepare_home
 from bakeoff.embedded.postgres import BINARIES
 from bakeoff.environment import run_folder_of
 from experiments.actions.look_at_experiment import look_at_experiment
-from tests.commands.test_backup import GO_ON, LATER, prepare_experiment, restore
 from tests.support import builders
+from tests.support.backups import GO_ON, LATER, prepare_experiment, restore
 from tests.support.debian_servers import AS_NOBODY, Server, free_port, postgres_url
 from tests.support.fast_lane import test_database_url
 from tests.support.waiting import wait_until

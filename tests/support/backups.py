@@ -1,0 +1,48 @@
+"""What tests of backups and moves share: an experiment that is cut off, a restore, and what comes then."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from experiments.actions.look_at_experiment import look_at_experiment
+from tests.support import builders
+
+POLICY = {"window_seconds": 60, "planned_units": 1200, "minimum_run_seconds": 0}
+FIRST, LATER = {"control": 1, "treatment": 1}, {"control": 1, "treatment": 3}
+# In the restored platform, by its own settings: what waited is drained, then the experiment goes on.
+GO_ON = """
+import json, sys, django; django.setup()
+from django.db import connection
+from experiments.actions.look_at_experiment import look_at_experiment
+from experiments.models import Experiment
+from experiments.tasks import drain_spilled_rows
+from tests.support import builders
+drained = drain_spilled_rows()
+experiment = Experiment.objects.get(pk=int(sys.argv[1]))
+builders.visits(experiment, json.loads(sys.argv[2]), unit_id="later-{variant}-{n}")
+look = look_at_experiment(experiment_id=experiment.pk)
+print(json.dumps([drained, look.number, look.action, look.result]))
+"""
+
+
+def restore(folder: Path, home: Path, **variables: str) -> subprocess.CompletedProcess:
+    """As somebody does on another machine: bundled servers, unless variables name others."""
+    names = ("DATABASE_URL", "REDIS_URL", "BROKER_URL")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    return subprocess.run(
+        [sys.executable, "-m", "bakeoff", "restore", str(folder)],
+        env=environment | {"BAKEOFF_HOME": str(home)} | variables,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def prepare_experiment(shop):
+    """An experiment with a look behind it, and rows that were committed and not counted yet."""
+    experiment = shop.run_experiment(**POLICY)
+    builders.visits(experiment, FIRST, units=300)
+    assert look_at_experiment(experiment_id=experiment.pk).number == 1
+    builders.visits(experiment, FIRST, units=50, unit_id="uncounted-{variant}-{n}")
+    return experiment
