@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-RENDEZVOUS = "BAKEOFF_RENDEZVOUS"  # torch's `init_method`; without it torchrun's variables say where
+RENDEZVOUS = "TRAINING_RENDEZVOUS"  # torch's `init_method`; without it torchrun's variables say where
 
 
 def processes() -> int:
