@@ -3,11 +3,16 @@
 Each side picks its settings without the held-out likes, by each user's last likes before them: RecBole its
 number of passes, ours the best of some draws of hyper-parameters, with the first seed. Both then learn from
 all likes before the held-out ones. RecBole reads no texts, so ours is measured with them and without.
+
+A seed of RecBole's takes up to an hour. Finished ones stay beside its environment, so a command that was
+stopped goes on where it was.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -105,13 +110,17 @@ def _our_scores(root: Path, stage: Stage, name: str, params: dict, seed: int) ->
 
 
 def _peer_scores(stage: Stage, file: Path, model: str, seed: int, how: Size) -> Scores:
-    """Score RecBole's lists by our metrics."""
-    out = file.with_name(f"{model}-{seed}.npz")
-    command = [str(_peer_python()), "-W", "ignore", str(SCRIPT), str(file), str(out), model, str(seed)]
-    command += [str(how.history), str(int(how.refit))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=file.parent)
-    if done.returncode:
-        raise SystemExit(done.stderr)
+    """Score RecBole's lists by our metrics; what an earlier run has finished is read again."""
+    python, settings = _peer_python(), [model, str(seed), str(how.history), str(int(how.refit))]
+    content = SCRIPT.read_bytes() + file.read_bytes() + repr(settings).encode()
+    out = PEER / f"{hashlib.sha256(content).hexdigest()}.npz"
+    if not out.exists():
+        part = file.with_name("part.npz")
+        command = [str(python), "-W", "ignore", str(SCRIPT), str(file), str(part), *settings]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=file.parent)
+        if done.returncode:
+            raise SystemExit(done.stderr)
+        shutil.move(part, out)  # a seed takes an hour: who stops the command keeps what is whole
     saved = np.load(out)
     scores = saved["scores"]
     for row, seen in enumerate(stage.past):

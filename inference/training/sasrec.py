@@ -70,7 +70,7 @@ class SasrecParams:
     dropout: float = 0.3
     negatives: int = 128
     calibration: float = 0.75
-    passes: int = 20
+    passes: int = 100
     min_steps: int = 400
     max_steps: int = 20_000
     batch: int = 64

@@ -99,6 +99,6 @@ def test_what_it_cannot_learn_from_is_refused():
         fit("sasrec", ordered(), width=16, heads=3)
 
 
-@pytest.mark.parametrize(("units", "steps"), [(900, 400), (50_000, 15_640), (10**6, 20_000)])
+@pytest.mark.parametrize(("units", "steps"), [(200, 400), (900, 1_500), (10**6, 20_000)])
 def test_many_units_get_fewer_passes(units, steps):
     assert SasrecParams().steps_for(units) == steps
