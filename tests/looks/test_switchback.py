@@ -123,10 +123,10 @@ class Blocks:
     def serve(self, unit, block, seconds, *, key=""):
         """Add an answer; return its id."""
         variant, at = self.variants[key or self.key(block)], self.at(block, seconds).isoformat()
-        made = min_uuid7(self.at(block, seconds)).int | random.getrandbits(64)
+        number = min_uuid7(self.at(block, seconds)).int | random.getrandbits(64)
         slate = builders.slate(
             self.shop, unit, experiment_id=self.experiment.pk, variant_id=variant.pk, served_at=at,
-            recommendation_id=str(UUID(int=made)),
+            recommendation_id=str(UUID(int=number)),
         )  # fmt: skip
         self.rows.slates.append(slate)
         self.rows.exposures.append(builders.exposure(variant, unit=unit, at=at))
