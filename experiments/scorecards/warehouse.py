@@ -1,5 +1,7 @@
 """The same metrics over a warehouse's tables, compiled by Ibis: DuckDB over Parquet, or another engine.
 
+What an engine needs beside Ibis stands in `warehouse_engines`.
+
 A second back end beside `metric_sql`: one definition (`MetricSpec`), the same totals. It recomputes
 from all rows, where PostgreSQL keeps totals by the change.
 
@@ -24,6 +26,14 @@ from ibis import _
 
 from experiments.kinds import PROPORTIONS
 from experiments.metrics.spec import SERVED, Filter, MetricError, MetricSpec, is_slate_fact
+from experiments.scorecards.warehouse_engines import (
+    DUCKDB,
+    Property,
+    connect,
+    distinct_count,
+    property_of,
+    table_of,
+)
 from experiments.stats.quantiles import LOG_GAMMA, MIN_NONZERO, OFFSET, Sketch
 from experiments.stats.totals import Totals
 
@@ -38,11 +48,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The tables of one experiment, as Ibis expressions of any engine."""
+    """The tables of one experiment, as Ibis expressions.
+
+    Attributes:
+        exposures: see the table above, as the others.
+        events: likewise.
+        slates: likewise; None where no metric asks for them.
+        engine: Ibis's name of the engine that holds them.
+    """
 
     exposures: Table
     events: Table
     slates: Table | None = None
+    engine: str = DUCKDB
 
 
 def open_parquet(exposures: str, events: str, slates: str | None = None) -> Records:
@@ -57,6 +75,28 @@ def open_parquet(exposures: str, events: str, slates: str | None = None) -> Reco
         events=engine.read_parquet(events),
         slates=engine.read_parquet(slates) if slates else None,
     )
+    return _complete(records)
+
+
+def open_tables(url: str, exposures: str, events: str, slates: str | None = None) -> Records:
+    """Open tables of another engine.
+
+    Args:
+        url: of the engine, as `connect` reads it.
+        exposures: the table's name, with its database before a dot where it is not the URL's.
+        events: likewise.
+        slates: likewise.
+
+    Raises:
+        FileError: the engine or a table cannot be reached.
+        MetricError: a table lacks a column that every metric needs.
+    """
+    engine = connect(url)
+    tables = [table_of(engine, name) if name else None for name in (exposures, events, slates)]
+    return _complete(Records(*tables, engine=engine.name))
+
+
+def _complete(records: Records) -> Records:
     _require(records.exposures, "exposures", {"unit_id", "variant", "exposed_at"})
     _require(records.events, "events", {"unit_id", "name", "occurred_at"})
     if records.slates is not None:
@@ -137,7 +177,12 @@ class _EventWindow:
 
 
 def _shift(column: Any, seconds: float) -> Any:
-    moved = ibis.interval(microseconds=round(abs(seconds) * 1e6))
+    whole = float(seconds).is_integer()  # ClickHouse has no interval of less than a second
+    moved = (
+        ibis.interval(seconds=round(abs(seconds)))
+        if whole
+        else ibis.interval(microseconds=round(abs(seconds) * 1e6))
+    )
     return column + moved if seconds >= 0 else column - moved
 
 
@@ -163,7 +208,8 @@ def _numerator(
     events = _events(records, span)
     if spec.kind == "funnel":
         return _funnel(spec, _within(events, units, span, "occurred_at"))
-    wanted = [events.name == spec.event, *(_condition(events, one) for one in spec.filters)]
+    conditions = (_condition(events, one, records.engine) for one in spec.filters)
+    wanted = [events.name == spec.event, *conditions]
     rows = _within(events.filter(*wanted), units, span, "occurred_at")
     if attributed:
         if records.slates is None:
@@ -177,7 +223,7 @@ def _numerator(
     if spec.value == "count":
         total = rows.count()
     elif spec.value == "items":
-        total = rows.item_id.nunique()
+        total = distinct_count(rows.item_id, records.engine)
     else:
         total = rows.value.sum() if spec.value == "sum" else rows.value.max()
     return by_unit.agg(total=total.cast("float64"))
@@ -211,29 +257,28 @@ def _denominator(spec: MetricSpec, records: Records, units: Table, span: _EventW
     return rows.group_by("unit_id").agg(total=rows.count().cast("float64"))
 
 
-def _condition(events: Table, one: Filter) -> Any:
+def _condition(events: Table, one: Filter, engine: str) -> Any:
     """Return a condition. A missing property equals nothing, and differs from everything."""
     name = one.field.removeprefix("properties.")
     inside = one.field not in {"value", "item_id"}
-    column = events.properties.cast("json")[name] if inside else events[name]
+    found = property_of(events, name, engine) if inside else Property.of_column(events[name])
     if one.op == "exists":
-        return column.notnull() if one.value in {None, True} else column.isnull()
+        return found.exists if one.value in {None, True} else ~found.exists
     if one.op in {"gt", "gte", "lt", "lte"}:
-        number = column.float if inside else column
         compare = {"gt": "__gt__", "gte": "__ge__", "lt": "__lt__", "lte": "__le__"}[one.op]
-        return getattr(number, compare)(float(one.value)).fill_null(False)  # noqa: FBT003
+        return getattr(found.number, compare)(float(one.value)).fill_null(False)  # noqa: FBT003
     if one.op == "in":
-        hits = [_equals(column, value, inside=inside) for value in one.value]
-        return ibis.or_(*hits)
-    equal = _equals(column, one.value, inside=inside)
+        return ibis.or_(*(_equals(found, value) for value in one.value))
+    equal = _equals(found, one.value)
     return ~equal if one.op == "ne" else equal
 
 
-def _equals(column: Any, value: Any, *, inside: bool) -> Any:
-    if inside and isinstance(value, bool):
-        column = column.bool
-    elif inside:
-        column = column.str if isinstance(value, str) else column.float
+def _equals(found: Property, value: Any) -> Any:
+    column = found.number
+    if isinstance(value, bool):
+        column = found.flag
+    elif isinstance(value, str):
+        column = found.text
     return (column == value).fill_null(False)  # noqa: FBT003
 
 

@@ -1,14 +1,21 @@
-"""Metrics over a warehouse's Parquet files, as the totals of one look."""
+"""Metrics over a warehouse's tables or Parquet files, as the totals of one look."""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from experiments.metrics.spec import MetricError, MetricSpec
 from experiments.scorecards.unit_file import FileError, FileLook, FileTotals, MetricColumn
-from experiments.scorecards.warehouse import first_exposures, open_parquet, totals_of
+from experiments.scorecards.warehouse import (
+    first_exposures,
+    open_parquet,
+    open_tables,
+    totals_of,
+)
+from experiments.scorecards.warehouse_engines import first_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,18 +24,33 @@ if TYPE_CHECKING:
 
 
 def read_warehouse(
-    *, exposures: str, events: str, slates: str | None, metrics_file: Path, now: datetime | None = None
+    *,
+    exposures: str,
+    events: str,
+    slates: str | None,
+    metrics_file: Path,
+    url: str = "",
+    now: datetime | None = None,
 ) -> tuple[FileTotals, list[MetricColumn]]:
     """Compute the metrics of a file over all complete units.
 
+    Args:
+        exposures: a Parquet file, or with a URL the name of a table.
+        events: likewise.
+        slates: likewise; None where no metric asks for them.
+        metrics_file: a JSON list of definitions.
+        url: of the warehouse; empty for Parquet files.
+        now: units whose window has passed by then are complete.
+
     Raises:
-        FileError: a file cannot be read, or there are several epochs, which `bakeoff analyze` cannot
-            stratify.
+        FileError: a file or the warehouse cannot be read, or there are several epochs, which
+            `bakeoff analyze` cannot stratify.
         MetricError: a definition breaks a rule, or a table lacks what it needs.
     """
     specs = _read_specs(metrics_file)
     try:
-        records = open_parquet(exposures, events, slates)
+        open_records = partial(open_tables, url) if url else open_parquet
+        records = open_records(exposures, events, slates)
         units = first_exposures(records).group_by("variant").agg(units=lambda t: t.count())
         counts = {row["variant"]: row["units"] for row in units.to_pyarrow().to_pylist()}
         summaries: dict[str, dict[str, Summary]] = {}
@@ -37,8 +59,13 @@ def read_warehouse(
             if len(epochs) > 1:
                 raise FileError(f"epochs == {len(epochs)}, must be 1: filter the exposures first.")
             summaries[spec.key] = dict(epochs[0]) if epochs else {}
-    except (OSError, _engine_error()) as error:
-        raise FileError(f"tables cannot be read: {str(error).splitlines()[0]}") from error
+    except (FileError, MetricError):
+        raise
+    except Exception as error:
+        if not url and not isinstance(error, (OSError, _engine_error())):
+            raise
+        # Of a warehouse any error is its own: each client raises what its server says.
+        raise FileError(f"tables cannot be read: {first_line(error, url)}") from error
     columns = [
         MetricColumn(spec.key, spec.kind, spec.key, "d" if spec.kind == "ratio" else None,
                      quantile=spec.quantile)

@@ -146,6 +146,12 @@ DAY_FIRST, MONTH_FIRST = "day-first", "month-first"
 @click.option("--slates", help="With --events: Parquet of served answers.")
 @click.option("--metrics-file", help="With --events: JSON list of metric definitions.")
 @click.option(
+    "--warehouse",
+    metavar="URL",
+    envvar="BAKEOFF_WAREHOUSE",
+    help="FILE, --events and --slates are tables of it: clickhouse://, pyspark://, bigquery://, snowflake://.",
+)
+@click.option(
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
 )
 @click.option(
@@ -165,17 +171,18 @@ def analyze(file: str, form: str, plot: Path | None, **options: Any) -> None:  #
     from experiments.metrics.spec import MetricError
     from experiments.scorecards.scorecard import judge
     from experiments.scorecards.scorecard_json import scorecard_to_json
-    from experiments.scorecards.text_file import as_utf8
     from experiments.scorecards.unit_file import FileError
     from experiments.stats.policy import PolicyError
     from experiments.stats.totals import StatisticsError
 
     path = None
     try:
-        with _local(file) as local, as_utf8(local, options["encoding"]) as path:
+        with _opened(file, options) as path:
             cluster = read_cluster(options)
-            if options["events"]:
-                totals, metrics = _read_warehouse(path, options)
+            if options["warehouse"]:
+                totals, metrics = _read_warehouse(file, options)
+            elif options["events"]:
+                totals, metrics = _read_warehouse(str(path), options)
             elif options["totals"]:
                 totals, metrics = _read_totals(path, options)
             else:
@@ -190,6 +197,18 @@ def analyze(file: str, form: str, plot: Path | None, **options: Any) -> None:  #
     except (FileError, MetricError, PolicyError, StatisticsError) as error:
         # A copy of standard input, or in UTF-8, has a name that nobody knows.
         raise Refusal(str(error).replace(str(path), file)) from error
+
+
+@contextmanager
+def _opened(file: str, options: dict[str, Any]) -> Iterator[Path]:
+    """Yield a file that can be read as UTF-8; of a warehouse nothing is opened here."""
+    from experiments.scorecards.text_file import as_utf8
+
+    if options["warehouse"]:
+        yield Path(file)
+        return
+    with _local(file) as local, as_utf8(local, options["encoding"]) as path:
+        yield path
 
 
 @contextmanager
@@ -258,15 +277,18 @@ def _text_format(options: dict[str, Any]) -> TextFormat:
     return TextFormat(options["decimal"], options["thousands"] or "", options["dates"])
 
 
-def _read_warehouse(path: Path, options: dict[str, Any]) -> tuple[FileTotals, list[MetricColumn]]:
+def _read_warehouse(exposures: str, options: dict[str, Any]) -> tuple[FileTotals, list[MetricColumn]]:
     from experiments.scorecards.unit_file import FileError
     from experiments.scorecards.warehouse_totals import read_warehouse
 
     require_rows(options, "--events")
     if not options["metrics_file"]:
         raise FileError("metrics_file is missing, must name a JSON list of metric definitions.")
+    if not options["events"]:
+        raise FileError("events is missing, must name the warehouse's table of events.")
     return read_warehouse(
-        exposures=str(path),
+        url=options["warehouse"] or "",
+        exposures=exposures,
         events=options["events"],
         slates=options["slates"],
         metrics_file=Path(options["metrics_file"]),
