@@ -30,6 +30,7 @@ NAMES = (
     "gains",
     "programme",
     "scorecard",
+    "engines",
     "freshness",
     "refresh",
     "catalogue_size",

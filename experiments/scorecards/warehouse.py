@@ -32,6 +32,7 @@ from experiments.scorecards.warehouse_engines import (
     connect,
     distinct_count,
     property_of,
+    shifted,
     table_of,
 )
 from experiments.stats.quantiles import LOG_GAMMA, MIN_NONZERO, OFFSET, Sketch
@@ -176,22 +177,12 @@ class _EventWindow:
     live: bool
 
 
-def _shift(column: Any, seconds: float) -> Any:
-    whole = float(seconds).is_integer()  # ClickHouse has no interval of less than a second
-    moved = (
-        ibis.interval(seconds=round(abs(seconds)))
-        if whole
-        else ibis.interval(microseconds=round(abs(seconds) * 1e6))
-    )
-    return column + moved if seconds >= 0 else column - moved
-
-
-def _within(rows: Table, units: Table, span: _EventWindow, at: str) -> Table:
+def _within(rows: Table, units: Table, span: _EventWindow, at: str, engine: str) -> Table:
     """Return the rows of each unit that lie in its span."""
     joined = rows.inner_join(units.select("unit_id", "exposed_at"), "unit_id")
     return joined.filter(
-        joined[at] >= _shift(joined.exposed_at, span.start),
-        joined[at] < _shift(joined.exposed_at, span.end),
+        joined[at] >= shifted(joined.exposed_at, span.start, engine),
+        joined[at] < shifted(joined.exposed_at, span.end, engine),
     )
 
 
@@ -207,10 +198,10 @@ def _numerator(
 ) -> Table:
     events = _events(records, span)
     if spec.kind == "funnel":
-        return _funnel(spec, _within(events, units, span, "occurred_at"))
-    conditions = (_condition(events, one, records.engine) for one in spec.filters)
+        return _funnel(spec, _within(events, units, span, "occurred_at", records.engine))
+    conditions = (condition(events, one, records.engine) for one in spec.filters)
     wanted = [events.name == spec.event, *conditions]
-    rows = _within(events.filter(*wanted), units, span, "occurred_at")
+    rows = _within(events.filter(*wanted), units, span, "occurred_at", records.engine)
     if attributed:
         if records.slates is None:
             raise MetricError(
@@ -250,14 +241,16 @@ def _denominator(spec: MetricSpec, records: Records, units: Table, span: _EventW
             raise MetricError(
                 f"metric '{spec.key}' counts slates: slates must be given.", field="slates"
             )
-        rows = _within(records.slates, units, span, "served_at")
+        rows = _within(records.slates, units, span, "served_at", records.engine)
     else:
         events = _events(records, span)
-        rows = _within(events.filter(events.name == spec.denominator), units, span, "occurred_at")
+        rows = _within(
+            events.filter(events.name == spec.denominator), units, span, "occurred_at", records.engine
+        )
     return rows.group_by("unit_id").agg(total=rows.count().cast("float64"))
 
 
-def _condition(events: Table, one: Filter, engine: str) -> Any:
+def condition(events: Table, one: Filter, engine: str) -> Any:
     """Return a condition. A missing property equals nothing, and differs from everything."""
     name = one.field.removeprefix("properties.")
     inside = one.field not in {"value", "item_id"}
@@ -290,6 +283,27 @@ _TERMS = {
 }  # fmt: skip
 
 
+def totals_table(spec: MetricSpec, records: Records, *, now: datetime) -> Table:
+    """Return the question that `totals_of` puts to the engine.
+
+    Raises:
+        MetricError: the metric needs a table or column that is not there.
+    """
+    values = unit_values(spec, records)
+    moment = ibis.literal(now, "timestamp('UTC')" if values.exposed_at.type().timezone else "timestamp")
+    complete_at = shifted(values.exposed_at, spec.complete_after_seconds, records.engine)
+    complete = values.filter(complete_at <= moment)
+    if spec.kind == "quantile":
+        return _bucket_counts(complete)
+    sums = {}
+    for name, (first, *rest) in _TERMS.items():
+        product = complete[first] * complete[rest[0]] if rest else complete[first]
+        sums[name] = product.sum()
+    return complete.group_by("variant", "epoch").agg(
+        n=complete.count(), nonzero=(complete.y != 0).cast("int64").sum(), **sums
+    )
+
+
 def totals_of(spec: MetricSpec, records: Records, *, now: datetime) -> list[Mapping[str, Summary]]:
     """Return the totals, or the sketches of a quantile, of the complete units: one mapping an epoch.
 
@@ -301,25 +315,16 @@ def totals_of(spec: MetricSpec, records: Records, *, now: datetime) -> list[Mapp
     Raises:
         MetricError: the metric needs a table or column that is not there.
     """
-    values = unit_values(spec, records)
-    moment = ibis.literal(now, "timestamp('UTC')" if values.exposed_at.type().timezone else "timestamp")
-    complete = values.filter(_shift(values.exposed_at, spec.complete_after_seconds) <= moment)
+    rows = totals_table(spec, records, now=now).to_pyarrow().to_pylist()
     totals: dict[int, dict[str, Any]] = defaultdict(dict)
     if spec.kind == "quantile":
-        for row in _bucket_counts(complete).to_pyarrow().to_pylist():
+        for row in rows:
             totals[row["epoch"]].setdefault(row["variant"], {})[row["bucket"]] = row["units"]
         return [
             {variant: Sketch(counts) for variant, counts in totals[epoch].items()}
             for epoch in sorted(totals)
         ]
-    sums = {}
-    for name, (first, *rest) in _TERMS.items():
-        product = complete[first] * complete[rest[0]] if rest else complete[first]
-        sums[name] = product.sum()
-    grouped = complete.group_by("variant", "epoch").agg(
-        n=complete.count(), nonzero=(complete.y != 0).cast("int64").sum(), **sums
-    )
-    for row in grouped.to_pyarrow().to_pylist():
+    for row in rows:
         variant, epoch = row.pop("variant"), row.pop("epoch")
         totals[epoch][variant] = Totals(**row)
     return [totals[epoch] for epoch in sorted(totals)]
@@ -327,6 +332,8 @@ def totals_of(spec: MetricSpec, records: Records, *, now: datetime) -> list[Mapp
 
 def _bucket_counts(complete: Table) -> Table:
     size = complete.y.abs()
-    bucket = (complete.y.sign() * ((size.ln() / LOG_GAMMA).ceil() + OFFSET)).cast("int64")
+    # An engine may take a branch that it does not need: none may see ln(0).
+    logarithm = ibis.greatest(size, MIN_NONZERO).ln()
+    bucket = (complete.y.sign() * ((logarithm / LOG_GAMMA).ceil() + OFFSET)).cast("int64")
     rows = complete.mutate(bucket=ibis.cases((size <= MIN_NONZERO, 0), else_=bucket))
     return rows.group_by("variant", "epoch", "bucket").agg(units=rows.count())

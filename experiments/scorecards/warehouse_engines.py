@@ -1,15 +1,17 @@
 """Other engines than DuckDB: how one is reached, and what Ibis does not say in its dialect.
 
-Ibis compiles the same expressions for every engine. Two things it leaves to us: ClickHouse and Spark
-have no JSON column whose values can be told apart by type, and ClickHouse's distinct count is a guess.
+Ibis compiles the same expressions for every engine. It leaves to us: properties that are stored as
+text, whose JSON types each engine tells apart in its own way; parts of a second in ClickHouse; and
+ClickHouse's distinct count, which is a guess where it is not asked to be exact.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import ibis
 
@@ -20,14 +22,15 @@ if TYPE_CHECKING:
     from ibis.expr.types import Column, Table
 
 CLICKHOUSE, SPARK, DUCKDB = "clickhouse", "pyspark", "duckdb"
+BIGQUERY, SNOWFLAKE = "bigquery", "snowflake"
 CLICKHOUSE_NUMBERS = ["Int64", "UInt64", "Double"]  # as JSONType names them
 # Of each scheme: the extra that installs its client; none for what is always there.
 SCHEMES = {
-    "bigquery": "bigquery",
+    BIGQUERY: "bigquery",
     CLICKHOUSE: "clickhouse",
     DUCKDB: "",
     SPARK: "spark",
-    "snowflake": "snowflake",
+    SNOWFLAKE: "snowflake",
 }
 
 
@@ -47,7 +50,10 @@ def connect(url: str) -> BaseBackend:
             f"{[f'{name}://' for name in sorted(SCHEMES)]}."
         )
     try:
-        return ibis.connect(url)
+        if scheme == SPARK:
+            return _connect_spark(url)
+        # DuckDB would make a file that is not there.
+        return ibis.connect(url, **({"read_only": True} if scheme == DUCKDB else {}))
     except ImportError as error:
         extra = f"pip install 'bakeoff[{SCHEMES[scheme]}]'"
         raise FileError(f"warehouse: {error.name or error} is not installed: {extra}.") from error
@@ -55,8 +61,20 @@ def connect(url: str) -> BaseBackend:
         raise FileError(f"warehouse cannot be opened: {first_line(error, url)}") from error
 
 
+def _connect_spark(url: str) -> BaseBackend:
+    from pyspark.sql import SparkSession  # noqa: PLC0415  an extra
+
+    builder = SparkSession.builder
+    for name, value in parse_qsl(urlsplit(url).query):
+        builder = builder.config(name, value)
+    # Ibis's reading of a URL sets each again in the session, where Spark refuses to change some.
+    return ibis.pyspark.connect(builder.getOrCreate())
+
+
 def table_of(engine: BaseBackend, name: str) -> Table:
     """Return a table by its name, with its database before a dot where it is another.
+
+    Columns in capitals, as Snowflake has every name that was not quoted, get their small letters.
 
     Raises:
         FileError: there is none.
@@ -64,9 +82,11 @@ def table_of(engine: BaseBackend, name: str) -> Table:
     database, _, table = name.rpartition(".")
     place: Any = tuple(database.split(".")) if "." in database else database or None
     try:
-        return engine.table(table, database=place)
+        found = engine.table(table, database=place)
     except Exception as error:
         raise FileError(f"table '{name}' cannot be read: {first_line(error)}") from error
+    capitals = {name.lower(): name for name in found.columns if name.isupper()}
+    return found.rename({name: old for name, old in capitals.items() if name not in found.columns})
 
 
 def first_line(error: Exception, url: str = "") -> str:
@@ -121,13 +141,37 @@ def property_of(events: Table, name: str, engine: str) -> Property:
         )
     # DuckDB takes a name with a dot for a path; as a path, quoted, it is one name.
     place = f"$.{json.dumps(name)}" if engine == DUCKDB else name
-    column = events.properties.cast("json")[place]
+    # Of a text a cast makes a JSON text here, not what it says.
+    is_text = engine in {BIGQUERY, SNOWFLAKE} and events.properties.type().is_string()
+    column = (_parse_json(events.properties) if is_text else events.properties.cast("json"))[place]
     return Property(column.str, column.float, column.bool, column.notnull())
 
 
 def distinct_count(column: Column, engine: str) -> Any:
     """Return how many different values there are, exactly."""
     return _uniq_exact(column) if engine == CLICKHOUSE else column.nunique()
+
+
+def shifted(column: Column, seconds: float, engine: str) -> Any:
+    """Return the time that many seconds later, to the microsecond."""
+    microseconds = round(seconds * 1e6)
+    if engine == CLICKHOUSE:  # Ibis knows no part of a second there
+        kind = "timestamp('UTC', 6)" if column.type().timezone else "timestamp(6)"
+        return _add_microseconds(kind)(column, microseconds)
+    moved = ibis.interval(microseconds=abs(microseconds))
+    return column + moved if microseconds >= 0 else column - moved
+
+
+@cache
+def _add_microseconds(kind: str) -> Any:
+    @ibis.udf.scalar.builtin(name="addMicroseconds", signature=((kind, "int64"), kind))
+    def add(column: Any, microseconds: int) -> Any: ...
+
+    return add
+
+
+@ibis.udf.scalar.builtin(name="parse_json", signature=(("string",), "json"))
+def _parse_json(text: str) -> Any: ...
 
 
 @ibis.udf.agg.builtin(name="uniqExact")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -15,10 +14,16 @@ from click.testing import CliRunner
 from bakeoff.commands.analyze import analyze
 from experiments.metrics.spec import MetricSpec
 from experiments.scorecards.warehouse import Records, open_parquet, open_tables, totals_of
-from experiments.stats.quantiles import Sketch
 from tests.looks.test_warehouse import export
 from tests.support.story import Story, roll
-from tests.support.warehouse_rows import FILTERS, KINDS, START, TABLES, write_tables
+from tests.support.warehouse_rows import (
+    FILTERS,
+    KINDS,
+    START,
+    TABLES,
+    check_equal,
+    write_tables,
+)
 
 NOW = START + timedelta(hours=2)
 SPECS = {
@@ -77,18 +82,6 @@ def spark(parquet):
             session.read.parquet(str(parquet / f"{name}.parquet")).createOrReplaceTempView(name)
         yield Warehouse(url, open_tables(url, *TABLES))
         session.stop()
-
-
-def check_equal(ours, theirs) -> None:
-    """Counts to the last, sums to rounding, whatever order an engine adds in."""
-    assert len(ours) == len(theirs)
-    for one, other in zip(ours, theirs, strict=True):
-        assert set(one) == set(other)
-        for variant, totals in one.items():
-            if isinstance(totals, Sketch):
-                assert totals == other[variant]
-            else:
-                assert asdict(other[variant]) == pytest.approx(asdict(totals), rel=1e-9, abs=1e-9)
 
 
 @pytest.mark.parametrize("key", SPECS)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pytest
 from pyarrow import parquet
+
+from experiments.stats.quantiles import Sketch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +34,12 @@ KINDS: dict[str, dict[str, Any]] = {
     "ratio": {"kind": "ratio", "event": "click", "denominator": "view", "lookback_seconds": 900},
     "a slate": {"kind": "ratio", "event": "click", "denominator": "slate"},
     "attributed": {"kind": "mean", "event": "click", "attributed_only": True},
+    "parts of a second": {
+        "kind": "mean",
+        "event": "view",
+        "window_seconds": 900.25,
+        "delay_seconds": 0.5,
+    },
     "quantile": {"kind": "quantile", "event": "buy", "value": "sum", "quantile": 0.5},
 }
 
@@ -60,6 +70,18 @@ FILTERS: dict[str, dict[str, Any]] = {
     "a name with a mark": _filtered('properties.q"x', "eq", "it's"),
     "a name with an apostrophe": _filtered("properties.it's", "eq", "it's"),
 }
+
+
+def check_equal(ours: list[Any], theirs: list[Any]) -> None:
+    """Counts to the last, sums to rounding, whatever order an engine adds in."""
+    assert len(ours) == len(theirs)
+    for one, other in zip(ours, theirs, strict=True):
+        assert set(one) == set(other)
+        for variant, totals in one.items():
+            if isinstance(totals, Sketch):
+                assert totals == other[variant]
+            else:
+                assert asdict(other[variant]) == pytest.approx(asdict(totals), rel=1e-9, abs=1e-9)
 
 
 def write_tables(folder: Path, *, units: int = 300, events: int = 4000) -> None:
