@@ -93,8 +93,14 @@ def open_tables(url: str, exposures: str, events: str, slates: str | None = None
         MetricError: a table lacks a column that every metric needs.
     """
     engine = connect(url)
-    tables = [table_of(engine, name) if name else None for name in (exposures, events, slates)]
-    return _complete(Records(*tables, engine=engine.name))
+    return _complete(
+        Records(
+            exposures=table_of(engine, exposures),
+            events=table_of(engine, events),
+            slates=table_of(engine, slates) if slates else None,
+            engine=engine.name,
+        )
+    )
 
 
 def _complete(records: Records) -> Records:

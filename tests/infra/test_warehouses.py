@@ -25,6 +25,8 @@ from tests.support.warehouse_rows import (
     write_tables,
 )
 
+# Spark calls pandas by older names, and changes its options for the rest of the process.
+pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")
 NOW = START + timedelta(hours=2)
 SPECS = {
     key: MetricSpec.from_json({"key": key, "window_seconds": 1800, **fields})
@@ -91,9 +93,6 @@ def test_clickhouse_says_what_duckdb_says(duckdb, clickhouse, key):
     check_equal(ours, totals_of(SPECS[key], clickhouse.records, now=NOW))
 
 
-@pytest.mark.filterwarnings(
-    "ignore:The copy keyword is deprecated"
-)  # Spark calls pandas by an older name
 @pytest.mark.parametrize("key", SPARKS)
 def test_spark_says_what_duckdb_says(duckdb, spark, key):
     check_equal(totals_of(SPECS[key], duckdb, now=NOW), totals_of(SPECS[key], spark.records, now=NOW))
