@@ -142,14 +142,14 @@ def test_the_command_reads_a_database(folder):
 
 def test_what_cannot_be_opened_is_refused(folder):
     url = f"duckdb://{folder}/shop.duckdb"
-    for given, words in (
+    for shown, words in (
         (("mysql://host/shop", "exposures"), "warehouse begins with 'mysql', must begin with one of"),
         (("shop", "exposures"), "warehouse begins with 'shop', must begin with one of"),
         ((f"duckdb://{folder}/none.duckdb", "exposures"), "warehouse cannot be opened: "),
         ((url, "nowhere"), "table 'nowhere' cannot be read: "),
         ((url, "events"), "exposures lacks the column 'exposed_at'"),
     ):
-        status, output = analyzed(folder, given[0], exposures=given[1])
+        status, output = analyzed(folder, shown[0], exposures=shown[1])
         assert (status, words in output) == (2, True), output
     assert not (folder / "none.duckdb").exists()
     status, output = analyzed(folder, url, events=())
