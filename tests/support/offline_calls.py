@@ -21,6 +21,7 @@ OFFLINE = [
     (["analyze", "rows.csv", "--metric", "bought:proportion", "--unit", "pre"], 2, "units in two variants"),
     (["analyze", "totals.csv", "--metric", "m:proportion", "--totals", "--look", "look", "--cumulative"], 0, "3,800|1,900"),
     (["analyze", "rows.csv", "--events", "no.parquet", "--slates", "no.parquet", "--metrics-file", "no.json"], 2, "no.json|cannot be read|does not exist"),
+    (["analyze", "exposures", "--events", "events", "--metrics-file", "no.json", "--warehouse", "mysql://host/shop"], 2, "'no.json', cannot be read"),
     (["power", "--kind", "mean", "--baseline", "20", "--sd", "35", "--mde", "1", "--absolute", "--correlation", "0.5", "--guardrails", "1",
       "--alpha", "0.1", "--power", "0.9", "--split", "60/40", "--rule", "fixed", "--looks", "10", "--traffic", "500", "--allocation", "0.5",
       "--window-days", "2", *JSON], 0, '"days"'),
