@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from bakeoff.commands.analyze import analyze
 from experiments.metrics.spec import MetricSpec
 from experiments.scorecards.warehouse import Records, open_parquet, open_tables, totals_of
-from tests.looks.test_warehouse import export
 from tests.support.story import Story, roll
+from tests.support.story_export import export
 from tests.support.warehouse_rows import (
     FILTERS,
     KINDS,
