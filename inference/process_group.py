@@ -30,7 +30,7 @@ def environment_of(rank: int, count: int, meeting_place: Path) -> dict[str, str]
         meeting_place: a file that is not there yet, by which they find each other.
     """
     if count == 1:
-        return {}
+        return {"WORLD_SIZE": "1"}  # whatever the worker itself was started by
     return {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),

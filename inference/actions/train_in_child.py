@@ -95,7 +95,8 @@ def _run_children(run_id: int, lease: int, stderr: IO[bytes]) -> int:
     Returns:
         Its exit status, a negative signal, or `FROZEN`.
     """
-    run = TrainingRun.objects.select_related("surface").get(pk=run_id)
+    rows = TrainingRun.objects.select_related("surface")
+    run = outlast_outage(partial(rows.get, pk=run_id))  # it is claimed: an absence now must not cost it
     shares = run.compresses_id is None and shares_steps(run.surface.kind, run.algorithm)
     count = settings.BAKEOFF.training_processes if shares else 1
     command = [INTERPRETER, "-m", "inference.training_process", str(run_id), str(lease)]
