@@ -216,7 +216,8 @@ def _numerator(
         rows = rows.semi_join(records.slates, "recommendation_id")
     by_unit = rows.group_by("unit_id")
     if spec.kind in PROPORTIONS:
-        return by_unit.agg(total=(rows.count() > 0).cast("float64"))
+        # Through a whole number: BigQuery and PostgreSQL cast no boolean to a float.
+        return by_unit.agg(total=(rows.count() > 0).cast("int64").cast("float64"))
     if spec.value == "count":
         total = rows.count()
     elif spec.value == "items":

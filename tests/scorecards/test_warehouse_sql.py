@@ -15,6 +15,7 @@ import duckdb
 import ibis
 import pytest
 from ibis.backends.sql import compilers
+from sqlglot import exp
 
 from experiments.metrics.spec import MetricSpec
 from experiments.scorecards.unit_file import FileError
@@ -100,6 +101,20 @@ def test_no_sql_guesses(engine):
         records = records_of(engine, properties)
         sql = compiled(totals_table(SPECS["a text"], records, now=NOW), engine)
         assert ("parse_json" in sql.lower()) is parses
+
+
+@pytest.mark.parametrize("engine", ["bigquery", "snowflake", "postgres"])
+def test_no_boolean_is_cast_to_a_float(engine):
+    """BigQuery and PostgreSQL refuse it: a whole number lies between."""
+    records = records_of(engine)
+    compiler = getattr(compilers, engine).compiler
+    casts = 0
+    for key in KINDS:
+        for cast in compiler.to_sqlglot(totals_table(SPECS[key], records, now=NOW)).find_all(exp.Cast):
+            casts += 1
+            is_float = cast.to.this in {exp.DataType.Type.DOUBLE, exp.DataType.Type.FLOAT}
+            assert not (is_float and isinstance(cast.this, exp.Predicate)), cast.sql()
+    assert casts
 
 
 @pytest.fixture(scope="module")

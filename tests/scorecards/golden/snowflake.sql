@@ -213,7 +213,7 @@ FROM (
             FROM (
               SELECT
                 "t16"."unit_id",
-                CAST(COUNT(*) > 0 AS DOUBLE) AS "total"
+                CAST(CAST(COUNT(*) > 0 AS BIGINT) AS DOUBLE) AS "total"
               FROM (
                 SELECT
                   *
@@ -263,7 +263,7 @@ FROM (
         FROM (
           SELECT
             "t15"."unit_id",
-            CAST(COUNT(*) > 0 AS DOUBLE) AS "total"
+            CAST(CAST(COUNT(*) > 0 AS BIGINT) AS DOUBLE) AS "total"
           FROM (
             SELECT
               *
@@ -389,7 +389,7 @@ FROM (
         FROM (
           SELECT
             "t12"."unit_id",
-            CAST(COUNT(*) > 0 AS DOUBLE) AS "total"
+            CAST(CAST(COUNT(*) > 0 AS BIGINT) AS DOUBLE) AS "total"
           FROM (
             SELECT
               *
