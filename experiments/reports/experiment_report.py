@@ -118,6 +118,17 @@ class ExperimentReport:
         return self.experiment.mode == self.experiment.Mode.SWITCHBACK
 
     @property
+    def shares_lists(self) -> bool:
+        """Whether each user meets all variants, in lists with items of all."""
+        return self.experiment.mode == self.experiment.Mode.INTERLEAVE
+
+    @property
+    def users(self) -> int:
+        """Users who were exposed, each counted once."""
+        counts = [row.units for row in self.variants]
+        return max(counts, default=0) if self.shares_lists else sum(counts)
+
+    @property
     def data_as_of(self) -> datetime | None:
         """When the last look was taken."""
         return self.look.taken_at if self.look else None
@@ -295,6 +306,13 @@ def _variant_rows(experiment: Experiment, ratio: SampleRatio | None) -> list[Var
     units: dict[int, int] = {}
     for total in experiment.exposure_totals.all():
         units[total.variant_id] = units.get(total.variant_id, 0) + total.units
+    variants = experiment.variants.select_related("model_version")
+    if experiment.mode == experiment.Mode.INTERLEAVE:  # one exposure stands for all variants
+        users = sum(units.values())
+        return [
+            VariantRow(row.key, row.is_control, str(row.model_version), users, 1.0, 1.0)
+            for row in variants
+        ]
     return [
         VariantRow(
             key=variant.key,
@@ -304,7 +322,7 @@ def _variant_rows(experiment: Experiment, ratio: SampleRatio | None) -> list[Var
             expected_share=ratio.expected.get(variant.key, 0.0) if ratio else variant.weight,
             observed_share=ratio.observed.get(variant.key, 0.0) if ratio else 0.0,
         )
-        for variant in experiment.variants.select_related("model_version")
+        for variant in variants
     ]
 
 

@@ -9,7 +9,8 @@ from django.utils.translation import gettext as _
 
 from bakeoff.accounts.actors import PLATFORM
 from experiments.metrics.freeze import spec_of
-from experiments.models import Decision, Experiment
+from experiments.models import Decision, Experiment, programme_of
+from experiments.programme.queue import waiting_versions
 from experiments.programme.safeguards import ships_by_itself
 from experiments.reports.remaining import describe_seconds, seconds_remaining
 from experiments.reports.stored_text import end_sentence, join_sentences, show_stored
@@ -63,12 +64,31 @@ def _your_decision(report: ExperimentReport) -> str:
 def _nothing_to_do(report: ExperimentReport) -> str:
     if report.verdict.action != Decision.Action.KEEP_RUNNING:
         return _("Nothing to do: Bakeoff carries this out now.")
+    minimum = _missing_clusters(report)
+    if minimum:
+        return _(
+            "Nothing to do: the analysis waits for %(minimum)s clusters in each variant and for all "
+            "planned users."
+        ) % {"minimum": minimum}
     seconds = seconds_remaining(report.experiment, report.look)
     if not seconds:
         return _("Nothing to do: it runs until there is a verdict.")
+    if report.bandit is not None:
+        return _(
+            "Nothing to do: shares of new users follow the results, and a verdict is expected within "
+            "about %(duration)s."
+        ) % {"duration": describe_seconds(seconds)}
     return _("Nothing to do: a verdict is expected within about %(duration)s.") % {
         "duration": describe_seconds(seconds)
     }
+
+
+def _missing_clusters(report: ExperimentReport) -> int:
+    """Return how many clusters each variant needs, where one has fewer; else 0: blocks just come."""
+    clusters = report.clusters
+    if clusters is None or report.counts_blocks:
+        return 0
+    return clusters.minimum if any(row.clusters < clusters.minimum for row in clusters.rows) else 0
 
 
 def _ends_by_itself(experiment: Experiment) -> bool:
@@ -146,7 +166,27 @@ def _advice(report: ExperimentReport) -> str:
         return _("Find the cause, then start a new experiment.")
     if decision.action == Decision.Action.STOP_INCONCLUSIVE:
         return _("Next, try a bolder change.")
+    if decision.action == Decision.Action.PREFER:
+        return _after_preference(report)
     return _("Nothing is left to do.")
+
+
+def _after_preference(report: ExperimentReport) -> str:
+    """Say that a version that users prefer needs a test, and who starts it."""
+    experiment = report.experiment
+    about = report.look.parsed_result.variant if report.look is not None else None
+    version = next((row.model_version for row in experiment.treatments if row.key == about), None)
+    if version is None or not waiting_versions(experiment.surface).filter(pk=version.pk).exists():
+        return _("Nothing is left to do.")
+    programme = programme_of(experiment.surface)
+    starts = experiment.surface.start_experiments and programme.primary_metric is not None
+    if starts and not programme.paused:
+        return _("Next, the autopilot tests %(version)s: a preference in lists is not yet a gain.") % {
+            "version": version.label
+        }
+    return _(
+        "Your decision: start a test of %(version)s, as a preference in lists is not yet a gain."
+    ) % {"version": version.label}
 
 
 def _serving_now(report: ExperimentReport) -> str:

@@ -52,8 +52,13 @@ def find_primary(experiment: Experiment) -> ExperimentMetric | None:
     return next(primary, None)
 
 
+def variants_of(experiment: Experiment) -> list[Variant]:
+    """Return the variants with their versions, likewise."""
+    if not hasattr(experiment, LAST_LOOKS):
+        return list(experiment.variants.select_related("model_version"))
+    return list(experiment.variants.all())
+
+
 def variant_of(experiment: Experiment, key: str) -> Variant:
     """Return a variant by its key, likewise."""
-    if not hasattr(experiment, LAST_LOOKS):
-        return experiment.variants.select_related("model_version").get(key=key)
-    return next(one for one in experiment.variants.all() if one.key == key)
+    return next(one for one in variants_of(experiment) if one.key == key)

@@ -12,10 +12,12 @@ from django.utils.translation import gettext_noop
 from experiments.models import Experiment, Metric
 from experiments.reports.holdback_gain import gain_of
 from experiments.reports.percentages import percent
+from experiments.reports.preference_words import describe_preference, preference_about
 from experiments.reports.read_together import last_look, primary_of, variant_of
 from experiments.reports.stored_text import end_sentence, join_sentences, show_stored
 
 if TYPE_CHECKING:
+    from experiments.models import Variant
     from experiments.stats.comparison import Comparison
     from experiments.stats.effect import Effect
     from experiments.stats.look_result import LookResult
@@ -34,10 +36,14 @@ WORDS = {
 # Of experiments that ended: what was done.
 DONE = {
     "ship": gettext_noop("Shipped"),
+    "prefer": gettext_noop("Preferred"),
     "roll_back": gettext_noop("Rolled back"),
     "stop_inconclusive": gettext_noop("No winner"),
     "halt": gettext_noop("Halted"),
 }
+# Actions whose sentence names the variant that they are about.
+NAMED = {"ship", "prefer", "roll_back"}
+MAX_VALUE_LENGTH = 40  # of a flag's value in a sentence; a longer one goes by its variant's key
 SHARES = {"proportion", "retention", "funnel"}
 # An interval whose near end is below this share of the estimate says "better", but not how much.
 UNCERTAIN_SIZE = 0.1
@@ -97,16 +103,12 @@ def summarise_verdict(experiment: Experiment) -> VerdictSummary:
     interval = comparison.lift_interval if comparison else None
     return VerdictSummary(
         action=action,
-        sentence=gain_of(experiment).sentence
-        if experiment.purpose != Experiment.Purpose.TEST
-        else _sentence(experiment, comparison, action=action, word=word, reason=reason)
-        if comparison is not None and comparison.effect is not None and action != "halt"
-        else _with_reason(word, reason),
+        sentence=_sentence(experiment, look.parsed_result, action=action, word=word, reason=reason),
         effect=comparison.lift if comparison else None,
         interval=interval,
         units=round(look.information * experiment.parsed_policy.planned_units),
-        metric=measure_of(primary_of(experiment).metric),
-        details=_details(experiment, comparison, reason) if comparison is not None else "",
+        metric=_measure_in(experiment),
+        details=_details(experiment, comparison, reason),
     )
 
 
@@ -117,17 +119,49 @@ def primary_comparison(experiment: Experiment, result: LookResult) -> Comparison
 
 
 def _sentence(
+    experiment: Experiment, result: LookResult, *, action: str, word: str, reason: str
+) -> str:
+    """Return what to do, or what was done, and why."""
+    if experiment.purpose != Experiment.Purpose.TEST:
+        return gain_of(experiment).sentence
+    comparison, preference = primary_comparison(experiment, result), preference_about(result)
+    if action == "halt":
+        return _with_reason(word, reason)
+    if preference is not None and preference.units:
+        head = _head(experiment, preference.variant, action=action, word=word)
+        return join_sentences(head, describe_preference(experiment, preference))
+    if comparison is None or comparison.effect is None:
+        return _with_reason(word, reason)
+    return _describe_verdict(experiment, comparison, action=action, word=word, reason=reason)
+
+
+def _head(experiment: Experiment, variant: str, *, action: str, word: str) -> str:
+    """Return the word of an action, and the variant that it is about."""
+    if action not in NAMED:
+        return end_sentence(word)
+    name = label_of(variant_of(experiment, variant))
+    if action == "prefer":
+        return _("Users prefer %(name)s.") % {"name": name}
+    return _("%(action)s %(name)s.") % {"action": word, "name": name}
+
+
+def label_of(variant: Variant) -> str:
+    """Return what a sentence calls a variant: its version, or a flag's value, or its key."""
+    if variant.model_version is not None:
+        return str(variant.model_version)
+    if isinstance(variant.value, str) and 0 < len(variant.value) <= MAX_VALUE_LENGTH:
+        return f"'{variant.value}'"
+    return variant.key
+
+
+def _describe_verdict(
     experiment: Experiment, comparison: Comparison, *, action: str, word: str, reason: str
 ) -> str:
     """Return what to do, or what was done, and what the treatment changed."""
-    variant = variant_of(experiment, comparison.variant)
-    label = str(variant.model_version or variant.key)  # a variant of a flag has no version
-    is_named = action in {"ship", "roll_back"}
-    head = (
-        _("%(action)s %(name)s.") % {"action": word, "name": label} if is_named else end_sentence(word)
-    )
-    name = _("It") if is_named else label
-    parts = [head, _describe_comparison(primary_of(experiment).metric, comparison, name)]
+    head = _head(experiment, comparison.variant, action=action, word=word)
+    label = label_of(variant_of(experiment, comparison.variant))
+    name = _("It") if action in NAMED else label
+    parts = [head, _describe_comparison(experiment, comparison, name)]
     if harmed := re.search(r"guardrail '([^']+)' is harmed", reason):
         parts.append(_("The guardrail metric %(metric)s got worse.") % {"metric": harmed[1]})
     if reason.startswith(("breaker: ", "shipped as the better bet")):
@@ -135,11 +169,11 @@ def _sentence(
     return join_sentences(*parts)
 
 
-def _describe_comparison(metric: Metric, comparison: Comparison, name: str) -> str:
+def _describe_comparison(experiment: Experiment, comparison: Comparison, name: str) -> str:
     effect = comparison.effect
-    return (
-        "" if effect is None else _describe_change(metric, effect, _change_of(comparison, effect), name)
-    )
+    if effect is None:
+        return ""
+    return _describe_change(experiment, effect, _change_of(comparison, effect), name)
 
 
 class _Change(NamedTuple):
@@ -167,12 +201,12 @@ def _change_of(comparison: Comparison, effect: Effect) -> _Change:
     return _Change(None, estimate, is_relative)
 
 
-def _describe_change(metric: Metric, effect: Effect, change: _Change, name: str) -> str:
+def _describe_change(experiment: Experiment, effect: Effect, change: _Change, name: str) -> str:
     """Return what the treatment did to the primary metric, without statistics."""
-    size = abs(change.estimate)
+    metric, size = primary_of(experiment).metric, abs(change.estimate)
     values = {
         "name": name,
-        "metric": measure_of(metric),
+        "metric": _measure_in(experiment),
         "treatment": _level(metric, effect.treatment),
         "control": _level(metric, effect.control),
         "change": percent(size).lstrip("+") if change.is_relative else f"{size:.4g}",
@@ -205,18 +239,26 @@ def measure_of(metric: Metric) -> str:
     return str(metric)
 
 
+def _measure_in(experiment: Experiment) -> str:
+    """Return what the primary metric measures: in blocks of time, users count once in each."""
+    metric = primary_of(experiment).metric
+    if experiment.mode == Experiment.Mode.SWITCHBACK and metric.kind == Metric.Kind.MEAN:
+        return _("%(metric)s per user and block of time") % {"metric": metric}
+    return measure_of(metric)
+
+
 def _level(metric: Metric, value: float) -> str:
     if metric.kind in SHARES:
         return f"{100 * value:.3g}%"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def _details(experiment: Experiment, comparison: Comparison, reason: str) -> str:
+def _details(experiment: Experiment, comparison: Comparison | None, reason: str) -> str:
     """Return the statistics: effect, interval, and the rule's reason."""
-    if comparison.effect is None:
+    if comparison is None or comparison.effect is None:
         return end_sentence(show_stored(reason))
     described = describe_effect(comparison, interval_name(experiment, primary=True))
-    parts = (f"{measure_of(primary_of(experiment).metric)}: {described}", show_stored(reason))
+    parts = (f"{_measure_in(experiment)}: {described}", show_stored(reason))
     return join_sentences(*map(end_sentence, parts))
 
 

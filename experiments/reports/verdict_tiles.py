@@ -8,7 +8,7 @@ trusted are not shown.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -17,7 +17,9 @@ from experiments.models import Decision, Experiment
 from experiments.reports.code_names import name_of
 from experiments.reports.next_step import describe_next_step, first_results
 from experiments.reports.percentages import percent
+from experiments.reports.preference_words import describe_preference_tile
 from experiments.reports.stored_text import end_sentence, show_stored
+from experiments.reports.tile import TONES, Tile
 from experiments.reports.verdict import word_of
 
 if TYPE_CHECKING:
@@ -27,11 +29,6 @@ if TYPE_CHECKING:
     from experiments.reports.comparison_row import ComparisonRow
     from experiments.reports.experiment_report import ExperimentReport
 
-Tone = Literal["good", "bad", "wait", ""]
-TONES: dict[str, Tone] = {
-    "ship": "good", "promote": "good", "confirm": "good",
-    "roll_back": "bad", "halt": "bad", "lost": "bad",
-}  # fmt: skip
 # What a holdback or a holdout has measured so far, as an action that has a sign and a tone.
 GAIN_ACTIONS = {
     "confirmed": "confirm",
@@ -39,25 +36,6 @@ GAIN_ACTIONS = {
     "unclear": "stop_inconclusive",
     "unknown": "keep_running",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """One of the three.
-
-    Attributes:
-        title: what it answers.
-        headline: the answer.
-        lines: what stands below it, the most important line first.
-        tone: whether that is good or bad news; a word says so too.
-        action: whose sign stands before the headline; empty: none.
-    """
-
-    title: str
-    headline: str
-    lines: Sequence[str] = ()
-    tone: Tone = ""
-    action: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +87,17 @@ def _sentence(report: ExperimentReport) -> str:
         word = word_of("halt", is_over=report.experiment.state == Experiment.State.ENDED)
         return _("%(word)s: the numbers cannot be trusted, so they decide nothing.") % {"word": word}
     if not _is_early(report):
-        return report.verdict.sentence
-    users = sum(row.units for row in report.variants)
+        return _waiting_for_groups(report) or report.verdict.sentence
+    users = report.users
     if not users:
         return _("No users yet.")
+    if report.shares_lists:
+        text = ngettext(
+            "Too early to tell: %(users)s user so far, with items of all versions in each list.",
+            "Too early to tell: %(users)s users so far, with items of all versions in each list.",
+            users,
+        )
+        return text % {"users": f"{users:,}"}
     shares = _(", ").join(
         _("%(users)s in %(variant)s") % {"users": f"{row.units:,}", "variant": name_of(row.key).lower()}
         for row in report.variants
@@ -122,6 +107,27 @@ def _sentence(report: ExperimentReport) -> str:
         "Too early to tell: %(users)s users so far (%(shares)s).",
         users,
     ) % {"users": f"{users:,}", "shares": shares}
+
+
+def _waiting_for_groups(report: ExperimentReport) -> str:
+    """Say that there are too few clusters, or blocks of time, for an analysis; or nothing."""
+    row = primary_row(report)
+    if report.clusters is None or row is None or row.absolute is not None:
+        return ""
+    if report.experiment.state != Experiment.State.RUNNING:
+        return ""
+    if report.counts_blocks:
+        return _(
+            "Too early to tell: %(over)s of %(planned)s planned blocks of time are over, in each of "
+            "which all users got one variant."
+        ) % {"over": f"{report.verdict.units:,}", "planned": f"{report.planned_units:,}"}
+    counts = _(", ").join(
+        _("%(users)s in %(variant)s")
+        % {"users": f"{group.clusters:,}", "variant": name_of(group.variant).lower()}
+        for group in report.clusters.rows
+    )
+    values = {"attribute": report.clusters.attribute, "counts": counts}
+    return _("Too early to tell: clusters by '%(attribute)s' with analysed users: %(counts)s.") % values
 
 
 # Decision
@@ -138,6 +144,11 @@ def _decision_tile(report: ExperimentReport) -> Tile:
         return Tile(
             title, word_of(action, is_over=True), _who_decided(report), TONES.get(action, ""), action
         )
+    return _running_tile(report, title)
+
+
+def _running_tile(report: ExperimentReport, title: str) -> Tile:
+    action = report.verdict.action
     if _is_early(report):
         planned = _("%(planned)s users planned")
         if report.counts_blocks:
@@ -146,7 +157,16 @@ def _decision_tile(report: ExperimentReport) -> Tile:
         return Tile(title, _("Too early"), [planned], "wait", action)
     if action == Decision.Action.SHIP:
         return Tile(title, _("Ship proposed"), [report.remaining], "good", action)
+    if report.bandit is not None and action == Decision.Action.KEEP_RUNNING:
+        return Tile(title, _("Still learning"), [_new_users(report), report.remaining], "", action)
     return Tile(title, word_of(action), [report.remaining], TONES.get(action, ""), action)
+
+
+def _new_users(report: ExperimentReport) -> str:
+    """Return which share of new users a bandit gives each variant now."""
+    arms = report.bandit.arms if report.bandit is not None else ()
+    shares = _(", ").join(f"{name_of(arm.variant)} {arm.share:.0%}" for arm in arms)
+    return _("New users now: %(shares)s") % {"shares": shares}
 
 
 def _gain_tile(report: ExperimentReport, title: str) -> Tile:
@@ -180,6 +200,8 @@ def _who_decided(report: ExperimentReport) -> list[str]:
         "who": name_of(decision.created_by),
         "date": f"{decision.created_at:%Y-%m-%d}",
     }
+    if decision.action == Decision.Action.PREFER:
+        return [_preferred(report), by]
     if decision.promoted is None or decision.replaced is None:
         return [by]
     return [
@@ -187,6 +209,16 @@ def _who_decided(report: ExperimentReport) -> list[str]:
         % {"promoted": decision.promoted, "former": decision.replaced},
         by,
     ]
+
+
+def _preferred(report: ExperimentReport) -> str:
+    """Say which version users prefer to which: nothing was shipped by that."""
+    about = report.look.parsed_result.variant if report.look is not None else None
+    values = {
+        "version": next((row.model for row in report.variants if row.key == about), "–"),
+        "control": next((row.model for row in report.variants if row.is_control), "–"),
+    }
+    return _("%(version)s over %(control)s") % values
 
 
 # Effect
@@ -197,6 +229,8 @@ def _effect_tile(report: ExperimentReport) -> Tile:
     title = _("Effect on %(metric)s") % {"metric": metric} if metric else _("Effect")
     if not report.healthy:
         return Tile(title, _("Unknown"), [_("The numbers cannot be trusted, so none is shown here")])
+    if report.interleaving is not None and report.verdict.units:
+        return describe_preference_tile(report)
     row = primary_row(report)
     if row is None or row.absolute is None:
         trips = report.breaker.trips if report.breaker is not None else ()
@@ -285,12 +319,19 @@ def _analysed(report: ExperimentReport) -> str:
         return _("%(units)s users analysed") % values
     if report.counts_blocks:
         return _("%(units)s of %(planned)s planned blocks of time are over") % values
+    if report.clusters is not None:
+        values["clusters"] = f"{sum(row.clusters for row in report.clusters.rows):,}"
+        return _("%(units)s of %(planned)s planned users analysed, in %(clusters)s clusters") % values
     return _("%(units)s of %(planned)s planned users analysed") % values
 
 
 def _split(report: ExperimentReport) -> str:
     """Return how users were split, beside the plan."""
-    users = max(sum(row.units for row in report.variants), 1)
+    if report.shares_lists:
+        if len(report.variants) > 2:
+            return _("Each list has items of all versions")
+        return _("Each list has items of both versions")
+    users = max(report.users, 1)
     observed = " / ".join(f"{row.units / users:.0%}" for row in report.variants)
     expected = " / ".join(f"{row.expected_share:.0%}" for row in report.variants)
     if observed == expected:

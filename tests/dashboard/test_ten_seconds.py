@@ -9,7 +9,7 @@ from html import unescape
 import pytest
 
 from tests.support.dashboard import report_path, sign_in
-from tests.support.seven_reports import NAMES, make_seven_reports
+from tests.support.verdict_reports import MAKERS, make_verdict_reports
 
 SHOTS = os.environ.get("BAKEOFF_SHOTS", "")  # a folder for screenshots
 # Of each report: decision, effect, health, each as headline and lines; then the sentence and what is next.
@@ -85,6 +85,109 @@ ENGLISH = {
         "popularity@2 still serves. Your decision: go back to popularity@1, or decline, on the "
         "autopilot's page.",
     ),
+    "interleave_prefers": (
+        ["Preferred", "popularity@2 over popularity@1", "Bakeoff, DATE"],
+        ["+0.19", "Better: +0.043 to +0.35", "95% CI, valid at any time"],
+        ["No problems", "240 of 400 planned users analysed", "Each list has items of both versions"],
+        "Users prefer popularity@2. Lists of popularity@2 bring about 35% more clicks than those of popularity@1. By user: 120 for popularity@2, 60 for popularity@1, 60 for neither.",
+        "popularity@1 serves everyone now. Your decision: start a test of popularity@2, as a preference in lists is not yet a gain.",
+    ),
+    "interleave_prefers_control": (
+        ["Rolled back", "Bakeoff, DATE"],
+        ["−0.19", "Worse: −0.35 to −0.043", "95% CI, valid at any time"],
+        ["No problems", "240 of 400 planned users analysed", "Each list has items of both versions"],
+        "Rolled back popularity@2. Lists of popularity@2 bring about 26% fewer clicks than those of popularity@1. By user: 60 for popularity@2, 120 for popularity@1, 60 for neither.",
+        "popularity@1 serves everyone now. Nothing is left to do.",
+    ),
+    "interleave_undecided": (
+        ["Keep running", "360 of 600 planned users to go, about 3 hours at this pace."],
+        ["No clear preference", "+0, but it could be −0.15 to +0.15", "95% CI, valid at any time"],
+        ["No problems", "240 of 600 planned users analysed", "Each list has items of both versions"],
+        "Keep running. No clear preference between popularity@2 and popularity@1. By user: 80 for popularity@2, 80 for popularity@1, 80 for neither.",
+        "Nothing to do: a verdict is expected within about 3 hours.",
+    ),
+    "interleave_early": (
+        ["Too early", "400 users planned"],
+        ["No results yet", "First results in about 22 hours; each user is followed for 1 day."],
+        ["Tracking works", "Each list has items of both versions"],
+        "Too early to tell: 240 users so far, with items of all versions in each list.",
+        "Nothing to do: first results in about 22 hours; each user is followed for 1 day.",
+    ),
+    "interleave_no_preference": (
+        ["No verdict", "All planned users are analysed."],
+        ["No clear preference", "+0, but it could be −0.15 to +0.15", "95% CI, valid at any time"],
+        [
+            "No problems",
+            "240 of 240 planned users analysed",
+            "Each list has items of both versions",
+        ],
+        "No verdict. No clear preference between popularity@2 and popularity@1. By user: 80 for popularity@2, 80 for popularity@1, 80 for neither.",
+        "Your decision: more users would hardly change this, so you can stop the experiment.",
+    ),
+    "bandit_early": (
+        ["Too early", "4,000 users planned"],
+        ["No results yet", "First results in about 23 hours; each user is followed for 1 minute."],
+        ["Tracking works", "Split 50% / 50%, as planned"],
+        "Too early to tell: 400 users so far (200 in control, 200 in treatment).",
+        "Nothing to do: first results in about 23 hours; each user is followed for 1 minute.",
+    ),
+    "bandit_learning": (
+        [
+            "Still learning",
+            "New users now: Control 10%, Treatment 90%",
+            "3,520 of 4,000 planned users to go, about 9 days at this pace.",
+        ],
+        ["No clear change", "+13%, but it could be −2.0% to +29%", "95% CI, valid at any time"],
+        ["No problems", "480 of 4,000 planned users analysed", "Split 47% / 53%, planned 43% / 57%"],
+        "Keep running. No clear difference in clicks per user: 1.5 against 1.33.",
+        "Nothing to do: shares of new users follow the results, and a verdict is expected within about 9 days.",
+    ),
+    "bandit_winner": (
+        ["Shipped", "Bakeoff, DATE"],
+        ["+200%", "Better: +137% to +279%", "95% CI, valid at any time"],
+        ["No problems", "400 of 1,000 planned users analysed", "Split 50% / 50%, as planned"],
+        "Shipped 'green'. It raised clicks per user by 200%: 1.5 against 0.5.",
+        "Everyone gets 'green' now. Nothing is left to do.",
+    ),
+    "switchback_running": (
+        ["Keep running", "20 of 40 planned blocks of time to go, which take 2 hours."],
+        ["No results yet", "Only 10 blocks of time of control are over; 20 are needed in each variant"],
+        ["No problems", "20 of 40 planned blocks of time are over", "Split 50% / 50%, as planned"],
+        "Too early to tell: 20 of 40 planned blocks of time are over, in each of which all users got one variant.",
+        "Nothing to do: a verdict is expected within about 2 hours.",
+    ),
+    "switchback_ship": (
+        ["Shipped", "popularity@2 replaced popularity@1", "Bakeoff, DATE"],
+        ["+129%", "Better: +72% to +224%", "95% CI, one fixed analysis"],
+        ["No problems", "40 of 40 planned blocks of time are over", "Split 50% / 50%, as planned"],
+        "Shipped popularity@2. It raised clicks per user and block of time by 129%: 5.33 against 2.33.",
+        "popularity@2 serves everyone now. Nothing is left to do.",
+    ),
+    "cluster_running": (
+        ["Keep running", "240 of 360 planned users to go, about 6 days at this pace."],
+        [
+            "No results yet",
+            "Only 10 clusters of control have analysed users; 20 are needed in each variant",
+        ],
+        [
+            "No problems",
+            "120 of 360 planned users analysed, in 20 clusters",
+            "Split 50% / 50%, as planned",
+        ],
+        "Too early to tell: clusters by 'store' with analysed users: 10 in control, 10 in treatment.",
+        "Nothing to do: the analysis waits for 20 clusters in each variant and for all planned users.",
+    ),
+    "cluster_ship": (
+        ["Shipped", "popularity@2 replaced popularity@1", "Bakeoff, DATE"],
+        ["+120%", "Better: +69% to +204%", "95% CI, one fixed analysis"],
+        [
+            "No problems",
+            "240 of 200 planned users analysed, in 40 clusters",
+            "Split 50% / 50%, as planned",
+        ],
+        "Shipped popularity@2. It raised clicks per user by 120%: 5.5 against 2.5.",
+        "popularity@2 serves everyone now. Nothing is left to do.",
+    ),
 }
 CHINESE = {
     "ship": ("已发布 popularity@2。它使每用户 clicks提高了 67%：2.5 对 1.5。", "现在由 popularity@2 服务所有用户。无需再做任何操作。"),
@@ -103,13 +206,28 @@ CHINESE = {
         "收益已消失：21 天后为 −57%（−63% 至 −50%）。",
         "popularity@2 仍在服务。请您决定：在自动驾驶页面恢复 popularity@1，或拒绝该提议。",
     ),
+    "interleave_prefers": ("用户更喜欢 popularity@2。popularity@2 的列表带来的 clicks 比 popularity@1 的多约 35%。按用户计：120 人偏好 popularity@2，60 人偏好 popularity@1，60 人无偏好。", "现在由 popularity@1 服务所有用户。请您决定：为 popularity@2 启动测试，因为列表中的偏好还不等于收益。"),
+    "interleave_prefers_control": ("已回滚 popularity@2。popularity@2 的列表带来的 clicks 比 popularity@1 的少约 26%。按用户计：60 人偏好 popularity@2，120 人偏好 popularity@1，60 人无偏好。", "现在由 popularity@1 服务所有用户。无需再做任何操作。"),
+    "interleave_undecided": ("继续运行。用户对 popularity@2 和 popularity@1 没有明显偏好。按用户计：80 人偏好 popularity@2，80 人偏好 popularity@1，80 人无偏好。", "无需操作：预计约 3 小时 内得出结论。"),
+    "interleave_early": ("现在判断为时过早：目前有 240 个用户，每个列表都含有所有版本的物品。", "无需操作：约 22 小时 后得出首批结果；每位用户观察 1 天。"),
+    "interleave_no_preference": (
+        "无结论。用户对 popularity@2 和 popularity@1 没有明显偏好。按用户计：80 人偏好 popularity@2，80 人偏好 popularity@1，80 人无偏好。",
+        "请您决定：更多用户也几乎不会改变结果，可以停止实验。",
+    ),
+    "bandit_early": ("现在判断为时过早：目前有 400 个用户（对照组 200，实验组 200）。", "无需操作：约 23 小时 后得出首批结果；每位用户观察 1 分钟。"),
+    "bandit_learning": ("继续运行。每用户 clicks没有明显差异：1.5 对 1.33。", "无需操作：新用户的份额随结果调整，预计约 9 天 内得出结论。"),
+    "bandit_winner": ("已发布 'green'。它使每用户 clicks提高了 200%：1.5 对 0.5。", "现在所有用户都得到 'green'。无需再做任何操作。"),
+    "switchback_running": ("现在判断为时过早：计划的 40 个时间段已结束 20 个，每个时间段内所有用户得到同一变体。", "无需操作：预计约 2 小时 内得出结论。"),
+    "switchback_ship": ("已发布 popularity@2。它使每用户每时间段 clicks提高了 129%：5.33 对 2.33。", "现在由 popularity@2 服务所有用户。无需再做任何操作。"),
+    "cluster_running": ("现在判断为时过早：按“store”划分且有已分析用户的群组：对照组 10，实验组 10。", "无需操作：每个变体达到 20 个群组且计划的用户全部到齐后进行分析。"),
+    "cluster_ship": ("已发布 popularity@2。它使每用户 clicks提高了 120%：5.5 对 2.5。", "现在由 popularity@2 服务所有用户。无需再做任何操作。"),
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def seven(shared_lane):
-    """The seven experiments."""
-    return make_seven_reports()
+def experiments(shared_lane):
+    """The experiments, by name."""
+    return make_verdict_reports()
 
 
 def read_top(experiment, language: str) -> tuple[list[list[str]], str, str]:
@@ -130,30 +248,30 @@ def texts_of(html: str) -> list[str]:
     return [re.sub(r"\d{4}-\d\d-\d\d", "DATE", piece) for piece in pieces if piece]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_stranger_is_told_what_how_much_whether_to_trust_it_and_what_is_next(seven, name):
-    tiles, sentence, following = read_top(seven[name], "en")
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_stranger_is_told_what_how_much_whether_to_trust_it_and_what_is_next(experiments, name):
+    tiles, sentence, following = read_top(experiments[name], "en")
     assert (*tiles, sentence, following) == ENGLISH[name]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_same_in_chinese(seven, name):
-    tiles, sentence, following = read_top(seven[name], "zh-hans")
+@pytest.mark.parametrize("name", MAKERS)
+def test_the_same_in_chinese(experiments, name):
+    tiles, sentence, following = read_top(experiments[name], "zh-hans")
     assert (sentence, following) == CHINESE[name]
     assert all(tile for tile in tiles)
 
 
-def test_reports_for_programs_say_what_is_next_too(seven, lane):
-    experiment = seven["ship"]
+@pytest.mark.parametrize("name", ["ship", "interleave_prefers", "bandit_learning"])
+def test_reports_for_programs_say_what_is_next_too(experiments, name, lane):
+    experiment = experiments[name]
     client = sign_in(experiment.project)
     verdict = client.get(report_path(experiment, "report.json")).json()["verdict"]
-    assert verdict["sentence"] == ENGLISH["ship"][3]
-    assert verdict["next_step"] == ENGLISH["ship"][4]
+    assert (verdict["sentence"], verdict["next_step"]) == ENGLISH[name][3:]
 
 
 @pytest.mark.skipif(not SHOTS, reason="BAKEOFF_SHOTS names no folder")
-def test_screenshots(seven, shared_lane, chromium):
-    for name, experiment in seven.items():
+def test_screenshots(experiments, shared_lane, chromium):
+    for name, experiment in experiments.items():
         session = sign_in(experiment.project).cookies["sessionid"].value
         context = chromium.new_context(
             base_url=shared_lane.url, viewport={"width": 1280, "height": 620}

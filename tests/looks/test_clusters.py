@@ -25,6 +25,7 @@ from experiments.stats.policy import Policy
 from experiments.stats.totals import Totals
 from inference.models import Surface
 from tests.support import builders
+from tests.support.clusters import visit
 from tests.support.dashboard import report_path, sign_in
 from tests.support.looks import look_input, metric_input
 
@@ -92,28 +93,6 @@ def test_clients_ask_the_server_and_a_page_claims_no_exposure(lane, shop, experi
     }  # fmt: skip
     assert lane.post("/v1/batch", {"batch": [viewed]}, shop.public).status_code < 300
     assert not Exposure.objects.filter(experiment=experiment).exists()
-
-
-def visit(shop, experiment, stores, *, users=6, lift=0, name="store"):
-    """Commit visits of five minutes ago; users of store n click levels[n] times."""
-    at, rows = builders.minutes_ago(5), Rows()
-    for variant in experiment.variants.select_related("experiment"):
-        for n, level in enumerate(stores):
-            for user in range(users):
-                unit = f"{variant.key}-{n}-{user}"
-                rows.slates.append(
-                    builders.slate(
-                        shop, unit, experiment_id=experiment.pk, variant_id=variant.pk, served_at=at,
-                        context={name: f"{variant.key}-{n}"},
-                    )
-                )  # fmt: skip
-                rows.exposures.append(builders.exposure(variant, unit=unit, at=at))
-                clicks = level + (lift if variant.key == "treatment" else 0) + user % 2
-                rows.events += [
-                    builders.event(experiment.project, unit=unit, at=at, event_id=f"{unit}-{one}")
-                    for one in range(clicks)
-                ]
-    builders.write(rows)
 
 
 def look(experiment):

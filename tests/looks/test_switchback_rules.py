@@ -10,16 +10,10 @@ from experiments.actions.change_shares import Change, change_shares
 from experiments.actions.define_experiment import CannotDefineError, define_experiment
 from experiments.actions.start_experiment import start_experiment
 from experiments.models import Experiment, Metric
-from experiments.stats.clusters import MIN_CLUSTERS
 from inference.models import Surface
 from tests.support import builders
+from tests.support.blocks import POLICY
 from tests.support.dashboard import report_path, sign_in
-
-LENGTH, GUARD, COUNT = 300.0, 60.0, 2 * MIN_CLUSTERS
-POLICY = {
-    "block_seconds": LENGTH, "carry_over_seconds": GUARD, "planned_units": COUNT,
-    "minimum_run_seconds": 0.0, "twyman_limit": 0.0,
-}  # fmt: skip
 
 
 @pytest.fixture

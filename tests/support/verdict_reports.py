@@ -1,4 +1,4 @@
-"""Seven experiments, one of each kind of verdict that a stranger must understand at a glance."""
+"""Experiments, one of each kind of verdict that a stranger must understand at a glance."""
 
 from __future__ import annotations
 
@@ -8,20 +8,7 @@ from experiments.actions.change_programme import change_programme
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.models import Experiment
 from tests.support.builders import QUICK_POLICY, Shop, make_shop, now, visits
-
-NAMES = ("ship", "roll_back", "day_1", "day_9", "halt", "futile", "holdback_lost")
-
-
-def make_seven_reports() -> dict[str, Experiment]:
-    """Make them, each in a project of its own."""
-    makers = (_ship, _roll_back, _day_1, _day_9, _halt, _futile, _holdback_lost)
-    experiments = {}
-    for name, maker in zip(NAMES, makers, strict=True):
-        experiment = maker(make_shop())
-        look_at_experiment(experiment_id=experiment.pk)
-        experiment.refresh_from_db()
-        experiments[name] = experiment
-    return experiments
+from tests.support.mode_reports import MODE_REPORTS
 
 
 def _start(shop: Shop, title: str, **policy) -> Experiment:
@@ -85,3 +72,26 @@ def _holdback_lost(shop: Shop) -> Experiment:
     Experiment.objects.filter(pk=holdback.pk).update(started_at=start)
     visits(holdback, {"former": 3, "promoted": 1}, units=60)
     return holdback
+
+
+MAKERS = {
+    "ship": _ship,
+    "roll_back": _roll_back,
+    "day_1": _day_1,
+    "day_9": _day_9,
+    "halt": _halt,
+    "futile": _futile,
+    "holdback_lost": _holdback_lost,
+    **MODE_REPORTS,
+}
+
+
+def make_verdict_reports() -> dict[str, Experiment]:
+    """Make them, each in a project of its own, with an analysis."""
+    experiments = {}
+    for name, maker in MAKERS.items():
+        experiment = maker(make_shop())
+        look_at_experiment(experiment_id=experiment.pk)
+        experiment.refresh_from_db()
+        experiments[name] = experiment
+    return experiments
