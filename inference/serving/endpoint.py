@@ -1,8 +1,9 @@
 """What a custom endpoint is sent and answers: plain JSON, or the Open Inference Protocol v2.
 
 JSON: the question as it is; the answer is `{"scores": [...]}`, one number per candidate or label. v2:
-each field of the question is a tensor of bytes; the answer has an output named `scores`. An answer may
-say what it cost: `cost` beside `scores`, in v2 an output of that name with one number.
+each field of the question is a tensor of bytes; the answer has numbers in an output named `scores`, and
+shape and datatype must fit them. An answer may say what it cost: `cost` beside `scores`, in v2 an
+output of that name with one number.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 
 HEADERS = {"content-type": "application/json"}
 PROTOCOLS = ("json", "v2")
+# What JSON can carry of the protocol's datatypes, without BOOL and BYTES, which are no numbers.
+NUMBERS = (
+    "FP16", "FP32", "FP64", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64",
+)  # fmt: skip
+MAX_ERROR = 200  # characters of a server's own words that are shown
 
 
 class WrongAnswerError(ValueError):
@@ -62,7 +68,8 @@ def read_answer(status: int, content: bytes, protocol: str) -> RemoteAnswer:
         ValueError: it has no scores, or a cost that cannot be one.
     """
     if status != 200:
-        raise WrongAnswerError(f"status == {status}, must be 200.")
+        words = _error_of(content) if protocol == "v2" else ""
+        raise WrongAnswerError(f"status == {status}, must be 200.{words}")
     if len(content) > MAX_ANSWER_BYTES:
         raise WrongAnswerError(f"answer == {len(content)} bytes, must be at most {MAX_ANSWER_BYTES}.")
     answer = orjson.loads(content)
@@ -75,14 +82,57 @@ def read_answer(status: int, content: bytes, protocol: str) -> RemoteAnswer:
     return RemoteAnswer(scores, _cost(fields.get("cost")))
 
 
+def _error_of(content: bytes) -> str:
+    """Return what a server of v2 says of its error, after a blank; empty if it does not."""
+    try:
+        answer = orjson.loads(content)
+    except ValueError:
+        return ""
+    words = answer.get("error") if isinstance(answer, dict) else None
+    if not isinstance(words, str):
+        return ""
+    # One line of plain characters: it goes to logs, and to the page of a run.
+    plain = "".join(one if one.isprintable() else " " for one in words[:MAX_ERROR])
+    return f" The server answered: {plain}"
+
+
 def _named_outputs(outputs: Any) -> dict[str, Any]:
-    """Return the data of the tensors by their names; a cost of one number as that number."""
+    """Return the numbers of the tensors that are read, by their names; a cost as one number.
+
+    Raises:
+        WrongAnswerError: a tensor is not of numbers, or its shape does not fit its data.
+    """
     tensors = [t for t in outputs if isinstance(t, dict)] if isinstance(outputs, list) else []
-    fields = {name: t.get("data") for t in tensors if isinstance(name := t.get("name"), str)}
+    fields = {
+        name: _flat_data(name, tensor)
+        for tensor in tensors
+        if (name := tensor.get("name")) in ("scores", "cost")
+    }
     cost = fields.get("cost")
     if isinstance(cost, list) and len(cost) == 1:
         fields["cost"] = cost[0]
     return fields
+
+
+def _flat_data(name: str, tensor: Mapping[str, Any]) -> Any:
+    """Return a tensor's data in one list, row by row. Some servers leave datatype or shape out."""
+    datatype, shape = tensor.get("datatype"), tensor.get("shape")
+    if datatype is not None and datatype not in NUMBERS:
+        raise WrongAnswerError(
+            f"datatype of '{name}' == {datatype!r:.40}, must be one of {list(NUMBERS)}."
+        )
+    data = tensor.get("data")
+    if not isinstance(data, list):
+        return data
+    while data and all(isinstance(row, list) for row in data):  # the protocol lets data be nested
+        data = [value for row in data for value in row]
+    if shape is not None:
+        sizes = shape if isinstance(shape, list) else [shape]
+        if not all(isinstance(one, int) and one >= 0 for one in sizes) or math.prod(sizes) != len(data):
+            raise WrongAnswerError(
+                f"shape of '{name}' == {shape!r:.80}, must be that of its {len(data)} numbers."
+            )
+    return data
 
 
 def _cost(cost: Any) -> float | None:

@@ -19,7 +19,6 @@ from inference.actions.queue_training import CannotTrainError
 from inference.actions.summarise_shadow import summarise_shadow
 from inference.cache import cache_client
 from inference.models import ModelVersion, Surface, TrainingRun
-from inference.serving.artifact import ArtifactDraft, save_artifact
 from inference.serving.endpoint import (
     RemoteAnswer,
     WrongAnswerError,
@@ -28,27 +27,8 @@ from inference.serving.endpoint import (
     read_answer,
 )
 from tests.support import builders
+from tests.support.endpoint_version import crown_endpoint
 from tests.support.learning import train
-
-
-def crown_endpoint(shop, lane, url, **about) -> ModelVersion:
-    draft = ArtifactDraft(
-        form="endpoint",
-        arrays={"default_order": np.arange(10, dtype=np.int32)},
-        item_ids=shop.items,
-        about={"url": url, "protocol": "json", "deadline_ms": 10_000, **about},
-    )
-    shop.surface.versions.champions().update(alias="retired")
-    version = ModelVersion.objects.create(
-        surface=shop.surface,
-        algorithm="endpoint",
-        number=ModelVersion.objects.count() + 1,
-        alias="champion",
-        artifact_sha256=save_artifact(settings.BAKEOFF.artifacts, draft),
-        gate={"passed": True},
-    )
-    lane.refresh()
-    return version
 
 
 def ask(lane, shop, unit="u1", **fields):
