@@ -111,10 +111,12 @@ def _losses() -> QuerySet[Decision]:
     """Return the decisions by which the version of the outer query lost a test.
 
     A holdback decides nothing about its versions, and of several treatments one may have left alone. A
-    person who stops a test has not found its treatment worse; one who rolls it back has.
+    person who stops a test has not found its treatment worse; one who rolls it back has. Of what an
+    interleaving could not decide, the better ones go on to their test.
     """
     variant = F("experiment__variants__key")
     stopped = Q(action=Decision.Action.STOP_INCONCLUSIVE, created_by=PLATFORM)
+    stopped &= ~Q(experiment__mode=Experiment.Mode.INTERLEAVE)
     return Decision.objects.annotate(left=KT("evidence__variant")).filter(
         stopped | Q(action=Decision.Action.ROLL_BACK),
         Q(left__isnull=True) | Q(left=variant),

@@ -38,6 +38,14 @@ class ExperimentQuerySet(models.QuerySet["Experiment"]):
         """Experiments that decide something; holdbacks and holdouts only measure."""
         return self.filter(purpose=Experiment.Purpose.TEST)
 
+    def settling(self) -> Self:
+        """Tests after whose end a surface settles.
+
+        An interleaving that shipped nothing has changed nothing: everybody gets the champion again.
+        """
+        screened = models.Q(mode=Experiment.Mode.INTERLEAVE, shipped_variant="")
+        return self.tests().exclude(screened)
+
 
 class Experiment(models.Model):
     """A comparison of variants on one surface."""

@@ -27,11 +27,12 @@ IN_SHADOW = "before its experiment"
 def waiting_versions(surface: Surface) -> QuerySet[ModelVersion]:
     """Return versions that passed their gate and were in no test yet, the oldest first.
 
-    One that interleaving has preferred waits for its test.
+    A test is of any mode but interleaving: what that has preferred waits for its test.
     """
+    tests = [mode for mode in Experiment.Mode if mode != Experiment.Mode.INTERLEAVE]
     waiting = (
         surface.versions.filter(alias=ModelVersion.Alias.CHALLENGER)
-        .exclude(variant__experiment__mode=Experiment.Mode.SPLIT)
+        .exclude(variant__experiment__mode__in=tests)
         .exclude(variant__experiment__state__in=(Experiment.State.DRAFT, Experiment.State.RUNNING))
     )
     return waiting.select_related("challenger", "snapshot", "parent").order_by("id")

@@ -49,11 +49,8 @@ def find_obstacle(programme: Programme, now: datetime) -> Obstacle | None:
 
 
 def _cooldown(programme: Programme, now: datetime) -> Obstacle | None:
-    # After screening nothing has changed that should settle: the test follows at once.
-    tests = Experiment.objects.tests().filter(
-        surface=programme.surface, ended_at__isnull=False, mode=Experiment.Mode.SPLIT
-    )
-    last = tests.order_by("-ended_at").first()
+    ended = Experiment.objects.settling().filter(surface=programme.surface, ended_at__isnull=False)
+    last = ended.order_by("-ended_at").first()
     if last is None or last.ended_at is None:
         return None
     until = last.ended_at + timedelta(days=programme.cooldown_days)
