@@ -12,6 +12,7 @@ NAMES = (
     "assignment",
     "recommend",
     "events",
+    "web",
     "ofrep",
     "start",
     "newcomer",
