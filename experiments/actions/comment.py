@@ -36,6 +36,10 @@ class TooManyCommentsError(CannotCommentError):
     """The experiment has as many comments as a report shows."""
 
 
+class CommentIsGoneError(CannotCommentError):
+    """Somebody deleted it meanwhile."""
+
+
 class NotTheAuthorError(CannotCommentError):
     """Only the author may change it; an administrator of the project may delete it."""
 
@@ -71,8 +75,14 @@ def add_comment(*, experiment: Experiment, text: str, author: User | None, by: s
     return comment
 
 
-def edit_comment(*, comment: Comment, text: str, person: User) -> Comment:
+def edit_comment(*, comment: Comment, text: str, author: User | None, by: str) -> Comment:
     """Change one's own comment; members whom only the new text mentions are told.
+
+    Args:
+        comment: of a member or of a program.
+        text: plain text of 1 to 4,000 characters; spaces around it are left out.
+        author: who acts; None of a program.
+        by: the author's name, or that of a key.
 
     Raises:
         NotTheAuthorError: it is somebody else's.
@@ -80,34 +90,52 @@ def edit_comment(*, comment: Comment, text: str, person: User) -> Comment:
     """
     text = _checked(text)
     with transaction.atomic():
-        locked = Comment.objects.select_for_update(of=("self",)).get(pk=comment.pk)
-        if locked.author_id != person.pk:
-            raise NotTheAuthorError("author == another member, must be you.")
+        locked = Comment.objects.select_for_update(of=("self",)).filter(pk=comment.pk).first()
+        if locked is None:  # deleted between its look-up and here
+            raise CommentIsGoneError("comment, must not be deleted.")
+        _require_author(locked, author, by)
         if locked.text == text:
             return locked
         locked.text, locked.edited_at = text, timezone.now()
         locked.save(update_fields=["text", "edited_at"])
         experiment = Experiment.objects.select_related("project").get(pk=locked.experiment_id)
-        by = person.get_username()
         _alert_mentioned(locked, experiment, by=by)
         _record(locked, experiment, by=by, action="edit comment")
     return locked
 
 
-def delete_comment(*, comment: Comment, person: User, is_admin: bool) -> None:
+def delete_comment(*, comment: Comment, author: User | None, by: str, is_admin: bool = False) -> None:
     """Delete one's own comment, or as an administrator anybody's.
+
+    Args:
+        comment: of a member or of a program.
+        author: who acts; None of a program.
+        by: the author's name, or that of a key.
+        is_admin: whether others' may be deleted.
 
     Raises:
         NotTheAuthorError: it is somebody else's.
     """
-    if comment.author_id != person.pk and not is_admin:
-        raise NotTheAuthorError("author == another member, must be you.")
+    if not is_admin:
+        _require_author(comment, author, by)
     with transaction.atomic():
         locked = Comment.objects.select_for_update(of=("self",)).filter(pk=comment.pk).first()
         if locked is None:  # who pressed first has deleted it
             return
-        _record(locked, locked.experiment, by=person.get_username(), action="delete comment")
+        _record(locked, locked.experiment, by=by, action="delete comment")
         locked.delete()
+
+
+def _require_author(comment: Comment, author: User | None, by: str) -> None:
+    """Check that a comment is of the member, or of the key, who acts.
+
+    Raises:
+        NotTheAuthorError: it is somebody else's.
+    """
+    # A former member's comment has neither author nor key: it is nobody's.
+    is_own = comment.author_id == author.pk if author is not None else comment.key_name == by
+    if not is_own:
+        raise NotTheAuthorError(f"author == '{comment.author_name}', must be {by}.")
 
 
 def _checked(text: str) -> str:

@@ -16,6 +16,7 @@ from experiments.actions.load_data_set import DataSetRowDraft, load_data_set
 from experiments.models import DataSet, Feedback, RuleVersion
 from inference.models import Snapshot, Surface, TrainingRun
 from tests.support import alerts, builders
+from tests.support.comment_verbs import make_comment
 
 FAST_LANE = {"fast lane", "Segment", "flags"}  # what visitors do is recorded as rows of its own
 # What they read is large or private, so it is asked for in a body; nothing is changed.
@@ -39,6 +40,12 @@ DATA = {
 def draft(shop):
     challenger = builders.make_version(shop.surface, list(range(1, 11)))
     return shop.define(challenger)
+
+
+def commented(shop):
+    experiment, key = draft(shop), shop.project.api_keys.get(name="secret")
+    comment = make_comment(experiment, by=f"key {key.prefix}…")
+    return f"/v1/experiments/{experiment.key}/comments/{comment.pk}"
 
 
 def run_for(shop, **fields):
@@ -235,6 +242,11 @@ CALLS = {
         f"/v1/experiments/{draft(s).key}/comments",
         {"text": "Why?"},
     ),
+    ("patch", "/v1/experiments/{key}/comments/{comment_id}"): lambda s: (
+        commented(s),
+        {"text": "How?"},
+    ),
+    ("delete", "/v1/experiments/{key}/comments/{comment_id}"): lambda s: (commented(s), None),
     ("post", "/v1/experiments/{key}/start"): lambda s: (f"/v1/experiments/{draft(s).key}/start", None),
     ("post", "/v1/experiments/{key}/ramp"): lambda s: (
         f"/v1/experiments/{s.run_experiment().key}/ramp",

@@ -174,6 +174,7 @@ def world(shared_lane) -> World:
     SavedGroup.objects.create(project=project, key=f"{MINE}-group", attribute="id", values=["u1"])
     key = ApiKey.make(project, SECRET, name=MINE)[0]
     delivery = alerts.dead_delivery(project, name=MINE)
+    comment = experiment.comments.create(text=MINE, key_name=MINE)
     other = builders.make_project()
 
     def make_key(of: Project, *scopes: str) -> str:
@@ -191,6 +192,7 @@ def world(shared_lane) -> World:
         "/models/{name}": shop.champion.algorithm,
         "/{number}": str(shop.champion.number),
         "/{item_id}": "i0",
+        "/comments/{comment_id}": str(comment.pk),
         "/queue/{version}": queued.label,
         "/proposals/{proposal_id}": str(proposal.pk),
         "/training-runs/{run_id}": str(run.pk),

@@ -59,6 +59,19 @@ def test_lists_are_read_page_by_page(admin, shop):
     assert len(list(admin.surfaces())) == 201
 
 
+def test_it_comments_and_changes_its_mind(admin, shop):
+    draft = shop.define(builders.make_version(shop.surface, [1] * 10))
+    first = admin.comment(draft.key, "Look at Sunday.")
+    second = admin.comment(draft.key, "And at Monday.")
+    changed = admin.edit_comment(draft.key, first["id"], "Look at Saturday.")
+    assert (changed["text"], changed["edited_at"] is None) == ("Look at Saturday.", False)
+    assert admin.delete_comment(draft.key, second["id"]) is None
+    assert list(admin.comments(draft.key)) == [changed]
+    with pytest.raises(BakeoffError, match=f"No comment '{second['id']}' in this project") as refused:
+        admin.delete_comment(draft.key, second["id"])
+    assert refused.value.status == 404
+
+
 def test_it_waits_for_a_run_and_refuses_by_name(admin, shop):
     run = TrainingRun.objects.create(
         surface=shop.surface,

@@ -6,11 +6,17 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from bakeoff.accounts.models import AuditEntry
+from bakeoff.accounts.keys import SECRET
+from bakeoff.accounts.models import ApiKey, AuditEntry
 from bakeoff.alerts.models import Alert, Delivery
 from bakeoff.delivery.deliveries import database_now, fan_out
 from experiments.actions import comment as actions
-from experiments.actions.comment import NotTheAuthorError, edit_comment
+from experiments.actions.comment import (
+    CommentIsGoneError,
+    NotTheAuthorError,
+    delete_comment,
+    edit_comment,
+)
 from experiments.models import Comment
 from tests.support import alerts, builders
 from tests.support.comment_verbs import make_comment
@@ -48,10 +54,17 @@ def test_an_author_says_changes_and_deletes(shop, draft):
     assert changed.status_code == 302
     comment.refresh_from_db()
     assert (comment.text, comment.edited_at is None) == ("Wait.", False)
+    assert "edited</span>" in client.get(page).content.decode()
     assert client.post(f"{page}comments/{comment.pk}/delete/").status_code == 302
     assert not draft.comments.exists()
     by = ann.username
     assert actions_of(shop) == [(by, "comment"), (by, "edit comment"), (by, "delete comment")]
+    trail = sign_in(shop.project, role="admin").get(reverse("team", args=[shop.project.slug]))
+    assert "delete comment" in trail.content.decode()
+    # Who had it open in another window.
+    assert client.post(f"{page}comments/{comment.pk}/", {"text": "Well?"}).status_code == 404
+    with pytest.raises(CommentIsGoneError):
+        edit_comment(comment=comment, text="Well?", author=ann, by=by)
 
 
 def test_others_change_nothing(shop, draft):
@@ -65,7 +78,7 @@ def test_others_change_nothing(shop, draft):
         assert client.post(f"{address}delete/").status_code == status
     assert sign_in(shop.project, role="admin").post(address, {"text": "x"}).status_code == 403
     with pytest.raises(NotTheAuthorError):
-        edit_comment(comment=comment, text="x", person=make_user(shop.project, role="admin"))
+        edit_comment(comment=comment, text="x", author=None, by="key sk_test…")
     comment.refresh_from_db()
     assert comment.text == "Why now?"
     assert actions_of(shop) == [(ann.username, "comment")]
@@ -123,7 +136,7 @@ def test_members_who_are_mentioned_hear_of_it_once(shop, draft):
     (alert,) = Alert.objects.filter(project=shop.project, event="mention")
     assert alert.detail == {"experiment": draft.key, "by": ann.username, "mentioned": [ben.username]}
     assert alert.path == f"{report_path(draft)}#comment-{comment.pk}"
-    edit_comment(comment=comment, text=f"@{ben.username}. Please look.", person=ann)
+    edit_comment(comment=comment, text=f"@{ben.username}. Please look.", author=ann, by=ann.username)
     assert Alert.objects.filter(project=shop.project, event="mention").count() == 1
     home = reverse("home")
     mine = client_of(ben)
@@ -188,3 +201,55 @@ def test_a_program_reads_and_writes(lane, shop, draft):
         422, "comment == '', must be a text of 1 to 4000 characters.",
     )  # fmt: skip
     assert draft.comments.count() == 1
+
+
+def test_a_program_changes_and_deletes_its_own_alone(lane, shop, draft):
+    address = f"/v1/experiments/{draft.key}/comments"
+    others = make_comment(draft, author=make_user(shop.project, role="analyst"))
+    _, second = ApiKey.make(shop.project, SECRET, name="second")
+    stranger = builders.make_shop()
+
+    def ask(method, path, text=None, key=shop.secret):
+        body = None if text is None else {"text": text}
+        headers = {"Authorization": f"Bearer {key}"}
+        return lane.client.request(method, path, headers=headers, json=body)
+
+    own = ask("POST", address, "Passed.").json()
+    path = f"{address}/{own['id']}"
+    changed = ask("PATCH", path, " Passed twice. ")
+    assert changed.status_code == 200, changed.text
+    assert (changed.json()["text"], changed.json()["author"]) == ("Passed twice.", own["author"])
+    assert changed.json()["edited_at"] > own["created_at"]
+    refusals = [
+        ("PATCH", path, "x", second, 403, f"author == '{own['author']}', must be key sk_"),
+        ("DELETE", path, None, second, 403, "must be key sk_"),
+        ("PATCH", f"{address}/{others.pk}", "x", shop.secret, 403, f"author == '{others.author_name}'"),
+        ("DELETE", f"{address}/{others.pk}", None, shop.secret, 403, "must be key sk_"),
+        ("PATCH", path, "x", stranger.secret, 404, f"No experiment '{draft.key}' in this project."),
+        ("DELETE", path, None, stranger.secret, 404, f"No experiment '{draft.key}' in this project."),
+        ("PATCH", f"{address}/987654", "x", shop.secret, 404, "No comment '987654' in this project."),
+        ("PATCH", path, "", shop.secret, 400, "text"),
+        ("PATCH", path, " \n ", shop.secret, 422, "comment == '', must be a text of 1 to 4000"),
+        ("PATCH", path, "x" * 4001, shop.secret, 400, "text"),
+    ]  # fmt: skip
+    for method, where, text, key, status, words in refusals:
+        answer = ask(method, where, text, key)
+        assert (answer.status_code, words in answer.json()["error"]["message"]) == (status, True), (
+            answer.text
+        )
+    assert [one.text for one in draft.comments.order_by("pk")] == ["Why now?", "Passed twice."]
+    by = own["author"]
+    assert actions_of(shop)[1:] == [(by, "comment"), (by, "edit comment")]
+    assert ask("DELETE", path).status_code == 204
+    assert ask("DELETE", path).status_code == 404
+    assert actions_of(shop)[-1] == (by, "delete comment")
+
+
+def test_a_former_members_comment_is_no_programs(shop, draft):
+    ann = make_user(shop.project, role="analyst")
+    comment = make_comment(draft, author=ann)
+    ann.delete()
+    comment.refresh_from_db()
+    with pytest.raises(NotTheAuthorError, match="author == '', must be key sk_test"):
+        delete_comment(comment=comment, author=None, by="key sk_test…")
+    assert draft.comments.exists()

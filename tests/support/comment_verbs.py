@@ -11,8 +11,10 @@ from tests.support.dashboard import report_path
 from tests.support.verb_step import Step
 
 
-def make_comment(experiment, text: str = "Why now?", *, author: User | None = None) -> Comment:
-    by = author.get_username() if author is not None else "key sk_test…"
+def make_comment(
+    experiment, text: str = "Why now?", *, author: User | None = None, by: str = "key sk_test…"
+) -> Comment:
+    by = author.get_username() if author is not None else by
     return add_comment(experiment=experiment, text=text, author=author, by=by)
 
 

@@ -177,6 +177,24 @@ class Admin(Connected):
 
         return pd.DataFrame(self.report(key)["metrics"])
 
+    def comments(self, key: str) -> Iterator[dict[str, Any]]:
+        """Read the comments on an experiment, the oldest first."""
+        return self.rows(f"/v1/experiments/{_name(key)}/comments")
+
+    def comment(self, key: str, text: str) -> dict[str, Any]:
+        """Comment on an experiment, in the name of the key; `@username` tells a member."""
+        path = f"/v1/experiments/{_name(key)}/comments"
+        return cast("dict[str, Any]", self.ask("POST", path, {"text": text}))
+
+    def edit_comment(self, key: str, comment_id: int, text: str) -> dict[str, Any]:
+        """Change a comment that this key wrote."""
+        path = f"/v1/experiments/{_name(key)}/comments/{comment_id}"
+        return cast("dict[str, Any]", self.ask("PATCH", path, {"text": text}))
+
+    def delete_comment(self, key: str, comment_id: int) -> None:
+        """Delete a comment that this key wrote."""
+        self.ask("DELETE", f"/v1/experiments/{_name(key)}/comments/{comment_id}")
+
     def versions(self, surface: str) -> list[Version]:
         """Read a surface's versions, newest first."""
         return cast("list[Version]", self.ask("GET", f"/v1/surfaces/{_name(surface)}/models"))

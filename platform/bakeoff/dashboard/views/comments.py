@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
+from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -15,6 +16,7 @@ from bakeoff.dashboard.access import ADMIN, ANALYST, experiment_for, may
 from bakeoff.dashboard.views.report import report_page
 from experiments.actions.comment import (
     CannotCommentError,
+    CommentIsGoneError,
     NotTheAuthorError,
     add_comment,
     delete_comment,
@@ -50,10 +52,13 @@ def change(request: HttpRequest, slug: str, key: str, comment_id: int) -> HttpRe
     experiment = experiment_for(request, slug, key, ANALYST)
     comment = get_object_or_404(Comment, pk=comment_id, experiment=experiment)
     text = request.POST.get("text", "")
+    person = cast("User", request.user)
     try:
-        edit_comment(comment=comment, text=text, person=cast("User", request.user))
+        edit_comment(comment=comment, text=text, author=person, by=person.get_username())
     except NotTheAuthorError as error:
         raise PermissionDenied(_("Only its author may change a comment.")) from error
+    except CommentIsGoneError as error:
+        raise Http404 from error
     except CannotCommentError as error:
         return _refused(request, experiment, text, error, comment_id=comment.pk)
     return _back_to(comment, slug, key)
@@ -65,9 +70,14 @@ def remove(request: HttpRequest, slug: str, key: str, comment_id: int) -> HttpRe
     """Delete one's own comment; an administrator may delete any."""
     experiment = experiment_for(request, slug, key, ANALYST)
     comment = get_object_or_404(Comment, pk=comment_id, experiment=experiment)
-    is_admin = may(request.user, experiment.project, ADMIN)
+    person = cast("User", request.user)
     try:
-        delete_comment(comment=comment, person=cast("User", request.user), is_admin=is_admin)
+        delete_comment(
+            comment=comment,
+            author=person,
+            by=person.get_username(),
+            is_admin=may(person, experiment.project, ADMIN),
+        )
     except NotTheAuthorError as error:
         raise PermissionDenied(
             _("Only its author or an administrator may delete a comment.")
