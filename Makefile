@@ -44,8 +44,14 @@ $(VENV)/.installed-infra: $(VENV)/.installed-dev requirements-infra.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-infra.txt
 	touch $@
 
+# A server of tests that would change versions of ours, had they one environment.
+$(VENV)/.installed-mlflow: $(VENV)/.installed requirements-mlflow.txt
+	$(PYTHON) -m venv $(VENV)/mlflow
+	$(VENV)/mlflow/bin/python -m pip install --disable-pip-version-check -q -r requirements-mlflow.txt
+	touch $@
+
 # Needs Debian's nginx, HAProxy, iproute2, PgBouncer, Redis 7.0, PostgreSQL 15 and promtool; .ci/run installs them.
-test-infra: $(VENV)/.installed-infra
+test-infra: $(VENV)/.installed-infra $(VENV)/.installed-mlflow
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/infra $(ARGS)
 
 # Slower by a fifth, so a target of its own.

@@ -1,13 +1,16 @@
 """Read a model that MLflow stored: its folder, what it says of itself, and the graph in it.
 
 The folder is read as files: MLflow's client is needed for an address alone (`models:/intents/3`), and
-nothing of a model is loaded by it, because its flavours but ONNX unpickle.
+nothing of a model is loaded by it, because its flavours but ONNX unpickle. Its server is named by
+`MLFLOW_TRACKING_URI`, and must be public or allowed, as every address that somebody configured.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -18,6 +21,15 @@ if TYPE_CHECKING:
 MLMODEL, REGISTERED = "MLmodel", "registered_model_meta"
 MAX_ABOUT = 2**20  # bytes of a file that describes a model
 _SCHEMES = ("models:/", "runs:/", "mlflow-artifacts:/")
+# Unless the environment has other values. By its defaults the client tries for minutes to reach a
+# server that is away, and reports its use to its authors.
+_CLIENT_SETTINGS = MappingProxyType(
+    {
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+)
 # What a person does with a model of another flavour, by the flavour.
 _REMEDIES = {
     "sklearn": "convert it where it was trained, by skl2onnx",
@@ -79,18 +91,57 @@ def read_mlflow_model(uri: str, scratch: Path) -> MlflowModel:
 
 
 def _download(uri: str, scratch: Path) -> Path:
+    """Return the folder of a model that a tracking server stores.
+
+    Raises:
+        MlflowModelError: there is no client, its server may not be called or does not answer, or it has
+            no such model.
+    """
+    for name, value in _CLIENT_SETTINGS.items():
+        os.environ.setdefault(name, value)  # before the client reads them
     try:
+        import mlflow
         from mlflow.artifacts import download_artifacts
     except ImportError as error:
         raise MlflowModelError(
             "an address of MLflow needs its client: pip install 'bakeoff[mlflow]'. Or download the "
             "model elsewhere, and name its folder."
         ) from error
+    servers = {mlflow.get_tracking_uri(), mlflow.get_registry_uri()}
+    for server in servers:
+        _check_server(server)
     try:
         return Path(download_artifacts(artifact_uri=uri, dst_path=str(scratch)))
     except Exception as error:  # each store of artifacts has errors of its own
+        if _is_cut(error):
+            raise MlflowModelError(
+                f"model_uri == '{uri}': the server of MLFLOW_TRACKING_URI does not answer, or "
+                "breaks off."
+            ) from error
         line = str(error).strip().partition("\n")[0][:300].rstrip(".")
         raise MlflowModelError(f"model_uri == '{uri}': MLflow says: {line}.") from error
+
+
+def _check_server(server: str) -> None:
+    """Refuse a server by HTTP that is neither public nor allowed.
+
+    Raises:
+        MlflowModelError: the address breaks a rule.
+    """
+    from inference.outgoing import AddressRefusedError, AllowError, check_address
+
+    if not server.startswith(("http:", "https:")):  # a folder, a database, a cloud's own client
+        return
+    try:
+        check_address(server)
+    except (AddressRefusedError, AllowError) as error:
+        raise MlflowModelError(f"MLFLOW_TRACKING_URI: {error}") from error
+
+
+def _is_cut(error: Exception) -> bool:
+    """Whether a connection was not made, or ended before the answer did."""
+    # Of files MLflow raises an error of its own, without its cause but with the cause's words.
+    return any(words in str(error) for words in ("Max retries exceeded", "Connection broken"))
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
