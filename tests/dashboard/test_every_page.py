@@ -238,6 +238,7 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
         "metrics",
         "surfaces",
         "models",
+        "runs",
         "units",
         "events",
         "feedback",

@@ -18,6 +18,7 @@ PAGES = {
     "metric": "/p/{p}/metrics/clicks/",
     "surfaces": "/p/{p}/surfaces/",
     "models": "/p/{p}/models/",
+    "runs": "/p/{p}/runs/",
     "impact": "/p/{p}/impact/",
     "feedback": "/p/{p}/feedback/",
     "alerts": "/p/{p}/alerts/",

@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 
 from bakeoff.accounts.models import AuditEntry, SavedView
-from inference.models import Surface
+from inference.models import Surface, TrainingRun
 from tests.support import builders
 from tests.support.dashboard import make_user, sign_in
 from tests.support.html import elements, has
@@ -145,6 +145,7 @@ def test_a_list_that_there_is_none_of_is_refused(project, of, key):
     ("of", "address", "field", "value"),
     [
         ("models", "models/", "alias", "champion"),
+        ("runs", "runs/", "algorithm", "ease"),
         ("metrics", "metrics/", "kind", "mean"),
         ("alerts", "alerts/", "state", "dead"),
         ("team", "team/", "actor", "ann"),
@@ -175,3 +176,50 @@ def test_versions_and_the_audit_log_are_filtered(shop):
     page = client.get(f"{team}?action=delete").content.decode()
     assert not has(page, data_action="save view")
     assert "No matches" in page
+
+
+def test_training_runs_are_filtered(shop):
+    client, _ = member(shop.project)
+    other = Surface.objects.create(project=shop.project, key="desk", kind="classify")
+    strange = builders.make_shop()
+    runs = {
+        name: TrainingRun.objects.create(
+            surface=surface, algorithm=algorithm, state=state, trigger="a test"
+        )
+        for name, surface, algorithm, state in (
+            ("old", shop.surface, "ease", "passed"), ("failed", shop.surface, "ease", "failed"),
+            ("other", shop.surface, "als", "passed"), ("desk", other, "linear", "passed"),
+            ("strange", strange.surface, "ease", "passed"),
+        )
+    }  # fmt: skip
+    address = reverse("runs", args=[shop.project.slug])
+
+    def shown(query: str) -> list[str]:
+        page = client.get(f"{address}{query}").content.decode()
+        rows = [int(one["data-run"]) for one in elements(page, tag="tr") if "data-run" in one]
+        return [next(name for name, run in runs.items() if run.pk == pk) for pk in rows]
+
+    assert shown("") == ["desk", "other", "failed", "old"]
+    assert shown("?surface=home-feed") == ["other", "failed", "old"]
+    assert shown("?algorithm=ease") == ["failed", "old"]
+    assert shown("?algorithm=ease&state=failed&surface=home-feed") == ["failed"]
+    assert shown("?state=lost") == ["desk", "other", "failed", "old"]  # as if there were none
+    assert shown("?surface=nowhere") == []
+    page = client.get(f"{address}?surface=nowhere%00").content.decode()
+    assert "No matches" in page
+    offered = [one["value"] for one in elements(page, tag="option") if "value" in one]
+    assert "running" in offered
+    assert ">als</option>" in page
+    assert ">linear</option>" in page
+    models = client.get(reverse("models", args=[shop.project.slug])).content.decode()
+    assert has(models, tag="a", href=address)
+    save(
+        client,
+        shop.project,
+        "refits",
+        of="runs",
+        **{"filter-algorithm": "ease", "filter-state": "passed"},
+    )
+    assert SavedView.objects.get(project=shop.project).query == "algorithm=ease&state=passed"
+    assert shown("?algorithm=ease&state=passed") == ["old"]
+    assert sign_in(strange.project).get(address).status_code == 404

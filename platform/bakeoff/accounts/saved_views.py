@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FILTERS = {
     "experiments": ("q", "state", "purpose"),
     "models": ("surface", "alias"),
+    "runs": ("surface", "algorithm", "state"),
     "metrics": ("q", "kind", "tag"),
     "generations": ("outcome",),
     "alerts": ("state",),

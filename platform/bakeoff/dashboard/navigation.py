@@ -59,6 +59,7 @@ PARENTS = {
     "prompt": "surfaces",
     "version": "models",
     "run": "models",
+    "runs": "models",
 }
 
 # The page of /help that explains a section; the beginning, where none does.

@@ -10,10 +10,13 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from bakeoff.accounts.saved_views import FILTERS
 from bakeoff.dashboard.access import OPERATOR, project_for, projects_of, require
+from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.refusals import show_refusal
 from bakeoff.dashboard.run_comparison import compare_runs, others_of
 from bakeoff.dashboard.run_page import page_of as run_page
+from bakeoff.dashboard.saved_views import views_over
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.reports.label_noise import csv_of_noise, label_noise_of
 from inference.actions.cancel_training import CannotCancelError, cancel_training
@@ -25,6 +28,34 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 MAX_DIGITS = 18  # of an id: the database refuses larger numbers than a bigint
+
+
+@require_safe
+@login_required
+def list_runs(request: HttpRequest, slug: str) -> HttpResponse:
+    """List training runs, the newest first, by surface, algorithm and status."""
+    project = project_for(request, slug)
+    runs = TrainingRun.objects.filter(surface__project=project)
+    # Of a large table the values are few: the choices are what there is.
+    algorithms = list(runs.order_by("algorithm").values_list("algorithm", flat=True).distinct())
+    chosen = {name: request.GET.get(name, "").replace("\0", "").strip() for name in FILTERS["runs"]}
+    if chosen["surface"]:
+        runs = runs.filter(surface__key=chosen["surface"])
+    if chosen["algorithm"]:
+        runs = runs.filter(algorithm=chosen["algorithm"])
+    if chosen["state"] in TrainingRun.State.values:
+        runs = runs.filter(state=chosen["state"])
+    context = {
+        **chosen,
+        "project": project,
+        "surfaces": project.surfaces.order_by("key").values_list("key", flat=True),
+        "algorithms": algorithms,
+        "states": TrainingRun.State.values,
+        "page": page_of(request, runs.select_related("surface").order_by("-id")),
+        "is_filtered": any(chosen.values()),
+        **views_over(request, project, "runs"),
+    }
+    return render(request, "dashboard/runs.html", context)
 
 
 @require_POST

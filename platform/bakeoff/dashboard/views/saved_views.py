@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from django.contrib import messages
@@ -28,6 +29,8 @@ from bakeoff.dashboard.saved_views import address_of, may_change
 from inference.models import Surface
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.contrib.auth.models import User
     from django.http import HttpRequest, HttpResponse
 
@@ -43,18 +46,16 @@ def save(request: HttpRequest, slug: str) -> HttpResponse:
     _require_list(project, name, key)
     values = request.POST.dict()
     values = {one: values.get(f"filter-{one}", "") for one in FILTERS[name]}
-    try:
-        save_view(
-            ListOfPages(project, name, key),
-            person=_person(request),
-            name=request.POST.get("name", ""),
-            values=values,
-            shared=_shared(request, project),
-        )
-    except SavedViewError as error:
-        show_refusal(request, error)
-    else:
-        messages.success(request, _("View saved."))
+    shared = _shared(request, project)
+    act = partial(
+        save_view,
+        ListOfPages(project, name, key),
+        person=_person(request),
+        name=request.POST.get("name", ""),
+        values=values,
+        shared=shared,
+    )
+    _act_or_refuse(request, act, _("View saved."))
     return redirect(f"{address_of(project, name, key)}?{query_of(name, values)}")
 
 
@@ -67,13 +68,10 @@ def change(request: HttpRequest, slug: str, view_id: int) -> HttpResponse:
     shared = bool(request.POST.get("shared"))
     if shared != view.shared:
         shared = _shared(request, project)
-    try:
-        change_view(view, person=_person(request), name=request.POST.get("name", ""), shared=shared)
-    except SavedViewError as error:
-        show_refusal(request, error)
-    else:
-        messages.success(request, _("Saved."))
-    return redirect(f"{address_of(project, view.list_name, view.key)}?{view.query}")
+    name = request.POST.get("name", "")
+    act = partial(change_view, view, person=_person(request), name=name, shared=shared)
+    _act_or_refuse(request, act, _("Saved."))
+    return _back_to(view)
 
 
 @require_POST
@@ -84,7 +82,22 @@ def delete(request: HttpRequest, slug: str, view_id: int) -> HttpResponse:
     view = _view_for(request, project, view_id)
     delete_view(view, person=_person(request))
     messages.success(request, _("View deleted."))
-    return redirect(f"{address_of(project, view.list_name, view.key)}?{view.query}")
+    return _back_to(view)
+
+
+def _act_or_refuse(request: HttpRequest, act: Callable[[], object], done: str) -> None:
+    """Do what the form wants, and say on the next page that it is done, or why not."""
+    try:
+        act()
+    except SavedViewError as error:
+        show_refusal(request, error)
+    else:
+        messages.success(request, done)
+
+
+def _back_to(view: SavedView) -> HttpResponse:
+    """Show the list again with the filters of a view."""
+    return redirect(f"{address_of(view.project, view.list_name, view.key)}?{view.query}")
 
 
 def _require_list(project: Project, name: str, key: str) -> None:
