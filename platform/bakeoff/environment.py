@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +78,7 @@ class Environment:
         second_factor: whether who signs in by a password must have one: `optional` or `required`.
         artifacts_url: of the object store whose cache `artifacts` is; empty: the folder is all.
         training_processes: that share the steps of one fine-tuning.
+        key_group: that new keys name, for a load balancer before several platforms; empty: none.
     """
 
     home: Path
@@ -107,6 +109,7 @@ class Environment:
     artifacts_url: str = ""
     training_processes: int = 1
     replica_url: str = ""
+    key_group: str = ""
 
     @property
     def run_folder(self) -> Path:
@@ -205,6 +208,7 @@ def read_environment() -> Environment:
         artifacts_url=artifacts_url,
         training_processes=max(1, _count("BAKEOFF_TRAINING_PROCESSES", env, 1)),
         replica_url=complete(env.get("DATABASE_REPLICA_URL", ""), writes=False),
+        key_group=_key_group(env),
     )
     # Who opens an artifact knows its folder alone, in whatever process.
     use_remote(environment.artifacts, artifacts_url)
@@ -231,6 +235,16 @@ def _choice(name: str, env: Mapping[str, str], choices: tuple[str, ...]) -> str:
     if word not in choices:
         raise SettingError(f"{name} == '{word}', must be one of {list(choices)}.")
     return word
+
+
+def _key_group(env: Mapping[str, str]) -> str:
+    group = env.get("BAKEOFF_KEY_GROUP", "")
+    # Short: with its kind and three random characters it fits where a key is shown.
+    if group and not re.fullmatch(r"[a-z0-9]{1,5}", group):
+        raise SettingError(
+            f"BAKEOFF_KEY_GROUP == '{group}', must be 1 to 5 small letters of ASCII or digits."
+        )
+    return group
 
 
 def _token(env: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, time
 PUBLIC, SECRET = "pk", "sk"
 # Enough to recognise a key by, too little to guess the rest of 192 bits.
 PREFIX = 8
+MAX_PREFIX = 12  # with a group's name, as the column is wide; at least three characters are random
 SERVE, INGEST, MANAGE, EXPORT, ADMIN = "serve", "ingest", "manage", "export", "admin"
 # What a key may do: ask for answers and flags; record events and feedback; the management API; hand a
 # person's data out; erase, change the project and its keys.
@@ -21,9 +22,24 @@ SCOPES = (SERVE, INGEST, MANAGE, EXPORT, ADMIN)
 PUBLIC_SCOPES = (SERVE, INGEST)
 
 
-def make_key(kind: str) -> str:
-    """Return a new key, `pk_…` or `sk_…`, with 192 random bits."""
-    return f"{kind}_{secrets.token_urlsafe(24)}"
+def make_key(kind: str, group: str = "") -> str:
+    """Return a new key, `pk_…` or `sk_…`, with 192 random bits.
+
+    Args:
+        kind: public or secret.
+        group: of databases, which a load balancer routes by: `pk_GROUP.…`; empty where there is one.
+    """
+    # No random part has a dot, so a group is no other key's beginning.
+    named = f"{group}." if group else ""
+    return f"{kind}_{named}{secrets.token_urlsafe(24)}"
+
+
+def prefix_of(key: str) -> str:
+    """Return what a key is recognised by on pages and in logs: kind, group and some characters."""
+    head, dot, _ = key.rpartition(".")
+    if not dot:
+        return key[:PREFIX]
+    return key[: min(len(head) + 1 + PREFIX - len("pk_"), MAX_PREFIX)]
 
 
 def scopes_of(kind: str) -> list[str]:

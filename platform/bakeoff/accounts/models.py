@@ -13,12 +13,12 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from bakeoff.accounts.keys import (
-    PREFIX,
     PUBLIC,
     PUBLIC_SCOPES,
     SECRET,
     digest_of,
     make_key,
+    prefix_of,
     scopes_of,
 )
 from bakeoff.accounts.readable_times import times_are_readable
@@ -355,13 +355,13 @@ class ApiKey(models.Model):
 
         Without scopes it may do all that its kind may.
         """
-        text = make_key(kind)
+        text = make_key(kind, settings.BAKEOFF.key_group)
         key = cls.objects.create(
             project=project,
             name=name,
             owner=owner,
             kind=kind,
-            prefix=text[:PREFIX],
+            prefix=prefix_of(text),
             digest=digest_of(text),
             scopes=scopes_of(kind) if scopes is None else list(scopes),
             allowed_origins=list(origins),

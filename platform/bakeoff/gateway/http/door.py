@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bakeoff.accounts.keys import PREFIX, SECRET, digest_of
+from bakeoff.accounts.keys import SECRET, digest_of, prefix_of
 from bakeoff.gateway.http.access import authenticate, key_text, path_key
 from bakeoff.gateway.http.bodies import BodyReader
 from bakeoff.gateway.http.caller import Caller
@@ -174,7 +174,7 @@ class Door:
         token = path_key(request) if route.key_in_path else key_text(request)
         key = authenticate(token, request, config, route.scope)
         if (trace := current_trace()) is not None:
-            trace.key, trace.project = token[:PREFIX], key.project
+            trace.key, trace.project = prefix_of(token), key.project
         # Also of a request that is refused afterwards: the key is in use.
         self._key_use.note(key.digest)
         caller = Caller.of(request, key, self._rates)
