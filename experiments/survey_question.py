@@ -1,15 +1,16 @@
-"""The question of a survey: who is asked, what an answer may be, and the score it has.
+"""The question of a survey: who is asked, in which words, what an answer may be, and the score it has.
 
 Pure: the fast lane and the tables read the same rules.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from experiments.assignment.hashing import buckets_of
 from experiments.kinds import SURVEY_KINDS
+from experiments.languages import is_language
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +21,8 @@ MAX_QUESTION = 200
 MAX_CHOICE = 64  # a tag of feedback
 MIN_CHOICES, MAX_CHOICES = 2, 10
 MAX_PERIOD_DAYS = 3650
+MAX_LANGUAGES = 20  # a slate's answer brings all of them
+MAX_VARIANTS = 20
 # Of the Net Promoter Score: promoters say 9 or 10, detractors 0 to 6.
 PROMOTERS, DETRACTORS = 9, 6
 
@@ -38,6 +41,19 @@ class SurveyError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Translation:
+    """The texts of a question in another language.
+
+    Attributes:
+        question: the sentence that users read.
+        choices: in the order of the question's own, which an answer names.
+    """
+
+    question: str
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SurveyQuestion:
     """What users are asked after a slate.
 
@@ -49,6 +65,9 @@ class SurveyQuestion:
         share: of the users who are asked, in (0, 1]; always the same ones.
         period_days: for which a user is not asked again.
         asks_comment: whether users may add a text.
+        condition: of attributes of the request, as in targeting; who fails it is not asked.
+        variants: EXPERIMENT/VARIANT, of which users must have one; empty: users of all.
+        translations: by the tag of their language, such as zh-Hans; an answer names the choices above.
     """
 
     key: str
@@ -58,6 +77,9 @@ class SurveyQuestion:
     share: float = 1.0
     period_days: int = 30
     asks_comment: bool = False
+    condition: Mapping[str, Any] = field(default_factory=dict)
+    variants: tuple[str, ...] = ()
+    translations: Mapping[str, Translation] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the rules.
@@ -74,6 +96,10 @@ class SurveyQuestion:
         if not 1 <= self.period_days <= MAX_PERIOD_DAYS:
             raise SurveyError("period_days", self.period_days, f"from 1 to {MAX_PERIOD_DAYS}")
         check_choices(self.kind, self.choices)
+        if len(set(self.variants)) != len(self.variants) or len(self.variants) > MAX_VARIANTS:
+            rule = f"at most {MAX_VARIANTS}, each once"
+            raise SurveyError("variants", list(self.variants), rule)
+        check_translations(self.translations, self.choices)
 
     @classmethod
     def parse(cls, row: Mapping[str, Any]) -> SurveyQuestion:
@@ -90,6 +116,9 @@ class SurveyQuestion:
             share=row["share"],
             period_days=row["period_days"],
             asks_comment=row["asks_comment"],
+            condition=row.get("condition") or {},
+            variants=tuple(row.get("variants") or ()),
+            translations=read_translations(row.get("translations") or {}),
         )
 
     @property
@@ -128,7 +157,16 @@ class SurveyQuestion:
             shown["scale"] = list(self.scale)
         else:
             shown["choices"] = list(self.choices)
-        return shown | {"comment": self.asks_comment, "period_days": self.period_days}
+        shown |= {"comment": self.asks_comment, "period_days": self.period_days}
+        # Only then named: without translations an answer reads as it did before there were any.
+        return shown | ({"translations": self.translations_as_json()} if self.translations else {})
+
+    def translations_as_json(self) -> dict[str, dict[str, Any]]:
+        """Return the texts of each language as they are stated."""
+        return {
+            language: {"question": one.question, "choices": list(one.choices)}
+            for language, one in self.translations.items()
+        }
 
 
 def check_choices(kind: str, choices: Sequence[str]) -> None:
@@ -145,6 +183,45 @@ def check_choices(kind: str, choices: Sequence[str]) -> None:
     if not fit or not MIN_CHOICES <= len(set(choices)) == len(choices) <= MAX_CHOICES:
         rule = f"{MIN_CHOICES} to {MAX_CHOICES} different texts of at most {MAX_CHOICE} characters"
         raise SurveyError("choices", list(choices), rule)
+
+
+def read_translations(stated: Mapping[str, Mapping[str, Any]]) -> dict[str, Translation]:
+    """Read texts by language, as a table or a person states them; blanks around them go.
+
+    Raises:
+        SurveyError: one is no question with choices.
+    """
+    read = {}
+    for language, one in sorted(stated.items()):
+        question, choices = one.get("question"), one.get("choices") or ()
+        texts = [question, *choices] if isinstance(choices, list | tuple) else [None]
+        if not all(isinstance(text, str) for text in texts) or set(one) - {"question", "choices"}:
+            rule = "an object with question, a text, and choices, a list of texts"
+            raise SurveyError(f"translations.{language}", dict(one), rule)
+        stripped = [str(text).strip() for text in texts]
+        read[language] = Translation(stripped[0], tuple(stripped[1:]))
+    return read
+
+
+def check_translations(translations: Mapping[str, Translation], choices: Sequence[str]) -> None:
+    """Check that each is of a language, says something, and has all choices.
+
+    Raises:
+        SurveyError: one breaks a rule.
+    """
+    if len(translations) > MAX_LANGUAGES:
+        raise SurveyError("translations", len(translations), f"at most {MAX_LANGUAGES} languages")
+    for language, one in translations.items():
+        if not is_language(language):
+            raise SurveyError("translations", language, "a language such as de, pt-BR or zh-Hans")
+        where = f"translations.{language}"
+        if not 1 <= len(one.question) <= MAX_QUESTION:
+            rule = f"a text of 1 to {MAX_QUESTION} characters"
+            raise SurveyError(f"{where}.question", one.question, rule)
+        fit = all(1 <= len(choice) <= MAX_CHOICE for choice in one.choices)
+        if not fit or not len(set(one.choices)) == len(one.choices) == len(choices):
+            rule = f"{len(choices)} different texts of 1 to {MAX_CHOICE} characters, one per choice"
+            raise SurveyError(f"{where}.choices", list(one.choices), rule)
 
 
 def score_sql(value: str, kind: str) -> str:

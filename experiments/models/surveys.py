@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.db.models.functions import Now
 
 from experiments.survey_question import MAX_CHOICE, MAX_QUESTION, SurveyQuestion
@@ -29,6 +32,24 @@ class Survey(models.Model):
     share = models.FloatField(default=1.0, help_text="Of the users, in (0, 1].")
     period_days = models.PositiveIntegerField(default=30, help_text="A user is asked once in it.")
     asks_comment = models.BooleanField(default=False)
+    condition: models.JSONField[dict[str, Any]] = models.JSONField(
+        default=dict,
+        db_default=Value({}, models.JSONField()),
+        blank=True,
+        help_text="Of attributes of the request; who fails it is not asked.",
+    )
+    variants: models.JSONField[list[str]] = models.JSONField(
+        default=list,
+        db_default=Value([], models.JSONField()),
+        blank=True,
+        help_text="EXPERIMENT/VARIANT, of which users must have one; empty: all users.",
+    )
+    translations: models.JSONField[dict[str, Any]] = models.JSONField(
+        default=dict,
+        db_default=Value({}, models.JSONField()),
+        blank=True,
+        help_text="Question and choices by language.",
+    )
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(db_default=Now())
 
@@ -46,6 +67,11 @@ class Survey(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+    @property
+    def condition_text(self) -> str:
+        """The condition as a person writes it."""
+        return json.dumps(self.condition, ensure_ascii=False)
 
     @property
     def parsed(self) -> SurveyQuestion:

@@ -16,6 +16,7 @@ from experiments.reports.label_words import LABEL_SENTENCES
 from experiments.reports.look_words import LOOK_SENTENCES
 from experiments.reports.run_words import RUN_SENTENCES
 from experiments.reports.slate_words import SLATE_SENTENCES
+from experiments.reports.survey_words import SURVEY_SENTENCES
 
 SENTENCES: tuple[tuple[str, str], ...] = (
     # First: what a later sentence would match too, word by word.
@@ -24,6 +25,7 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     *SLATE_SENTENCES,
     *JUDGE_SENTENCES,
     *LABEL_SENTENCES,
+    *SURVEY_SENTENCES,
     # What a look says by its rule
     ("better: z = {z} beyond ±{bound}", gettext_noop("Significant: z = %(z)s, needed %(bound)s")),
     ("better: e = {e} reached {bound}", gettext_noop("Significant: e = %(e)s, needed %(bound)s")),

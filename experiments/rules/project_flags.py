@@ -46,7 +46,7 @@ def read_project_flags(
         project: ProjectFlags.of(
             running.get(project, ()), resting.get(project, {}), groups.get(project, {})
         )
-        for project in running.keys() | resting.keys()
+        for project in running.keys() | resting.keys() | groups.keys()
     }
 
 

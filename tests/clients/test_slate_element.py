@@ -9,7 +9,7 @@ import pytest
 
 from experiments.actions.create_survey import create_survey
 from experiments.models import Event, Exposure, Feedback, Slate
-from experiments.survey_question import SurveyQuestion
+from experiments.survey_question import SurveyQuestion, Translation
 from inference.actions.load_items import ItemDraft, load_items
 from tests.support.dashboard import sign_in
 
@@ -298,3 +298,27 @@ def test_a_survey_asks_once_and_sends_the_answer_under_a_strict_policy(opened, s
     page.reload()
     page.locator("bakeoff-slate[state=ready]").wait_for()
     assert not page.locator("bakeoff-survey").evaluate("(one) => one.shadowRoot.childElementCount")
+
+
+@pytest.mark.parametrize(
+    ("lang", "sentence", "choice"),
+    [("zh-hans-CN", "为什么不？", "太贵"), ("fr", "Why not?", "Too expensive"), ("", "Why not?", "Too expensive")],
+)  # fmt: skip
+def test_a_survey_asks_in_the_language_of_the_page(opened, shop, lane, lang, sentence, choice):
+    texts = Translation("为什么不？", ("太贵", "不适合我"))
+    question = SurveyQuestion(
+        "why", "choice", "Why not?", ("Too expensive", "Not for me"), translations={"zh-Hans": texts}
+    )
+    create_survey(surface=shop.surface, question=question, by="a test")
+    lane.refresh()
+    body = f"""<script src="/sdk/v1/survey.js"></script><main lang="{lang}">
+      <bakeoff-slate surface="home-feed" k="2"></bakeoff-slate><bakeoff-survey></bakeoff-survey></main>"""
+    page = opened(body)
+    group = page.get_by_role("group", name=sentence)
+    group.wait_for()
+    group.get_by_role("radio", name=choice).check()
+    group.get_by_role("button", name="Send").click()
+    page.get_by_role("status").get_by_text("Thank you.").wait_for()
+    # In whatever language it was read, the answer is the survey's own.
+    assert Feedback.objects.get(project=shop.project).tags == ["Too expensive"]
+    assert (page.problems, page.warnings) == ([], [])

@@ -12,7 +12,11 @@ from bakeoff.api.errors import Problem
 from bakeoff.api.field_types import KEY
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.request_schema import RequestSchema
-from experiments.actions.create_survey import CannotCreateSurveyError, create_survey
+from experiments.actions.create_survey import (
+    CannotCreateSurveyError,
+    CannotTargetSurveyError,
+    create_survey,
+)
 from experiments.actions.switch_survey import switch_survey
 from experiments.kinds import SurveyKind
 from experiments.models import Experiment, Survey
@@ -24,12 +28,24 @@ from experiments.survey_question import (
     MAX_CHOICES,
     MAX_PERIOD_DAYS,
     MAX_QUESTION,
+    MAX_VARIANTS,
     SurveyError,
     SurveyQuestion,
 )
 from inference.models import Surface
 
 router = Router(tags=["feedback"])
+
+
+class TranslationIn(RequestSchema):
+    """A question in another language."""
+
+    question: str = Field(min_length=1, max_length=MAX_QUESTION)
+    choices: list[str] = Field(
+        default_factory=list,
+        max_length=MAX_CHOICES,
+        description="One per choice of the survey, in order.",
+    )
 
 
 class SurveyIn(RequestSchema):
@@ -48,6 +64,18 @@ class SurveyIn(RequestSchema):
         30, ge=1, le=MAX_PERIOD_DAYS, description="For which a browser is not asked again."
     )
     asks_comment: bool = Field(default=False, description="Whether users may add a text.")
+    condition: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Of attributes of the request, as in an experiment's targeting.",
+    )
+    variants: list[str] = Field(
+        default_factory=list,
+        max_length=MAX_VARIANTS,
+        description="EXPERIMENT/VARIANT, of which users must have one; empty: all users.",
+    )
+    translations: dict[str, TranslationIn] = Field(
+        default_factory=dict, description="By language, such as `zh-Hans`; a page chooses."
+    )
 
 
 class SurveySwitch(RequestSchema):
@@ -66,6 +94,9 @@ class SurveyOut(Schema):
     share: float
     period_days: int
     asks_comment: bool
+    condition: dict[str, Any]
+    variants: list[str]
+    translations: dict[str, dict[str, Any]]
     enabled: bool
 
 
@@ -140,6 +171,8 @@ def add_survey(request: HttpRequest, key: str, payload: SurveyIn) -> Any:
         question = SurveyQuestion.parse(payload.dict())
         return Status(201, create_survey(surface=surface, question=question, by=actor_of(request)))
     except SurveyError as error:
+        raise Problem(422, "cannot_ask", str(error), error.field) from error
+    except CannotTargetSurveyError as error:
         raise Problem(422, "cannot_ask", str(error), error.field) from error
     except CannotCreateSurveyError as error:
         raise Problem(409, "conflict", str(error), error.field) from error

@@ -84,7 +84,10 @@ def surveys(surface: str, slug: str | None, *, as_json: bool) -> None:
     from experiments.reports.survey_report import report_surveys
 
     rows = [result.as_json() for result in report_surveys(target)]
-    hidden = ("choices", "period_days", "asks_comment", "interval", "answers")
+    hidden = (
+        "choices", "period_days", "asks_comment", "condition", "variants", "translations", "interval",
+        "answers",
+    )  # fmt: skip
     show_rows(rows, as_json=as_json, empty="No surveys.", hidden=hidden)
 
 

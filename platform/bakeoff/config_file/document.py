@@ -17,7 +17,13 @@ from experiments.actions.plan_judging import SETTINGS as JUDGING
 from experiments.kinds import SurveyKind  # noqa: TC001  pydantic reads it while the program runs
 from experiments.models import Experiment, JudgePlan, Metric, Programme, SavedGroup
 from experiments.programme.settings import SETTINGS as PROGRAMME
-from experiments.survey_question import MAX_CHOICE, MAX_CHOICES, MAX_PERIOD_DAYS, MAX_QUESTION
+from experiments.survey_question import (
+    MAX_CHOICE,
+    MAX_CHOICES,
+    MAX_PERIOD_DAYS,
+    MAX_QUESTION,
+    MAX_VARIANTS,
+)
 from inference.models import Surface
 
 VERSION = 1
@@ -67,6 +73,15 @@ class SurveySection(Section):
     share: float = Field(1.0, gt=0, le=1, description="Of the users who are asked.")
     period_days: int = Field(30, ge=1, le=MAX_PERIOD_DAYS)
     asks_comment: bool = False
+    condition: dict[str, Any] = Field(default_factory=dict, description="Of attributes of the request.")
+    variants: list[str] = Field(
+        default_factory=list,
+        max_length=MAX_VARIANTS,
+        description="EXPERIMENT/VARIANT; empty: all users.",
+    )
+    translations: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Question and choices by language."
+    )
     enabled: bool = True
 
 

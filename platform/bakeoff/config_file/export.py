@@ -102,6 +102,9 @@ def survey_as_config(survey: Survey) -> dict[str, Any]:
         "share": question.share,
         "period_days": question.period_days,
         "asks_comment": question.asks_comment,
+        "condition": dict(question.condition),
+        "variants": list(question.variants),
+        "translations": question.translations_as_json(),
         "enabled": survey.enabled,
     }
 

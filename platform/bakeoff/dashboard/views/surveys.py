@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from bakeoff.dashboard.access import OPERATOR, project_for
 from bakeoff.dashboard.form_choices import name_choices
+from bakeoff.dashboard.json_field import JsonField
 from bakeoff.dashboard.refusals import add_refusal, show_refusal
 from experiments.actions.create_survey import ASKING, CannotCreateSurveyError, create_survey
 from experiments.actions.switch_survey import switch_survey
@@ -31,11 +32,17 @@ from experiments.survey_question import (
     SurveyError,
     SurveyQuestion,
     check_choices,
+    check_translations,
+    read_translations,
 )
 from inference.models import Surface
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
+
+
+# A Chinese keyboard writes these of full width.
+_NARROW = str.maketrans({"：": ":", "｜": "|"})
 
 
 class SurveyForm(forms.Form):
@@ -65,6 +72,31 @@ class SurveyForm(forms.Form):
         help_text=gettext_lazy("Comments are feedback: they are reviewed, and sorted into themes."),
     )
 
+    variants = forms.CharField(
+        label=gettext_lazy("Variants"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=gettext_lazy(
+            "One per line, as EXPERIMENT/VARIANT: only their users are asked. Empty: users of all variants."
+        ),
+    )
+    condition = JsonField(
+        dict,
+        label=gettext_lazy("Targeting"),
+        help_text=gettext_lazy(
+            'JSON condition on attributes: {"country": {"$in": ["DE"]}}. Empty: all users.'
+        ),
+    )
+    translations = forms.CharField(
+        label=gettext_lazy("Translations"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=gettext_lazy(
+            "One language per line, its choices after the question: de: Warum nicht? | Zu teuer | Nichts "
+            "für mich. The page's language chooses; without a translation users read the question above."
+        ),
+    )
+
     def __init__(self, *args: Any, **options: Any) -> None:
         """Name the kinds in the reader's language."""
         super().__init__(*args, **options)
@@ -73,8 +105,8 @@ class SurveyForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Check that choices are there exactly where the kind has them."""
         data = super().clean() or {}
-        lines = [line.strip() for line in data.get("choices", "").splitlines() if line.strip()]
-        data["choices"] = list(dict.fromkeys(lines))
+        data["choices"] = list(dict.fromkeys(_lines(data.get("choices", ""))))
+        data["variants"] = list(dict.fromkeys(_lines(data.get("variants", ""))))
         kind = data.get("kind", "")
         try:
             check_choices(kind, data["choices"])
@@ -84,12 +116,39 @@ class SurveyForm(forms.Form):
                 rule = _("A scale has no choices: leave this empty.")
             words = {"low": MIN_CHOICES, "high": MAX_CHOICES, "length": MAX_CHOICE}
             self.add_error("choices", rule % words)
+            return data
+        try:
+            data["translations"] = _read_translations(data.get("translations", ""))
+            check_translations(read_translations(data["translations"]), data["choices"])
+        except SurveyError as error:
+            # The sentence names the value: of many lines, the one that is wrong.
+            self.add_error("translations", str(error))
         return data
 
     def read(self) -> SurveyQuestion:
         """Return the question of a valid form."""
         data = dict(self.cleaned_data)
         return SurveyQuestion.parse(data | {"share": data["percent"] / 100})
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _read_translations(text: str) -> dict[str, dict[str, Any]]:
+    """Read lines such as `de: Warum nicht? | Zu teuer | Nichts für mich`.
+
+    Raises:
+        SurveyError: a language stands in two lines.
+    """
+    read: dict[str, dict[str, Any]] = {}
+    for line in _lines(text):
+        language, _colon, texts = line.translate(_NARROW).partition(":")
+        question, *choices = texts.split("|")
+        if language.strip() in read:
+            raise SurveyError("translations", language.strip(), "in one line only")
+        read[language.strip()] = {"question": question, "choices": choices}
+    return read
 
 
 @require_http_methods(["GET", "POST"])

@@ -15,6 +15,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from bakeoff.accounts.keys import scopes_of
+from bakeoff.gateway.config.open_surveys import OpenSurvey
 from bakeoff.gateway.config.quotas import read_used_up
 from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig, SurfaceConfig
 from bakeoff.gateway.config.versions import VersionLoader
@@ -62,7 +63,7 @@ _PROBED = """SELECT id, algorithm || '@' || number, artifact_sha256 FROM inferen
 _LINKED = """SELECT id FROM accounts_project AS p WHERE EXISTS (
     SELECT 1 FROM experiments_link WHERE project_id = p.id AND alias IS NOT NULL)"""
 _SURVEYS = """SELECT project_id, surface_id, key, kind, question, choices, share, period_days,
-    asks_comment, enabled FROM experiments_survey"""
+    asks_comment, condition, variants, translations, enabled FROM experiments_survey"""
 _CREDITED = "SELECT project_id, key, credited_events FROM inference_surface"
 
 
@@ -118,7 +119,7 @@ class ServingConfigReader:
         probed = {row[0]: self.versions.load(VersionReference(*row)) for row in rows}
         linked = frozenset(row[0] for row in connection.execute(_LINKED))
         credited = _read_credited(connection, reader, last)
-        surveys, open_surveys = _read_surveys(connection, reader, last)
+        surveys, open_surveys = _read_surveys(connection, reader, flags, last)
         self.versions.end()
         _log_new_issues(reader.issues, last)
         return ServingConfig(
@@ -296,11 +297,14 @@ def _read_credited(
 
 
 def _read_surveys(
-    connection: psycopg.Connection, reader: RowReader, last: ServingConfig
-) -> tuple[dict[int, dict[str, SurveyQuestion]], dict[int, SurveyQuestion]]:
+    connection: psycopg.Connection,
+    reader: RowReader,
+    flags: Mapping[int, ProjectFlags],
+    last: ServingConfig,
+) -> tuple[dict[int, dict[str, SurveyQuestion]], dict[int, OpenSurvey]]:
     """Return all surveys by project and key, and those that are on by their surface's id."""
     surveys: dict[int, dict[str, SurveyQuestion]] = {}
-    open_surveys: dict[int, SurveyQuestion] = {}
+    open_surveys: dict[int, OpenSurvey] = {}
     with connection.cursor(row_factory=dict_row) as cursor:
         for row in cursor.execute(_SURVEYS):
             project, key = row["project_id"], row["key"]
@@ -315,7 +319,15 @@ def _read_surveys(
             # One that is off still takes answers: a page may have asked a moment ago.
             surveys.setdefault(project, {})[key] = survey
             if row["enabled"]:
-                open_surveys[row["surface_id"]] = survey
+                groups = flags.get(project, NO_FLAGS).groups
+                opened = reader.read(
+                    project,
+                    f"survey {key}",
+                    partial(OpenSurvey, survey, groups),
+                    last.open_surveys.get(row["surface_id"]),
+                )
+                if opened is not None:
+                    open_surveys[row["surface_id"]] = opened
     return surveys, open_surveys
 
 

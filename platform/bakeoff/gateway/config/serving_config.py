@@ -6,7 +6,7 @@ import math
 import time
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from experiments.slate_rules.rules import NO_RULES, SlateRules
 from inference.serving.generate_settings import DEFAULTS, GenerateSettings
@@ -16,6 +16,7 @@ from inference.serving.rank_settings import NO_RANK_SETTINGS, RankSettings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from bakeoff.gateway.config.open_surveys import OpenSurvey
     from bakeoff.gateway.config.quotas import UsedUp
     from bakeoff.gateway.config.versions import ServingVersion
     from experiments.assignment import RunningExperiment, RunningVariant
@@ -129,7 +130,7 @@ class ServingConfig:
     surveys: Mapping[int, Mapping[str, SurveyQuestion]] = field(
         default_factory=lambda: MappingProxyType({})
     )
-    open_surveys: Mapping[int, SurveyQuestion] = field(default_factory=lambda: MappingProxyType({}))
+    open_surveys: Mapping[int, OpenSurvey] = field(default_factory=lambda: MappingProxyType({}))
     flags: Mapping[int, ProjectFlags] = field(default_factory=lambda: MappingProxyType({}))
     versions: Mapping[int, ServingVersion] = field(default_factory=lambda: MappingProxyType({}))
     variant_rules: Mapping[int, SlateRules] = field(default_factory=lambda: MappingProxyType({}))
@@ -143,10 +144,20 @@ class ServingConfig:
         """Return the version that serves a variant."""
         return None if variant.version is None else self.versions.get(variant.version.version_id)
 
-    def survey_for(self, surface: SurfaceConfig, unit: str) -> SurveyQuestion | None:
-        """Return what a user of a surface is asked after a slate, or None."""
+    def survey_for(
+        self, surface: SurfaceConfig, unit: str, attributes: Mapping[str, Any], variant: str | None
+    ) -> SurveyQuestion | None:
+        """Return what a user of a surface is asked after a slate, or None.
+
+        Args:
+            surface: where.
+            unit: the user.
+            attributes: of the request.
+            variant: EXPERIMENT/VARIANT of the user there; None: in no experiment.
+        """
         survey = self.open_surveys.get(surface.surface_id)
-        return survey if survey is not None and survey.is_for(unit) else None
+        asks = survey is not None and survey.asks(unit, attributes, variant)
+        return survey.question if survey is not None and asks else None
 
     def all_surfaces(self) -> Iterator[SurfaceConfig]:
         """Yield the surfaces of every project."""

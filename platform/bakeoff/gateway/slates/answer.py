@@ -138,7 +138,9 @@ class AnswerHandler(Generic[R_contra]):
         elif (
             visitor.exposed
             and not chosen.forced
-            and (survey := config.survey_for(surface, visitor.unit))
+            and (
+                survey := config.survey_for(surface, visitor.unit, visitor.context, chosen.full_variant)
+            )
         ):
             body["survey"] = survey.as_json()
         return orjson.dumps(body)

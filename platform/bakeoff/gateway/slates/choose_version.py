@@ -55,6 +55,13 @@ class ChosenVersion:
         return self.variant
 
     @property
+    def full_variant(self) -> str | None:
+        """EXPERIMENT/VARIANT of one that answers alone, or None."""
+        if self.experiment is None or self.variant is None:
+            return None
+        return f"{self.experiment.key}/{self.variant}"
+
+    @property
     def label(self) -> str | None:
         """What answers: the version's label, or those of all that are interleaved."""
         versions = self.interleaved.values() or (self.version,)

@@ -97,7 +97,7 @@ export function defineSurvey(source: ClientSource, name = "bakeoff-survey"): voi
         };
         const text = make("textarea", { rows: "2", maxlength: "4000" }) as HTMLTextAreaElement;
         const status = make("p", { role: "alert", part: "status" });
-        const form = make("form", { part: "form" }, fieldset(survey, [
+        const form = make("form", { part: "form" }, fieldset(survey, textsFor(survey, this), [
           ...(survey.comment ? [make("label", { part: "comment" }, this.#word("comment"), text)] : []),
           make("button", { part: "send" }, this.#word("send")),
           make("button", { type: "button", part: "dismiss" }, this.#word("dismiss")),
@@ -146,12 +146,25 @@ export function defineSurvey(source: ClientSource, name = "bakeoff-survey"): voi
   );
 }
 
-function fieldset({ kind, question, scale, choices = [] }: Survey, rest: HTMLElement[]): HTMLElement {
+/** The question's texts in the language of the page around an element; else as it is. */
+function textsFor(survey: Survey, element: Element): Pick<Survey, "question" | "choices"> {
+  const texts = Object.entries(survey.translations || {});
+  let tag = (element.closest("[lang]")?.getAttribute("lang") || "").toLowerCase();
+  // zh-Hans-CN is read as zh-Hans, and that as zh.
+  for (; tag; tag = tag.replace(/-?[^-]*$/, "")) {
+    const match = texts.find(([language]) => language.toLowerCase() === tag);
+    if (match) return match[1];
+  }
+  return survey;
+}
+
+function fieldset({ kind, scale, choices = [] }: Survey, texts: Pick<Survey, "question" | "choices">, rest: HTMLElement[]): HTMLElement {
   const [low, high] = scale || [0, -1];
   const numbers = Array.from({ length: high - low + 1 }, (_, n) => String(low + n));
   const type = kind === "choices" ? "checkbox" : "radio";
-  const answers = (scale ? numbers : choices).map((value) =>
-    make("label", { part: "answer" }, make("input", { type, name: "answer", value, ...(type === "radio" && { required: "" }) }), value),
+  // The value is the survey's own text, in whatever language it is read: answers of all languages are counted together.
+  const answers = (scale ? numbers : choices).map((value, n) =>
+    make("label", { part: "answer" }, make("input", { type, name: "answer", value, ...(type === "radio" && { required: "" }) }), texts.choices?.[n] || value),
   );
-  return make("fieldset", { part: "survey" }, make("legend", { part: "question" }, question), make("div", { class: "answers" }, ...answers), ...rest);
+  return make("fieldset", { part: "survey" }, make("legend", { part: "question" }, texts.question), make("div", { class: "answers" }, ...answers), ...rest);
 }

@@ -65,6 +65,8 @@ export interface Survey {
   comment: boolean;
   /** For which a browser is not asked again. */
   period_days: number;
+  /** Texts by language, such as zh-Hans; an answer names the choices above. */
+  translations?: Record<string, { question: string; choices: string[] }>;
 }
 
 export interface Slate extends Answer {
