@@ -13,6 +13,8 @@ ROOMS = ("bakeoff", "experiments", "inference")
 def logging_settings(environment: Environment) -> dict[str, Any]:
     """Return what `logging.config.dictConfig` takes."""
     level = environment.log_level.upper()
+    # Libraries' lines of every request would drown what matters: of them warnings at most.
+    others = "ERROR" if level == "ERROR" else "WARNING"
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -23,12 +25,14 @@ def logging_settings(environment: Environment) -> dict[str, Any]:
         "handlers": {
             "console": {"class": "logging.StreamHandler", "formatter": environment.log_format}
         },
-        # Libraries' lines of every request would drown what matters: of them warnings at most.
-        "root": {"handlers": ["console"], "level": "ERROR" if level == "ERROR" else "WARNING"},
+        "root": {"handlers": ["console"], "level": others},
         "loggers": {
             **{room: {"level": level} for room in ROOMS},
             # The server has set its own before it loads the application: here in the same form.
-            "uvicorn": {"handlers": ["console"], "propagate": False},
+            "uvicorn": {"handlers": ["console"], "level": others, "propagate": False},
             "uvicorn.error": {"handlers": [], "propagate": True},
+            # Without a handler the server writes no line of a request, which cost more than answering
+            # some: `bakeoff.requests` has them, for who asks for them.
+            "uvicorn.access": {"handlers": [], "propagate": False},
         },
     }

@@ -99,11 +99,12 @@ def test_lines_outside_a_request_name_none():
 
 
 WRITES = """
-import logging, logging.config
+import logging, logging.config, uvicorn
 from bakeoff.environment import read_environment
 from bakeoff.log_settings import logging_settings
-logging.getLogger("uvicorn").addHandler(logging.StreamHandler())  # as the server does first
+uvicorn.Config("bakeoff.asgi:application", access_log=False)  # sets loggers before it loads the rest
 logging.config.dictConfig(logging_settings(read_environment()))
+assert not logging.getLogger("uvicorn.access").hasHandlers()  # else it writes a line of each request
 for name in ("bakeoff.a", "experiments.b", "uvicorn.error", "celery.worker", "httpx2"):
     for level in (logging.INFO, logging.WARNING, logging.ERROR):
         logging.getLogger(name).log(level, "hello")
