@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -167,18 +167,20 @@ def _family(pid: int) -> list[psutil.Process]:
 
 def _servers() -> list[psutil.Process]:
     """PostgreSQL's and Valkey's processes, which this process has started."""
-    children = psutil.Process().children(recursive=True)
-    return [one for one in children if re.search("postgres|valkey", one.name())]
+    servers = []
+    for one in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # a background worker of PostgreSQL that has ended
+            if re.search("postgres|valkey", one.name()):
+                servers.append(one)
+    return servers
 
 
 def _cpu(processes: list[psutil.Process]) -> float:
     total = 0.0
     for process in processes:
-        try:
+        with suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
-        except psutil.NoSuchProcess:  # a background worker of PostgreSQL that has ended
-            continue
-        total += times.user + times.system
+            total += times.user + times.system
     return total
 
 

@@ -29,8 +29,8 @@ def logging_settings(environment: Environment) -> dict[str, Any]:
         "loggers": {
             **{room: {"level": level} for room in ROOMS},
             # The server has set its own before it loads the application: here in the same form.
-            "uvicorn": {"handlers": ["console"], "level": others, "propagate": False},
-            "uvicorn.error": {"handlers": [], "propagate": True},
+            "uvicorn": {"handlers": ["console"], "propagate": False},
+            "uvicorn.error": {"handlers": [], "level": others, "propagate": True},
             # Without a handler the server writes no line of a request, which cost more than answering
             # some: `bakeoff.requests` has them, for who asks for them.
             "uvicorn.access": {"handlers": [], "propagate": False},
