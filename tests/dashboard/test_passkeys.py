@@ -26,8 +26,8 @@ from tests.support import builders
 from tests.support.browser import Visit
 from tests.support.dashboard import make_user
 from tests.support.passkey_device import ORIGIN, Device
+from tests.support.passkey_enrolment import PASSWORD, enrol, give_password, is_in
 
-PASSWORD = "a long password of hers"
 FLAGS = AuthenticatorData.FLAG
 
 
@@ -58,23 +58,6 @@ def public(settings):
 def browser_of(person: User) -> Client:
     browser = Client()
     browser.force_login(person)
-    return browser
-
-
-def enrol(browser: Client, device: Device, name: str = "laptop"):
-    options = browser.post("/account/passkeys/options/").json()
-    return browser.post(
-        "/account/passkeys/", {"name": name, "credential": device.create(options)}, follow=True
-    ).content.decode()
-
-
-def is_in(browser: Client) -> bool:
-    return "_auth_user_id" in browser.session
-
-
-def give_password(person: User) -> Client:
-    browser = Client()
-    browser.post("/sign-in/", {"username": person.username, "password": PASSWORD})
     return browser
 
 

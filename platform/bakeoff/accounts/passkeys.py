@@ -18,7 +18,7 @@ from django.utils.crypto import constant_time_compare
 
 from bakeoff.accounts.audit import record_of_person
 from bakeoff.accounts.keys import digest_of
-from bakeoff.accounts.models import Passkey
+from bakeoff.accounts.models import Passkey, RecoveryCode
 from bakeoff.accounts.refused import RefusedError
 from bakeoff.accounts.reset_by_link import has_password
 
@@ -120,6 +120,10 @@ def remove_passkey(person: User, pk: int) -> None:
         if row is not None:
             row.delete()
             record_of_person(person, action="remove passkey", detail={"name": row.name})
+            if not person.passkeys.exists():
+                # Without an app they would stand in for nothing.
+                theirs = RecoveryCode.objects.filter(factor__user=person, factor__confirmed_at=None)
+                theirs.delete()
 
 
 def begin_sign_in(party: RelyingParty, person: User | None = None) -> tuple[dict[str, Any], str]:

@@ -146,6 +146,7 @@ urlpatterns = [
     path("account/passkeys/<int:passkey_id>/remove/", passkeys.remove, name="account-passkey-remove"),
     path("account/second-factor/", account.set_up, name="account-second-factor"),
     path("account/second-factor/begin/", account.begin, name="account-second-factor-begin"),
+    path("account/recovery-codes/", account.make_codes, name="account-recovery-codes"),
     path("account/second-factor/off/", account.switch_off, name="account-second-factor-off"),
     path("sign-in/forgot/", password_resets.forgot_password, name="forgot-password"),
     path("reset/<str:token>/", password_resets.reset_password, name="reset-password"),

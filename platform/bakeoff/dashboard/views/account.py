@@ -22,8 +22,10 @@ from bakeoff.accounts.second_factor import (
     begin_enrolment,
     check_code,
     confirm_enrolment,
+    count_recovery_codes,
     has_codes,
     has_second_factor,
+    make_recovery_codes,
     pending_address,
     remove_second_factor,
     turn_off,
@@ -87,8 +89,24 @@ def set_up(request: HttpRequest) -> HttpResponse:
             add_refusal(form, error)
         else:
             request.session[PASSED] = True
-            return render(request, "dashboard/account.html", {"recovery_codes": codes})
+            return render(
+                request, "dashboard/account.html", {"recovery_codes": codes, "is_set_up": True}
+            )
     return _show(request, form)
+
+
+@require_POST
+@login_required
+def make_codes(request: HttpRequest) -> HttpResponse:
+    """Make recovery codes in place of those from before, and show them, once."""
+    if refuse_without_proof(request):
+        return redirect("account")
+    try:
+        codes = make_recovery_codes(_person(request))
+    except SecondFactorError as error:
+        show_refusal(request, error)
+        return redirect("account")
+    return render(request, "dashboard/account.html", {"recovery_codes": codes})
 
 
 @require_POST
@@ -100,6 +118,9 @@ def switch_off(request: HttpRequest) -> HttpResponse:
         try:
             turn_off(_person(request), form.cleaned_data["code"])
         except SecondFactorError as error:
+            if error.field is None:  # there is no app, so no form to show it at
+                show_refusal(request, error)
+                return redirect("account")
             add_refusal(form, error)
         else:
             if not has_second_factor(_person(request)):
@@ -128,8 +149,10 @@ def ask_code(request: HttpRequest) -> HttpResponse:
             login(request, person, backend=BACKEND)
             request.session[PASSED] = True
             return redirect(target)
+    has_app = has_codes(person)
     context = {
-        "form": form if has_codes(person) else None,
+        "form": form if has_app or count_recovery_codes(person) else None,
+        "has_app": has_app,
         "passkeys": RelyingParty.of(settings.PUBLIC) is not None and person.passkeys.exists(),
     }
     return render(request, "dashboard/ask_code.html", context)
@@ -155,6 +178,8 @@ def _show(request: HttpRequest, form: CodeForm) -> HttpResponse:
     context: dict[str, object] = {
         "form": form,
         "has_codes": has_codes(person),
+        "has_second_factor": has_second_factor(person),
+        "recovery_codes_left": count_recovery_codes(person),
         "passkeys": person.passkeys.order_by("pk"),
         "has_password": has_password(person),
         "can_add_passkeys": RelyingParty.of(settings.PUBLIC) is not None,
