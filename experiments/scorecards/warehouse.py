@@ -216,8 +216,7 @@ def _numerator(
         rows = rows.semi_join(records.slates, "recommendation_id")
     by_unit = rows.group_by("unit_id")
     if spec.kind in PROPORTIONS:
-        # Through a whole number: BigQuery and PostgreSQL cast no boolean to a float.
-        return by_unit.agg(total=(rows.count() > 0).cast("int64").cast("float64"))
+        return by_unit.agg(total=_one_if(rows.count() > 0).cast("float64"))
     if spec.value == "count":
         total = rows.count()
     elif spec.value == "items":
@@ -225,6 +224,11 @@ def _numerator(
     else:
         total = rows.value.sum() if spec.value == "sum" else rows.value.max()
     return by_unit.agg(total=total.cast("float64"))
+
+
+def _one_if(truth: Any) -> Any:
+    """Return 1 or 0. No cast: BigQuery makes no float of a boolean, PostgreSQL no bigint either."""
+    return ibis.cases((truth, 1), else_=0)
 
 
 def _funnel(spec: MetricSpec, rows: Table) -> Table:
@@ -307,7 +311,7 @@ def totals_table(spec: MetricSpec, records: Records, *, now: datetime) -> Table:
         product = complete[first] * complete[rest[0]] if rest else complete[first]
         sums[name] = product.sum()
     return complete.group_by("variant", "epoch").agg(
-        n=complete.count(), nonzero=(complete.y != 0).cast("int64").sum(), **sums
+        n=complete.count(), nonzero=_one_if(complete.y != 0).sum(), **sums
     )
 
 

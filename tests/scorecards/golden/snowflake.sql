@@ -19,7 +19,7 @@ SELECT
   "t18"."variant",
   "t18"."epoch",
   COUNT(*) AS "n",
-  SUM(CAST("t18"."y" <> 0 AS BIGINT)) AS "nonzero",
+  SUM(CASE WHEN "t18"."y" <> 0 THEN 1 ELSE 0 END) AS "nonzero",
   SUM("t18"."y") AS "sum_y",
   SUM("t18"."y" * "t18"."y") AS "sum_yy",
   SUM("t18"."d") AS "sum_d",
@@ -145,7 +145,7 @@ SELECT
   "t28"."variant",
   "t28"."epoch",
   COUNT(*) AS "n",
-  SUM(CAST("t28"."y" <> 0 AS BIGINT)) AS "nonzero",
+  SUM(CASE WHEN "t28"."y" <> 0 THEN 1 ELSE 0 END) AS "nonzero",
   SUM("t28"."y") AS "sum_y",
   SUM("t28"."y" * "t28"."y") AS "sum_yy",
   SUM("t28"."d") AS "sum_d",
@@ -213,7 +213,7 @@ FROM (
             FROM (
               SELECT
                 "t16"."unit_id",
-                CAST(CAST(COUNT(*) > 0 AS BIGINT) AS DOUBLE) AS "total"
+                CAST(CASE WHEN COUNT(*) > 0 THEN 1 ELSE 0 END AS DOUBLE) AS "total"
               FROM (
                 SELECT
                   *
@@ -263,7 +263,7 @@ FROM (
         FROM (
           SELECT
             "t15"."unit_id",
-            CAST(CAST(COUNT(*) > 0 AS BIGINT) AS DOUBLE) AS "total"
+            CAST(CASE WHEN COUNT(*) > 0 THEN 1 ELSE 0 END AS DOUBLE) AS "total"
           FROM (
             SELECT
               *
@@ -334,7 +334,7 @@ SELECT
   "t18"."variant",
   "t18"."epoch",
   COUNT(*) AS "n",
-  SUM(CAST("t18"."y" <> 0 AS BIGINT)) AS "nonzero",
+  SUM(CASE WHEN "t18"."y" <> 0 THEN 1 ELSE 0 END) AS "nonzero",
   SUM("t18"."y") AS "sum_y",
   SUM("t18"."y" * "t18"."y") AS "sum_yy",
   SUM("t18"."d") AS "sum_d",
@@ -389,7 +389,7 @@ FROM (
         FROM (
           SELECT
             "t12"."unit_id",
-            CAST(CAST(COUNT(*) > 0 AS BIGINT) AS DOUBLE) AS "total"
+            CAST(CASE WHEN COUNT(*) > 0 THEN 1 ELSE 0 END AS DOUBLE) AS "total"
           FROM (
             SELECT
               *
@@ -487,7 +487,7 @@ SELECT
   "t31"."variant",
   "t31"."epoch",
   COUNT(*) AS "n",
-  SUM(CAST("t31"."y" <> 0 AS BIGINT)) AS "nonzero",
+  SUM(CASE WHEN "t31"."y" <> 0 THEN 1 ELSE 0 END) AS "nonzero",
   SUM("t31"."y") AS "sum_y",
   SUM("t31"."y" * "t31"."y") AS "sum_yy",
   SUM("t31"."d") AS "sum_d",
@@ -648,7 +648,7 @@ SELECT
   "t18"."variant",
   "t18"."epoch",
   COUNT(*) AS "n",
-  SUM(CAST("t18"."y" <> 0 AS BIGINT)) AS "nonzero",
+  SUM(CASE WHEN "t18"."y" <> 0 THEN 1 ELSE 0 END) AS "nonzero",
   SUM("t18"."y") AS "sum_y",
   SUM("t18"."y" * "t18"."y") AS "sum_yy",
   SUM("t18"."d") AS "sum_d",
@@ -774,7 +774,7 @@ SELECT
   "t28"."variant",
   "t28"."epoch",
   COUNT(*) AS "n",
-  SUM(CAST("t28"."y" <> 0 AS BIGINT)) AS "nonzero",
+  SUM(CASE WHEN "t28"."y" <> 0 THEN 1 ELSE 0 END) AS "nonzero",
   SUM("t28"."y") AS "sum_y",
   SUM("t28"."y" * "t28"."y") AS "sum_yy",
   SUM("t28"."d") AS "sum_d",
@@ -963,7 +963,7 @@ SELECT
   "t18"."variant",
   "t18"."epoch",
   COUNT(*) AS "n",
-  SUM(CAST("t18"."y" <> 0 AS BIGINT)) AS "nonzero",
+  SUM(CASE WHEN "t18"."y" <> 0 THEN 1 ELSE 0 END) AS "nonzero",
   SUM("t18"."y") AS "sum_y",
   SUM("t18"."y" * "t18"."y") AS "sum_yy",
   SUM("t18"."d") AS "sum_d",
@@ -1089,7 +1089,7 @@ SELECT
   "t48"."variant",
   "t48"."epoch",
   COUNT(*) AS "n",
-  SUM(CAST("t48"."y" <> 0 AS BIGINT)) AS "nonzero",
+  SUM(CASE WHEN "t48"."y" <> 0 THEN 1 ELSE 0 END) AS "nonzero",
   SUM("t48"."y") AS "sum_y",
   SUM("t48"."y" * "t48"."y") AS "sum_yy",
   SUM("t48"."d") AS "sum_d",
@@ -1407,7 +1407,7 @@ SELECT
   "t28"."variant",
   "t28"."epoch",
   COUNT(*) AS "n",
-  SUM(CAST("t28"."y" <> 0 AS BIGINT)) AS "nonzero",
+  SUM(CASE WHEN "t28"."y" <> 0 THEN 1 ELSE 0 END) AS "nonzero",
   SUM("t28"."y") AS "sum_y",
   SUM("t28"."y" * "t28"."y") AS "sum_yy",
   SUM("t28"."d") AS "sum_d",
@@ -1585,7 +1585,7 @@ SELECT
   "t22"."variant",
   "t22"."epoch",
   COUNT(*) AS "n",
-  SUM(CAST("t22"."y" <> 0 AS BIGINT)) AS "nonzero",
+  SUM(CASE WHEN "t22"."y" <> 0 THEN 1 ELSE 0 END) AS "nonzero",
   SUM("t22"."y") AS "sum_y",
   SUM("t22"."y" * "t22"."y") AS "sum_yy",
   SUM("t22"."d") AS "sum_d",
@@ -1731,7 +1731,7 @@ SELECT
   "t18"."variant",
   "t18"."epoch",
   COUNT(*) AS "n",
-  SUM(CAST("t18"."y" <> 0 AS BIGINT)) AS "nonzero",
+  SUM(CASE WHEN "t18"."y" <> 0 THEN 1 ELSE 0 END) AS "nonzero",
   SUM("t18"."y") AS "sum_y",
   SUM("t18"."y" * "t18"."y") AS "sum_yy",
   SUM("t18"."d") AS "sum_d",
