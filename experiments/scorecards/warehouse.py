@@ -160,12 +160,13 @@ def unit_values(spec: MetricSpec, records: Records) -> Table:
     for name, part in parts.items():
         if part is not None:
             units = units.left_join(part.rename({name: "total"}), "unit_id").drop("unit_id_right")
-    defaults = {"u": 0.0, "d": 1.0, "x": 0.0, "w": 1.0}
+    defaults = {"u": 0, "d": 1, "x": 0, "w": 1}
     units = units.mutate(
         **{
             name: units[name].fill_null(0.0).cast("float64")
             if parts.get(name) is not None
-            else ibis.literal(default, "float64")
+            # A cast of a whole number: PostgreSQL would read 1.0 as a decimal, and sum decimals.
+            else ibis.literal(default).cast("float64")
             for name, default in defaults.items()
         }
     )
@@ -326,7 +327,11 @@ def totals_of(spec: MetricSpec, records: Records, *, now: datetime) -> list[Mapp
     Raises:
         MetricError: the metric needs a table or column that is not there.
     """
-    rows = totals_table(spec, records, now=now).to_pyarrow().to_pylist()
+    return read_totals(spec, totals_table(spec, records, now=now).to_pyarrow().to_pylist())
+
+
+def read_totals(spec: MetricSpec, rows: list[dict[str, Any]]) -> list[Mapping[str, Summary]]:
+    """Return what an engine answers to `totals_table`, as `totals_of` does."""
     totals: dict[int, dict[str, Any]] = defaultdict(dict)
     if spec.kind == "quantile":
         for row in rows:

@@ -158,8 +158,10 @@ def shifted(column: Column, seconds: float, engine: str) -> Any:
     if engine == CLICKHOUSE:  # Ibis knows no part of a second there
         kind = "timestamp('UTC', 6)" if column.type().timezone else "timestamp(6)"
         return _add_microseconds(kind)(column, microseconds)
-    moved = ibis.interval(microseconds=abs(microseconds))
-    return column + moved if microseconds >= 0 else column - moved
+    # Of a difference Ibis makes `-'600'` there, a sign before a text.
+    if microseconds >= 0 or engine == SNOWFLAKE:
+        return column + ibis.interval(microseconds=microseconds)
+    return column - ibis.interval(microseconds=-microseconds)
 
 
 @cache

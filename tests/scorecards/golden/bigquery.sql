@@ -41,9 +41,9 @@ FROM (
     `t17`.`epoch`,
     `t17`.`exposed_at`,
     COALESCE(`t17`.`u`, 0.0) AS `u`,
-    1.0 AS `d`,
-    0.0 AS `x`,
-    1.0 AS `w`,
+    CAST(1 AS FLOAT64) AS `d`,
+    CAST(0 AS FLOAT64) AS `x`,
+    CAST(1 AS FLOAT64) AS `w`,
     COALESCE(`t17`.`u`, 0.0) AS `y`
   FROM (
     SELECT
@@ -168,8 +168,8 @@ FROM (
     `t27`.`exposed_at`,
     COALESCE(`t27`.`u`, 0.0) AS `u`,
     COALESCE(`t27`.`x`, 0.0) AS `x`,
-    1.0 AS `d`,
-    1.0 AS `w`,
+    CAST(1 AS FLOAT64) AS `d`,
+    CAST(1 AS FLOAT64) AS `w`,
     COALESCE(`t27`.`u`, 0.0) AS `y`
   FROM (
     SELECT
@@ -356,9 +356,9 @@ FROM (
     `t17`.`epoch`,
     `t17`.`exposed_at`,
     COALESCE(`t17`.`u`, 0.0) AS `u`,
-    1.0 AS `d`,
-    0.0 AS `x`,
-    1.0 AS `w`,
+    CAST(1 AS FLOAT64) AS `d`,
+    CAST(0 AS FLOAT64) AS `x`,
+    CAST(1 AS FLOAT64) AS `w`,
     COALESCE(`t17`.`u`, 0.0) AS `y`
   FROM (
     SELECT
@@ -509,9 +509,9 @@ FROM (
     `t30`.`epoch`,
     `t30`.`exposed_at`,
     COALESCE(`t30`.`u`, 0.0) AS `u`,
-    1.0 AS `d`,
-    0.0 AS `x`,
-    1.0 AS `w`,
+    CAST(1 AS FLOAT64) AS `d`,
+    CAST(0 AS FLOAT64) AS `x`,
+    CAST(1 AS FLOAT64) AS `w`,
     COALESCE(`t30`.`u`, 0.0) AS `y`
   FROM (
     SELECT
@@ -670,9 +670,9 @@ FROM (
     `t17`.`epoch`,
     `t17`.`exposed_at`,
     COALESCE(`t17`.`u`, 0.0) AS `u`,
-    1.0 AS `d`,
-    0.0 AS `x`,
-    1.0 AS `w`,
+    CAST(1 AS FLOAT64) AS `d`,
+    CAST(0 AS FLOAT64) AS `x`,
+    CAST(1 AS FLOAT64) AS `w`,
     COALESCE(`t17`.`u`, 0.0) AS `y`
   FROM (
     SELECT
@@ -797,8 +797,8 @@ FROM (
     `t27`.`exposed_at`,
     COALESCE(`t27`.`u`, 0.0) AS `u`,
     LEAST(COALESCE(`t27`.`x`, 0.0), 30.0) AS `x`,
-    1.0 AS `d`,
-    1.0 AS `w`,
+    CAST(1 AS FLOAT64) AS `d`,
+    CAST(1 AS FLOAT64) AS `w`,
     LEAST(COALESCE(`t27`.`u`, 0.0), 30.0) AS `y`
   FROM (
     SELECT
@@ -985,9 +985,9 @@ FROM (
     `t17`.`epoch`,
     `t17`.`exposed_at`,
     COALESCE(`t17`.`u`, 0.0) AS `u`,
-    1.0 AS `d`,
-    0.0 AS `x`,
-    1.0 AS `w`,
+    CAST(1 AS FLOAT64) AS `d`,
+    CAST(0 AS FLOAT64) AS `x`,
+    CAST(1 AS FLOAT64) AS `w`,
     COALESCE(`t17`.`u`, 0.0) AS `y`
   FROM (
     SELECT
@@ -1430,8 +1430,8 @@ FROM (
     `t27`.`exposed_at`,
     COALESCE(`t27`.`u`, 0.0) AS `u`,
     COALESCE(`t27`.`d`, 0.0) AS `d`,
-    0.0 AS `x`,
-    1.0 AS `w`,
+    CAST(0 AS FLOAT64) AS `x`,
+    CAST(1 AS FLOAT64) AS `w`,
     COALESCE(`t27`.`u`, 0.0) AS `y`
   FROM (
     SELECT
@@ -1607,9 +1607,9 @@ FROM (
     `t21`.`epoch`,
     `t21`.`exposed_at`,
     COALESCE(`t21`.`u`, 0.0) AS `u`,
-    1.0 AS `d`,
-    0.0 AS `x`,
-    1.0 AS `w`,
+    CAST(1 AS FLOAT64) AS `d`,
+    CAST(0 AS FLOAT64) AS `x`,
+    CAST(1 AS FLOAT64) AS `w`,
     COALESCE(`t21`.`u`, 0.0) AS `y`
   FROM (
     SELECT
@@ -1753,9 +1753,9 @@ FROM (
     `t17`.`epoch`,
     `t17`.`exposed_at`,
     COALESCE(`t17`.`u`, 0.0) AS `u`,
-    1.0 AS `d`,
-    0.0 AS `x`,
-    1.0 AS `w`,
+    CAST(1 AS FLOAT64) AS `d`,
+    CAST(0 AS FLOAT64) AS `x`,
+    CAST(1 AS FLOAT64) AS `w`,
     COALESCE(`t17`.`u`, 0.0) AS `y`
   FROM (
     SELECT
@@ -1865,9 +1865,9 @@ FROM (
     `t17`.`epoch`,
     `t17`.`exposed_at`,
     COALESCE(`t17`.`u`, 0.0) AS `u`,
-    1.0 AS `d`,
-    0.0 AS `x`,
-    1.0 AS `w`,
+    CAST(1 AS FLOAT64) AS `d`,
+    CAST(0 AS FLOAT64) AS `x`,
+    CAST(1 AS FLOAT64) AS `w`,
     COALESCE(`t17`.`u`, 0.0) AS `y`,
     CASE
       WHEN ABS(COALESCE(`t17`.`u`, 0.0)) <= 1e-09

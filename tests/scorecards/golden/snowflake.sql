@@ -41,9 +41,9 @@ FROM (
     "t17"."epoch",
     "t17"."exposed_at",
     COALESCE("t17"."u", 0.0) AS "u",
-    1.0 AS "d",
-    0.0 AS "x",
-    1.0 AS "w",
+    CAST(1 AS DOUBLE) AS "d",
+    CAST(0 AS DOUBLE) AS "x",
+    CAST(1 AS DOUBLE) AS "w",
     COALESCE("t17"."u", 0.0) AS "y"
   FROM (
     SELECT
@@ -168,8 +168,8 @@ FROM (
     "t27"."exposed_at",
     COALESCE("t27"."u", 0.0) AS "u",
     COALESCE("t27"."x", 0.0) AS "x",
-    1.0 AS "d",
-    1.0 AS "w",
+    CAST(1 AS DOUBLE) AS "d",
+    CAST(1 AS DOUBLE) AS "w",
     COALESCE("t27"."u", 0.0) AS "y"
   FROM (
     SELECT
@@ -296,7 +296,7 @@ FROM (
                 ON "t5"."unit_id" = "t12"."unit_id"
             ) AS "t13"
             WHERE
-              "t13"."occurred_at" >= DATEADD(MICROSECOND, -'600000000', "t13"."exposed_at")
+              "t13"."occurred_at" >= DATEADD(MICROSECOND, '-600000000', "t13"."exposed_at")
               AND "t13"."occurred_at" < DATEADD(MICROSECOND, '0', "t13"."exposed_at")
           ) AS "t15"
           GROUP BY
@@ -356,9 +356,9 @@ FROM (
     "t17"."epoch",
     "t17"."exposed_at",
     COALESCE("t17"."u", 0.0) AS "u",
-    1.0 AS "d",
-    0.0 AS "x",
-    1.0 AS "w",
+    CAST(1 AS DOUBLE) AS "d",
+    CAST(0 AS DOUBLE) AS "x",
+    CAST(1 AS DOUBLE) AS "w",
     COALESCE("t17"."u", 0.0) AS "y"
   FROM (
     SELECT
@@ -509,9 +509,9 @@ FROM (
     "t30"."epoch",
     "t30"."exposed_at",
     COALESCE("t30"."u", 0.0) AS "u",
-    1.0 AS "d",
-    0.0 AS "x",
-    1.0 AS "w",
+    CAST(1 AS DOUBLE) AS "d",
+    CAST(0 AS DOUBLE) AS "x",
+    CAST(1 AS DOUBLE) AS "w",
     COALESCE("t30"."u", 0.0) AS "y"
   FROM (
     SELECT
@@ -670,9 +670,9 @@ FROM (
     "t17"."epoch",
     "t17"."exposed_at",
     COALESCE("t17"."u", 0.0) AS "u",
-    1.0 AS "d",
-    0.0 AS "x",
-    1.0 AS "w",
+    CAST(1 AS DOUBLE) AS "d",
+    CAST(0 AS DOUBLE) AS "x",
+    CAST(1 AS DOUBLE) AS "w",
     COALESCE("t17"."u", 0.0) AS "y"
   FROM (
     SELECT
@@ -797,8 +797,8 @@ FROM (
     "t27"."exposed_at",
     COALESCE("t27"."u", 0.0) AS "u",
     LEAST(COALESCE("t27"."x", 0.0), 30.0) AS "x",
-    1.0 AS "d",
-    1.0 AS "w",
+    CAST(1 AS DOUBLE) AS "d",
+    CAST(1 AS DOUBLE) AS "w",
     LEAST(COALESCE("t27"."u", 0.0), 30.0) AS "y"
   FROM (
     SELECT
@@ -925,7 +925,7 @@ FROM (
                 ON "t5"."unit_id" = "t12"."unit_id"
             ) AS "t13"
             WHERE
-              "t13"."occurred_at" >= DATEADD(MICROSECOND, -'900000000', "t13"."exposed_at")
+              "t13"."occurred_at" >= DATEADD(MICROSECOND, '-900000000', "t13"."exposed_at")
               AND "t13"."occurred_at" < DATEADD(MICROSECOND, '0', "t13"."exposed_at")
           ) AS "t15"
           GROUP BY
@@ -985,9 +985,9 @@ FROM (
     "t17"."epoch",
     "t17"."exposed_at",
     COALESCE("t17"."u", 0.0) AS "u",
-    1.0 AS "d",
-    0.0 AS "x",
-    1.0 AS "w",
+    CAST(1 AS DOUBLE) AS "d",
+    CAST(0 AS DOUBLE) AS "x",
+    CAST(1 AS DOUBLE) AS "w",
     COALESCE("t17"."u", 0.0) AS "y"
   FROM (
     SELECT
@@ -1319,7 +1319,7 @@ FROM (
                     ON "t8"."unit_id" = "t15"."unit_id"
                 ) AS "t18"
                 WHERE
-                  "t18"."occurred_at" >= DATEADD(MICROSECOND, -'900000000', "t18"."exposed_at")
+                  "t18"."occurred_at" >= DATEADD(MICROSECOND, '-900000000', "t18"."exposed_at")
                   AND "t18"."occurred_at" < DATEADD(MICROSECOND, '0', "t18"."exposed_at")
               ) AS "t22"
               GROUP BY
@@ -1369,7 +1369,7 @@ FROM (
                 ON "t7"."unit_id" = "t15"."unit_id"
             ) AS "t17"
             WHERE
-              "t17"."occurred_at" >= DATEADD(MICROSECOND, -'900000000', "t17"."exposed_at")
+              "t17"."occurred_at" >= DATEADD(MICROSECOND, '-900000000', "t17"."exposed_at")
               AND "t17"."occurred_at" < DATEADD(MICROSECOND, '0', "t17"."exposed_at")
           ) AS "t21"
           GROUP BY
@@ -1430,8 +1430,8 @@ FROM (
     "t27"."exposed_at",
     COALESCE("t27"."u", 0.0) AS "u",
     COALESCE("t27"."d", 0.0) AS "d",
-    0.0 AS "x",
-    1.0 AS "w",
+    CAST(0 AS DOUBLE) AS "x",
+    CAST(1 AS DOUBLE) AS "w",
     COALESCE("t27"."u", 0.0) AS "y"
   FROM (
     SELECT
@@ -1607,9 +1607,9 @@ FROM (
     "t21"."epoch",
     "t21"."exposed_at",
     COALESCE("t21"."u", 0.0) AS "u",
-    1.0 AS "d",
-    0.0 AS "x",
-    1.0 AS "w",
+    CAST(1 AS DOUBLE) AS "d",
+    CAST(0 AS DOUBLE) AS "x",
+    CAST(1 AS DOUBLE) AS "w",
     COALESCE("t21"."u", 0.0) AS "y"
   FROM (
     SELECT
@@ -1753,9 +1753,9 @@ FROM (
     "t17"."epoch",
     "t17"."exposed_at",
     COALESCE("t17"."u", 0.0) AS "u",
-    1.0 AS "d",
-    0.0 AS "x",
-    1.0 AS "w",
+    CAST(1 AS DOUBLE) AS "d",
+    CAST(0 AS DOUBLE) AS "x",
+    CAST(1 AS DOUBLE) AS "w",
     COALESCE("t17"."u", 0.0) AS "y"
   FROM (
     SELECT
@@ -1865,9 +1865,9 @@ FROM (
     "t17"."epoch",
     "t17"."exposed_at",
     COALESCE("t17"."u", 0.0) AS "u",
-    1.0 AS "d",
-    0.0 AS "x",
-    1.0 AS "w",
+    CAST(1 AS DOUBLE) AS "d",
+    CAST(0 AS DOUBLE) AS "x",
+    CAST(1 AS DOUBLE) AS "w",
     COALESCE("t17"."u", 0.0) AS "y",
     CASE
       WHEN ABS(COALESCE("t17"."u", 0.0)) <= 1e-09
