@@ -11,6 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from experiments.actions.advance_challenger import advance_challenger
+from experiments.actions.archive_by_night import archive_by_night
 from experiments.actions.check_version import run_check, waiting_checks
 from experiments.actions.count_orders import count_orders, surfaces_with_orders
 from experiments.actions.count_usage import count_usage
@@ -104,6 +105,12 @@ def export_due_rows() -> None:
 
 def _export(export: DataExport) -> None:
     export_rows(export=export)
+
+
+@shared_task
+def archive_old_months() -> None:
+    """Move months that are old enough to the archive, at night, where that is set."""
+    archive_by_night(timezone.now())
 
 
 @shared_task

@@ -11,10 +11,13 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from bakeoff.accounts.audit import record_audit
+from experiments.actions.erase_archived import erase_archived
 from experiments.actions.lock_order import lock_themed_texts
 from experiments.actions.mark_units import history_names
+from experiments.archive.place import ArchiveError
+from experiments.archive.state import archive_place
 from experiments.ingest.spill import REFUSED, STREAM, drain
-from experiments.models import InterleavedUnit, Observation, ThemedText
+from experiments.models import ArchivedMonth, InterleavedUnit, Observation, ThemedText
 from experiments.training_data.personal_data import ids_of_person, links_of_person, rows_of_person
 from inference.actions.destroy_snapshots import destroy_snapshots
 from inference.cache import cache_client
@@ -74,13 +77,14 @@ def erase_unit(*, project_id: int, unit_id: str, by: str) -> Erasure:
     hash.
 
     Raises:
-        CannotEraseError: spilled rows wait for the database and may hold the unit.
+        CannotEraseError: spilled rows wait for the database and may hold the unit, or the archive
+            cannot be rewritten.
     """
     _drain_all()
     ids = ids_of_person(project_id, unit_id)
     # Rows and entry in one: the trail never names an erasure that did not happen.
     with transaction.atomic():
-        rows = {}
+        rows = _erase_archived(project_id, ids)
         for name, query in rows_of_person(project_id, ids).items():
             if query.model is ThemedText:
                 lock_themed_texts(query)
@@ -109,6 +113,16 @@ def erase_unit(*, project_id: int, unit_id: str, by: str) -> Erasure:
             detail=asdict(erasure),
         )
     return erasure
+
+
+def _erase_archived(project_id: int, ids: Sequence[str]) -> dict[str, int]:
+    if not ArchivedMonth.objects.filter(project_id=project_id).exists():
+        return {}
+    try:
+        rows = erase_archived(project_id=project_id, unit_ids=ids, place=archive_place())
+    except ArchiveError as error:
+        raise CannotEraseError(f"the archive may hold the unit: {error}") from error
+    return {"archived": rows}
 
 
 def _drain_all() -> None:

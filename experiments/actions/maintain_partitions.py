@@ -12,6 +12,9 @@ from bakeoff.accounts.expired_sessions import delete_expired_sessions
 from bakeoff.accounts.models import Project
 from bakeoff.alerts.retention import delete_old_alerts
 from experiments.actions.delete_old_answers import delete_old_answers
+from experiments.actions.erase_archived import expire_archive
+from experiments.archive.place import ArchiveError
+from experiments.archive.state import archive_place
 from experiments.ingest.partitions import drop_expired, make_partitions
 
 if TYPE_CHECKING:
@@ -37,7 +40,15 @@ def maintain_partitions(now: datetime) -> None:
         logger.info("retention: %s dropped, %d rows deleted", dropped.partitions, dropped.rows)
     if deleted := delete_old_answers(retention, now):
         logger.info("retention: %d rows of judged answers deleted", deleted)
+    _expire_archive(retention, now)
     if deleted := delete_old_alerts(now):
         logger.info("retention: %d alerts deleted", deleted)
     if deleted := delete_expired_sessions(now):
         logger.info("retention: %d expired sessions deleted", deleted)
+
+
+def _expire_archive(retention: dict[int, int], now: datetime) -> None:
+    try:
+        expire_archive(retention=retention, now=now, place=archive_place())
+    except ArchiveError as error:  # the next turn goes on; other clean-ups do not wait for it
+        logger.warning("retention: the archive is not cleaned up: %s", error)

@@ -60,6 +60,26 @@ SLATES = _Table(
 TABLES = (EVENTS, SLATES)
 
 
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A month of a table.
+
+    Attributes:
+        table: whose rows.
+        name: of the partition.
+        month: its first day.
+    """
+
+    table: _Table
+    name: str
+    month: date
+
+    @property
+    def end(self) -> datetime:
+        """When it is over."""
+        return _midnight(_add_months(self.month, 1))
+
+
 def make_partitions(connection: Connection, today: date) -> list[str]:
     """Make the months around today that are missing; return their names.
 
@@ -162,6 +182,32 @@ def drop_expired(connection: Connection, retention: dict[int, int], now: datetim
         for project, days in retention.items()
     )
     return Dropped(partitions, rows)
+
+
+def old_partitions(connection: Connection, *, months: int, today: date) -> list[Partition]:
+    """Return the months that ended so many months ago or earlier, oldest first.
+
+    Args:
+        connection: any.
+        months: between a month's end and today, counted in whole months; at least 1.
+        today: in UTC.
+    """
+    last = _add_months(_first_of_month(today), -months - 1)
+    listed = [
+        Partition(table, name, month)
+        for table in TABLES
+        for name in partitions_of(connection, table.name)
+        if (month := _month_of(table, name)) is not None and month <= last
+    ]
+    return sorted(listed, key=lambda one: (one.month, one.name))
+
+
+def drop_partition(connection: Connection, partition: Partition) -> None:
+    """Drop a month with all of its rows, in the caller's transaction."""
+    names = {"parent": sql.Identifier(partition.table.name), "month": sql.Identifier(partition.name)}
+    connection.execute(
+        sql.SQL("ALTER TABLE {parent} DETACH PARTITION {month}; DROP TABLE {month}").format(**names)
+    )
 
 
 def _drop(connection: Connection, table: _Table, name: str, oldest: datetime) -> None:

@@ -10,6 +10,7 @@ from experiments.models.analysis import (
     Total,
     TransactionClock,
 )
+from experiments.models.archive import ArchivedMonth
 from experiments.models.comments import Comment
 from experiments.models.data_sets import DataSet, DataSetRow, RowAnswer, VersionCheck
 from experiments.models.experiment import Epoch, Experiment, ExperimentMetric, Variant
@@ -38,6 +39,7 @@ from experiments.models.units import ExcludedUnit, Link, Unit
 __all__ = [
     "AnswerRating",
     "Approval",
+    "ArchivedMonth",
     "BlockSum",
     "BreakerCount",
     "Challenger",

@@ -18,8 +18,10 @@ from experiments.scorecards.warehouse import (
 from experiments.scorecards.warehouse_engines import first_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from experiments.scorecards.warehouse import Records
     from experiments.stats.effects import Summary
 
 
@@ -51,14 +53,7 @@ def read_warehouse(
     try:
         open_records = partial(open_tables, url) if url else open_parquet
         records = open_records(exposures, events, slates)
-        units = first_exposures(records).group_by("variant").agg(units=lambda t: t.count())
-        counts = {row["variant"]: row["units"] for row in units.to_pyarrow().to_pylist()}
-        summaries: dict[str, dict[str, Summary]] = {}
-        for spec in specs:
-            epochs = totals_of(spec, records, now=now or datetime.now(UTC))
-            if len(epochs) > 1:
-                raise FileError(f"epochs == {len(epochs)}, must be 1: filter the exposures first.")
-            summaries[spec.key] = dict(epochs[0]) if epochs else {}
+        return totals_of_records(records, specs, now=now or datetime.now(UTC))
     except (FileError, MetricError):
         raise
     except Exception as error:
@@ -66,6 +61,30 @@ def read_warehouse(
             raise
         # Of a warehouse any error is its own: each client raises what its server says.
         raise FileError(f"tables cannot be read: {first_line(error, url)}") from error
+
+
+def totals_of_records(
+    records: Records, specs: Sequence[MetricSpec], *, now: datetime
+) -> tuple[FileTotals, list[MetricColumn]]:
+    """Compute metrics over all complete units of some tables.
+
+    Args:
+        records: the tables.
+        specs: of the metrics; the first one decides.
+        now: units whose window has passed by then are complete.
+
+    Raises:
+        FileError: there are several epochs, which `bakeoff analyze` cannot stratify.
+        MetricError: a table lacks what a metric needs.
+    """
+    units = first_exposures(records).group_by("variant").agg(units=lambda t: t.count())
+    counts = {row["variant"]: row["units"] for row in units.to_pyarrow().to_pylist()}
+    summaries: dict[str, dict[str, Summary]] = {}
+    for spec in specs:
+        epochs = totals_of(spec, records, now=now)
+        if len(epochs) > 1:
+            raise FileError(f"epochs == {len(epochs)}, must be 1: filter the exposures first.")
+        summaries[spec.key] = dict(epochs[0]) if epochs else {}
     columns = [
         MetricColumn(spec.key, spec.kind, spec.key, "d" if spec.kind == "ratio" else None,
                      quantile=spec.quantile)

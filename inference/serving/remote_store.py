@@ -8,6 +8,7 @@ download is never served. The library is imported where a store is set, and nowh
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 import tempfile
@@ -47,8 +48,12 @@ class StoreSettingError(ValueError):
     """The setting breaks its rule, or the package is missing; the message says which."""
 
 
-def parse_url(url: str) -> str:
+def parse_url(url: str, variable: str = VARIABLE) -> str:
     """Return the URL of an object store without the slash at its end; nothing for nothing.
+
+    Args:
+        url: as a person wrote it.
+        variable: that has it, for messages.
 
     Raises:
         StoreSettingError: it is none, or the package that speaks to it is missing.
@@ -58,20 +63,20 @@ def parse_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES:
         wanted = [f"{scheme}://" for scheme in SCHEMES]
-        raise StoreSettingError(f"{VARIABLE} == '{url}', must begin with one of {wanted}.")
+        raise StoreSettingError(f"{variable} == '{url}', must begin with one of {wanted}.")
     if parts.query or parts.fragment or "@" in parts.netloc:
         raise StoreSettingError(
-            f"{VARIABLE} must be a bucket and a prefix alone: credentials are the library's own "
+            f"{variable} must be a bucket and a prefix alone: credentials are the library's own "
             "variables, such as AWS_ACCESS_KEY_ID."
         )
     place = parts.path.strip("/") if parts.scheme == "file" else parts.netloc
     if not place or (parts.scheme == "file" and parts.netloc):
         raise StoreSettingError(
-            f"{VARIABLE} == '{url}', must be like s3://bucket/prefix, gs://bucket/prefix or "
+            f"{variable} == '{url}', must be like s3://bucket/prefix, gs://bucket/prefix or "
             "file:///folder."
         )
     if find_spec("obstore") is None:
-        raise StoreSettingError(f"{VARIABLE} needs a package: pip install 'bakeoff[objectstore]'.")
+        raise StoreSettingError(f"{variable} needs a package: pip install 'bakeoff[objectstore]'.")
     return url.rstrip("/")
 
 
@@ -172,12 +177,9 @@ class RemoteStore:
         def chunks() -> Iterator[bytes]:
             with self._calls() as (store, library):
                 size = library.head(store, key)["size"]
-                for start in range(0, size, CHUNK):
-                    chunk = bytes(
-                        library.get_range(store, key, start=start, end=min(start + CHUNK, size))
-                    )
-                    content.update(chunk)
-                    yield chunk
+            for chunk in self._chunks(key, 0, size):
+                content.update(chunk)
+                yield chunk
 
         _write_synced(path, chunks())
         if content.hexdigest() != sha256:
@@ -208,6 +210,74 @@ class RemoteStore:
         with self._calls() as (store, library):
             library.put(store, key, text.encode())
         return text
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Upload a file; one that is there is replaced, and readers see either of both whole.
+
+        Raises:
+            RemoteStoreError: the store denies, has no such bucket, or does not answer.
+        """
+        with self._calls() as (store, library):
+            library.put(store, key, path)
+
+    def fetch_file(self, key: str, path: Path) -> None:
+        """Download an object into a file.
+
+        Raises:
+            FileNotFoundError: it is not there.
+            RemoteStoreError: the store denies, or does not answer.
+            OSError: the file cannot be written.
+        """
+        size = self.size_of(key)
+        if size is None:
+            raise FileNotFoundError(key)
+        _write_synced(path, self._chunks(key, 0, size))
+
+    def open_file(self, key: str) -> io.RawIOBase:
+        """Open an object whose parts are downloaded as they are read.
+
+        Raises:
+            FileNotFoundError: it is not there.
+            RemoteStoreError: the store denies, or does not answer; also of the reads that follow.
+        """
+        size = self.size_of(key)
+        if size is None:
+            raise FileNotFoundError(key)
+        return _RemoteFile(self, key, size)
+
+    def size_of(self, key: str) -> int | None:
+        """Return an object's size in bytes, or None where it is not there.
+
+        Raises:
+            RemoteStoreError: the store denies, has no such bucket, or does not answer.
+        """
+        with self._calls() as (store, library):
+            try:
+                return int(library.head(store, key)["size"])
+            except FileNotFoundError as error:
+                if "NoSuchBucket" in str(error):
+                    raise
+                return None
+
+    def delete_file(self, key: str) -> None:
+        """Delete an object, if it is there.
+
+        Raises:
+            RemoteStoreError: the store denies, or does not answer.
+        """
+        with self._calls() as (store, library):
+            try:
+                library.delete(store, key)
+            except FileNotFoundError as error:
+                if "NoSuchBucket" in str(error):
+                    raise
+
+    def _chunks(self, key: str, start: int, end: int) -> Iterator[bytes]:
+        while start < end:
+            with self._calls() as (store, library):
+                chunk = library.get_range(store, key, start=start, end=min(start + CHUNK, end))
+            yield bytes(chunk)
+            start += CHUNK
 
     def digests(self) -> list[str]:
         """Return the hashes of the artifacts in the store, and of those that are on their way.
@@ -299,6 +369,33 @@ class RemoteStore:
         if isinstance(error, FileNotFoundError):
             return RemoteStoreError(f"{self.url} lacks an object: {line}.")
         return StoreAwayError(f"{self.url} does not answer: {line}.")
+
+
+class _RemoteFile(io.RawIOBase):
+    """An object of a known size, read by ranges."""
+
+    def __init__(self, remote: RemoteStore, key: str, size: int) -> None:
+        self._remote, self._key, self._size, self._at = remote, key, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        end = min(self._at + min(len(buffer), CHUNK), self._size)
+        content = b"".join(self._remote._chunks(self._key, self._at, end))  # noqa: SLF001  the same file
+        buffer[: len(content)] = content
+        self._at += len(content)
+        return len(content)
 
 
 def _key(digest: str, name: str) -> str:

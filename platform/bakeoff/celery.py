@@ -42,6 +42,7 @@ app.conf.update(
         "experiments.tasks.judge_*": {"queue": "embed"},
         "experiments.tasks.check_*": {"queue": "embed"},
         "experiments.tasks.export_*": {"queue": "embed"},
+        "experiments.tasks.archive_*": {"queue": "embed"},
         "experiments.tasks.embed_*": {"queue": "embed"},
         "inference.tasks.build_*": {"queue": "train"},
         "experiments.tasks.refresh_*": {"queue": "refresh"},
@@ -89,6 +90,7 @@ app.conf.update(
             ("themes", "experiments.tasks.read_new_themes", 300.0),
             ("partitions", "experiments.tasks.keep_partitions", 600.0),
             ("exports", "experiments.tasks.export_due_rows", 30.0),
+            ("archive", "experiments.tasks.archive_old_months", 3600.0),
             ("indexes", "inference.tasks.build_item_indexes", 60.0),
             ("artifacts", "inference.tasks.clean_stored_artifacts", 3600.0),
         )

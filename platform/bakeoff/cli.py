@@ -33,6 +33,10 @@ COMMANDS = {
         "backup:restore",
         "Make a platform of the backup in FOLDER, in an empty home or database; then start it.",
     ),
+    "archive": (
+        "archive:archive",
+        "Move old months of events and answers to the archive, checked before they are dropped.",
+    ),
     "move": (
         "move:move",
         "Move the bundled database to another PostgreSQL, while the platform stands still.",

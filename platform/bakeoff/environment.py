@@ -38,6 +38,7 @@ DEFAULT_RATES: Mapping[str, int] = MappingProxyType(
 )
 DEFAULT_MIN_GROUP_USERS = 20
 MEGABYTE = 2**20
+MIN_ARCHIVE_MONTHS = 3
 MIN_TOKEN = 16  # characters; fewer can be tried out
 
 
@@ -79,6 +80,8 @@ class Environment:
         artifacts_url: of the object store whose cache `artifacts` is; empty: the folder is all.
         training_processes: that share the steps of one fine-tuning.
         key_group: that new keys name, for a load balancer before several platforms; empty: none.
+        archive: where old months go: the path of a folder, or a URL of an object store.
+        archive_after_months: how old months are that go there each night; 0: none goes by itself.
     """
 
     home: Path
@@ -110,6 +113,8 @@ class Environment:
     training_processes: int = 1
     replica_url: str = ""
     key_group: str = ""
+    archive: str = ""
+    archive_after_months: int = 0
 
     @property
     def run_folder(self) -> Path:
@@ -209,6 +214,8 @@ def read_environment() -> Environment:
         training_processes=max(1, _count("BAKEOFF_TRAINING_PROCESSES", env, 1)),
         replica_url=complete(env.get("DATABASE_REPLICA_URL", ""), writes=False),
         key_group=_key_group(env),
+        archive=_archive_of(env, artifacts_url, home),
+        archive_after_months=_archive_months_of(env),
     )
     # Who opens an artifact knows its folder alone, in whatever process.
     use_remote(environment.artifacts, artifacts_url)
@@ -220,6 +227,37 @@ def _artifacts_url_of(env: Mapping[str, str]) -> str:
         return parse_url(env.get("BAKEOFF_ARTIFACTS", ""))
     except StoreSettingError as error:
         raise SettingError(str(error)) from error
+
+
+def _archive_of(env: Mapping[str, str], artifacts_url: str, home: Path) -> str:
+    """Return where the archive is: as it is set, else beside the artifacts."""
+    place = env.get("BAKEOFF_ARCHIVE", "") or (
+        f"{artifacts_url}/archive" if artifacts_url else str(home / "archive")
+    )
+    if place.startswith("file://"):
+        place = place.removeprefix("file://")
+    if "://" in place:
+        try:
+            return parse_url(place, "BAKEOFF_ARCHIVE")
+        except StoreSettingError as error:
+            raise SettingError(str(error)) from error
+    folder = Path(place).expanduser()
+    if not folder.is_absolute():
+        raise SettingError(
+            f"BAKEOFF_ARCHIVE == '{place}', must be a folder's whole path, s3://bucket/prefix or "
+            "gs://bucket/prefix."
+        )
+    return str(folder)
+
+
+def _archive_months_of(env: Mapping[str, str]) -> int:
+    months = _count("BAKEOFF_ARCHIVE_AFTER_MONTHS", env, 0)
+    if 0 < months < MIN_ARCHIVE_MONTHS:
+        raise SettingError(
+            f"BAKEOFF_ARCHIVE_AFTER_MONTHS == {months}, must be 0 or at least {MIN_ARCHIVE_MONTHS}: "
+            "live events may be a month late."
+        )
+    return months
 
 
 def _count(name: str, env: Mapping[str, str], default: int) -> int:

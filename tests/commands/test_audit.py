@@ -53,6 +53,8 @@ PROVIDERS = {"users link"}
 # A backup reads; a restore brings the trails of all projects along: tests/commands/test_backup.py; so
 # does a move: tests/infra/test_move.py.
 WHOLE = {"backup", "restore", "move"}
+# Months are all projects', and each of them has the entry: tests/archive/test_archive_months.py.
+ARCHIVE = {"archive"}
 
 
 def csv_of(folder, **row):
@@ -305,7 +307,7 @@ def commands(group=main, path=()):
 
 
 def test_the_table_names_every_command():
-    conducted = CONDUCTORS | STORE | TENANTS | QUOTAS | REMOVALS | WHOLE | PROVIDERS
+    conducted = CONDUCTORS | STORE | TENANTS | QUOTAS | REMOVALS | WHOLE | PROVIDERS | ARCHIVE
     assert set(commands()) == set(CALLS) | READS | SERVERS | conducted
 
 

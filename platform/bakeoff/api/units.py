@@ -17,7 +17,7 @@ from bakeoff.api.renamed import OldName, RenamedSchema
 from bakeoff.api.request_schema import RequestSchema
 from experiments.actions.erase_unit import CannotEraseError, erase_unit
 from experiments.actions.exclude_units import exclude_units
-from experiments.actions.export_unit import export_unit
+from experiments.actions.export_unit import CannotExportUnitError, export_unit
 from experiments.reports.activity import read_activity
 
 router = Router(tags=["units"])
@@ -113,7 +113,10 @@ def exclude(request: HttpRequest, payload: UnitsIn) -> Any:
 @router.post("/units/export", response={200: dict[str, Any]})
 def export(request: HttpRequest, payload: UnitIn) -> Any:
     """Export all data of a unit, under each of its ids."""
-    return export_unit(project_id=project_of(request).pk, unit_id=payload.unit_id)
+    try:
+        return export_unit(project_id=project_of(request).pk, unit_id=payload.unit_id)
+    except CannotExportUnitError as error:
+        raise Problem(409, "cannot_export", str(error)) from error
 
 
 @router.post("/units/erase", response={200: ErasureOut})

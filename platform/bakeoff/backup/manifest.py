@@ -22,6 +22,7 @@ FORMAT = 1
 DUMP, SPILL = "database.dump", "spill.jsonl"
 # Of a home: models, frozen training data, and the key that signs sessions and links.
 FOLDERS, SECRET_KEY = ("artifacts", "snapshots"), "secret_key"
+ARCHIVE = "archive"  # where the home has it
 CHUNK = 2**20
 
 

@@ -18,7 +18,16 @@ import psycopg
 import redis
 from psycopg.sql import SQL, Identifier
 
-from bakeoff.backup.manifest import DUMP, FOLDERS, SECRET_KEY, SPILL, BackupError, Manifest, files_of
+from bakeoff.backup.manifest import (
+    ARCHIVE,
+    DUMP,
+    FOLDERS,
+    SECRET_KEY,
+    SPILL,
+    BackupError,
+    Manifest,
+    files_of,
+)
 from bakeoff.backup.postgres_tools import restore
 from bakeoff.embedded.errors import StartError
 from bakeoff.embedded.home import prepare_home
@@ -26,6 +35,8 @@ from bakeoff.embedded.migrate import migrate
 from bakeoff.embedded.postgres import start_postgres
 from bakeoff.embedded.valkey import start_valkey
 from bakeoff.schema_version import WrongSchemaError
+from experiments.archive.place import ID_FILE as ARCHIVE_ID
+from experiments.archive.place import ArchiveError, open_place
 from experiments.ingest.spill import STREAM
 from inference.serving.remote_store import RemoteStoreError, remote_of
 from inference.serving.store import ID_FILE, read_store_id
@@ -59,6 +70,7 @@ def restore_backup(environment: Environment, folder: Path, *, tools: Path | None
             _check_empty(environment, manifest)
             _copy_home(environment, folder)
             _upload_artifacts(environment)
+            _put_archive(environment, folder)
             restore(environment.database_url, folder / DUMP, tools)
             _check_counts(environment, manifest)
             migrate(environment)
@@ -154,6 +166,28 @@ def _copy_home(environment: Environment, folder: Path) -> None:
     if (folder / SECRET_KEY).exists() and not key.exists():
         key.touch(mode=0o600)
         shutil.copyfile(folder / SECRET_KEY, key)
+
+
+def _put_archive(environment: Environment, folder: Path) -> None:
+    """Put archived months where the archive is here, if the backup holds them.
+
+    Raises:
+        BackupError: it is another platform's, or cannot be written.
+    """
+    source = folder / ARCHIVE
+    if not (source / ARCHIVE_ID).is_file():
+        return
+    place, mine = open_place(environment.archive), (source / ARCHIVE_ID).read_text()
+    try:
+        if place.claim(ARCHIVE_ID, mine) != mine:
+            raise BackupError(
+                f"{place.url} is another platform's archive: set BAKEOFF_ARCHIVE to a place of its own."
+            )
+        for path in files_of(source):
+            if path.name != ARCHIVE_ID:
+                place.put(str(path.relative_to(source)), path)
+    except ArchiveError as error:
+        raise BackupError(f"the archive cannot be restored: {error}") from error
 
 
 def _upload_artifacts(environment: Environment) -> None:

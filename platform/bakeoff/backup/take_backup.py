@@ -19,6 +19,7 @@ import redis
 
 from bakeoff import __version__
 from bakeoff.backup.manifest import (
+    ARCHIVE,
     DUMP,
     FOLDERS,
     SECRET_KEY,
@@ -51,6 +52,7 @@ COUNTED = (
     "experiments_experiment",
     "experiments_look",
     "experiments_decision",
+    "experiments_archivedmonth",
     "inference_item",
     "inference_modelversion",
 )
@@ -80,6 +82,7 @@ def take_backup(environment: Environment, folder: Path, *, tools: Path | None = 
         # Again: a version that came between the first copy and the rows' moment.
         _copy_home(environment, draft)
         _drop_cleaned(environment, draft)
+        _copy_archive(environment, draft)
         _check_artifacts(draft)
         manifest = Manifest(
             version=__version__,
@@ -151,6 +154,23 @@ def _copy_home(environment: Environment, draft: Path) -> None:
                 shutil.copyfile(path, target)
     with suppress(FileNotFoundError):
         shutil.copyfile(environment.home / SECRET_KEY, draft / SECRET_KEY)
+
+
+def _copy_archive(environment: Environment, draft: Path) -> None:
+    """Copy the archive of the home, after the rows' moment: a file that is newer than its row is known.
+
+    One that is elsewhere stays there: it is kept as long, and is as large, as nothing else is.
+    """
+    source = environment.home / ARCHIVE
+    if environment.archive != str(source):
+        return
+    for path in files_of(source):
+        if path.name.startswith("."):  # being written
+            continue
+        target = draft / ARCHIVE / path.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # its retention ended meanwhile
+            shutil.copyfile(path, target)
 
 
 def _fetch_artifacts(environment: Environment) -> None:

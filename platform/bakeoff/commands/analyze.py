@@ -152,6 +152,14 @@ DAY_FIRST, MONTH_FIRST = "day-first", "month-first"
     help="FILE, --events and --slates are tables of it: clickhouse://, pyspark://, bigquery://, snowflake://.",
 )
 @click.option(
+    "--records",
+    is_flag=True,
+    help="FILE is an experiment of --project: its rows are counted anew, archived ones too.",
+)
+@click.option(
+    "--project", "slug", envvar="BAKEOFF_PROJECT", help="With --records: slug of the project."
+)
+@click.option(
     "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
 )
 @click.option(
@@ -179,7 +187,9 @@ def analyze(file: str, form: str, plot: Path | None, **options: Any) -> None:  #
     try:
         with _opened(file, options) as path:
             cluster = read_cluster(options)
-            if options["warehouse"]:
+            if options["records"]:
+                totals, metrics = _read_records(file, options)
+            elif options["warehouse"]:
                 totals, metrics = _read_warehouse(file, options)
             elif options["events"]:
                 totals, metrics = _read_warehouse(str(path), options)
@@ -204,7 +214,7 @@ def _opened(file: str, options: dict[str, Any]) -> Iterator[Path]:
     """Yield a file that can be read as UTF-8; of a warehouse nothing is opened here."""
     from experiments.scorecards.text_file import as_utf8
 
-    if options["warehouse"]:
+    if options["warehouse"] or options["records"]:
         yield Path(file)
         return
     with _local(file) as local, as_utf8(local, options["encoding"]) as path:
@@ -275,6 +285,20 @@ def _text_format(options: dict[str, Any]) -> TextFormat:
     from experiments.scorecards.unit_file import TextFormat
 
     return TextFormat(options["decimal"], options["thousands"] or "", options["dates"])
+
+
+def _read_records(key: str, options: dict[str, Any]) -> tuple[FileTotals, list[MetricColumn]]:
+    from bakeoff.commands.analyze_records import read_records
+    from experiments.scorecards.unit_file import FileError
+
+    require_rows(options, "--records")
+    named = [name for name in ("metrics", "events", "warehouse", "totals") if options[name]]
+    if named:
+        raise FileError(
+            f"{named[0].removesuffix('s')} with --records, must be left out: metrics are the "
+            "experiment's own, over its own rows."
+        )
+    return read_records(key, options["slug"], options)
 
 
 def _read_warehouse(exposures: str, options: dict[str, Any]) -> tuple[FileTotals, list[MetricColumn]]:

@@ -33,6 +33,10 @@ def backup(folder: Path, tools: Path | None) -> None:
     except BackupError as error:
         raise fail(str(error)) from error
     echo(f"{folder} holds the platform of {manifest.taken_at}: {_contents(manifest)}.")
+    environment = read_environment()
+    is_outside = environment.archive != str(environment.home / "archive")
+    if is_outside and manifest.counts["experiments_archivedmonth"]:
+        echo(f"Archived months are not in it: keep {environment.archive} as long.")
 
 
 @click.command()

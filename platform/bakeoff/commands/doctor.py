@@ -161,6 +161,7 @@ def _tables(connection: psycopg.Connection) -> Iterator[tuple[bool, str]]:
         yield True, f"schema of Bakeoff {__version__}{more}"
         yield from _partitions(connection)
         yield from _store()
+        yield from check_archive(connection)
         yield from check_champions(connection)
 
 
@@ -182,6 +183,28 @@ def check_champions(connection: psycopg.Connection) -> Iterator[tuple[bool, str]
             broken.append(f"{label} of surface '{surface}' cannot be served: {error}")
     yield not broken, f"champions load: {len(rows) - len(broken)} of {len(rows)}"
     yield from ((False, sentence) for sentence in broken)
+
+
+def check_archive(connection: psycopg.Connection) -> Iterator[tuple[bool, str]]:
+    """Look for each archived file, where there are any; yield whether it is well, and a line."""
+    from experiments.archive.place import ArchiveError, open_place
+
+    place = open_place(read_environment().archive)
+    files = connection.execute(
+        """SELECT "table" || '/project=' || project_id || '/month=' || to_char(month, 'YYYY-MM'), rows
+        FROM experiments_archivedmonth WHERE archived_at IS NOT NULL ORDER BY 1"""
+    ).fetchall()
+    if not files:
+        return
+    try:
+        missing = [name for name, _ in files if not place.size(f"{name}/rows.parquet")]
+    except ArchiveError as error:
+        yield False, f"archive: {error}"
+        return
+    rows = sum(one[1] for one in files)
+    yield not missing, f"archive: {rows:,} rows in {len(files)} files in {place.url}"
+    for name in missing:
+        yield False, f"{place.url}/{name}/rows.parquet is missing or empty: copy it from a backup of it"
 
 
 def _store() -> Iterator[tuple[bool, str]]:

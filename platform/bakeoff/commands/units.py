@@ -24,9 +24,12 @@ def units() -> None:
 def export(unit_id: str, out: Path | None, slug: str | None) -> None:
     """Write all data of a unit, under each of its ids, as JSON."""
     project = find_project(slug)
-    from experiments.actions.export_unit import export_unit
+    from experiments.actions.export_unit import CannotExportUnitError, export_unit
 
-    data = export_unit(project_id=project.pk, unit_id=unit_id)
+    try:
+        data = export_unit(project_id=project.pk, unit_id=unit_id)
+    except CannotExportUnitError as error:
+        raise fail(str(error)) from error
     text = orjson.dumps(data, default=str, option=orjson.OPT_INDENT_2).decode()
     if out is None:
         click.echo(text)

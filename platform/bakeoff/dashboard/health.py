@@ -17,7 +17,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from bakeoff.alerts.models import Alert, Delivery
+from bakeoff.dashboard.store_health import store_problems
 from experiments.actions.look_at_experiment import is_pending
+from experiments.archive.state import summarise
 from experiments.ingest.spill import REFUSED, STREAM
 from experiments.models import DataExport, Experiment
 from experiments.reports.quarantine import count_quarantined, describe_quarantined
@@ -229,6 +231,8 @@ def platform_health(projects: QuerySet[Project]) -> dict[str, Any]:
         "database": version.split(" on ")[0],
         "partitions": partitions,
         "lags": lags,
+        "archive": summarise(projects.values_list("pk", flat=True)),
+        "archive_url": settings.BAKEOFF.archive,
         "exports": DataExport.objects.filter(project__in=projects)[:MAX_EXPORTS],
         **_cache_health(projects),
     }
@@ -252,6 +256,7 @@ def _cache_health(projects: QuerySet[Project]) -> dict[str, Any]:
                 *_refused_issues(cache),
                 *_alert_issues(),
                 *_provider_issues(),
+                *_store_issues(),
             ],
             "asks": cache.llen(REQUESTS),
             "spilled": cache.xlen(STREAM),
@@ -276,6 +281,12 @@ def _provider_issues() -> list[HealthIssue]:
     problem = providers_problem()
     remedy = _("Correct the file that BAKEOFF_PROVIDERS names.")
     return [HealthIssue(_("providers"), problem, remedy)] if problem else []
+
+
+def _store_issues() -> list[HealthIssue]:
+    """Name object stores that do not answer: what is cached serves on, and nothing new is stored."""
+    remedy = _("Check the store, its address and its credentials: `bakeoff config check` tries them.")
+    return [HealthIssue(variable, problem, remedy) for variable, problem in store_problems()]
 
 
 def _describe_processes(
