@@ -133,8 +133,8 @@ def _while_measuring(report: ExperimentReport) -> str:
     if experiment.proposals.open_now().exists():
         return (
             _(
-                "%(promoted)s still serves. Your decision: go back to %(former)s, or decline, on the "
-                "autopilot's page."
+                "%(promoted)s still serves most users. Decide on the surface's autopilot page: "
+                "approve to go back to %(former)s, or decline to keep %(promoted)s."
             )
             % values
         )

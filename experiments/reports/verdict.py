@@ -27,11 +27,11 @@ WORDS = {
     "prefer": gettext_noop("Prefer"),
     "roll_back": gettext_noop("Roll back"),
     "keep_running": gettext_noop("Keep running"),
-    "stop_inconclusive": gettext_noop("No verdict"),
+    "stop_inconclusive": gettext_noop("No winner"),
     "halt": gettext_noop("Halt"),
     "promote": gettext_noop("Promote"),
     "confirm": gettext_noop("Confirmed"),
-    "lost": gettext_noop("Gain lost"),
+    "lost": gettext_noop("Worse now"),
 }
 # Of experiments that ended: what was done.
 DONE = {

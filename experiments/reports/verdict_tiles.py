@@ -173,7 +173,7 @@ def _gain_tile(report: ExperimentReport, title: str) -> Tile:
     status = report.gain.status if report.gain is not None else "unknown"
     headline = {
         "confirmed": _("Gain holds"),
-        "lost": _("Gain lost"),
+        "lost": _("Worse now"),
         "unclear": _("No clear gain"),
         "unknown": _("Measuring"),
     }[status]
@@ -218,7 +218,7 @@ def _preferred(report: ExperimentReport) -> str:
         "version": next((row.model for row in report.variants if row.key == about), "–"),
         "control": next((row.model for row in report.variants if row.is_control), "–"),
     }
-    return _("%(version)s over %(control)s") % values
+    return _("%(version)s over %(control)s, not shipped") % values
 
 
 # Effect

@@ -78,15 +78,15 @@ ENGLISH = {
         "Next, try a bolder change.",
     ),
     "holdback_lost": (
-        ["Gain lost", "popularity@2 against popularity@1, after its promotion"],
+        ["Worse now", "popularity@2 against popularity@1, after its promotion"],
         ["−57%", "Worse: −63% to −50%", "95% CI, valid at any time"],
         ["No problems", "120 users analysed", "Split 50% / 50%, as planned"],
         "The gain is gone: −57% (−63% to −50%) after 21 days.",
-        "popularity@2 still serves. Your decision: go back to popularity@1, or decline, on the "
-        "autopilot's page.",
+        "popularity@2 still serves most users. Decide on the surface's autopilot page: approve to go back "
+        "to popularity@1, or decline to keep popularity@2.",
     ),
     "interleave_prefers": (
-        ["Preferred", "popularity@2 over popularity@1", "Bakeoff, DATE"],
+        ["Preferred", "popularity@2 over popularity@1, not shipped", "Bakeoff, DATE"],
         ["+0.19", "Better: +0.043 to +0.35", "95% CI, valid at any time"],
         ["No problems", "240 of 400 planned users analysed", "Each list has items of both versions"],
         "Users prefer popularity@2. Lists of popularity@2 bring about 35% more clicks than those of popularity@1. By user: 120 for popularity@2, 60 for popularity@1, 60 for neither.",
@@ -114,14 +114,14 @@ ENGLISH = {
         "Nothing to do: first results in about 22 hours; each user is followed for 1 day.",
     ),
     "interleave_no_preference": (
-        ["No verdict", "All planned users are analysed."],
+        ["No winner", "All planned users are analysed."],
         ["No clear preference", "+0, but it could be −0.15 to +0.15", "95% CI, valid at any time"],
         [
             "No problems",
             "240 of 240 planned users analysed",
             "Each list has items of both versions",
         ],
-        "No verdict. No clear preference between popularity@2 and popularity@1. By user: 80 for popularity@2, 80 for popularity@1, 80 for neither.",
+        "No winner. No clear preference between popularity@2 and popularity@1. By user: 80 for popularity@2, 80 for popularity@1, 80 for neither.",
         "Your decision: more users would hardly change this, so you can stop the experiment.",
     ),
     "bandit_early": (
@@ -204,14 +204,14 @@ CHINESE = {
     ),
     "holdback_lost": (
         "收益已消失：21 天后为 −57%（−63% 至 −50%）。",
-        "popularity@2 仍在服务。请您决定：在自动驾驶页面恢复 popularity@1，或拒绝该提议。",
+        "popularity@2 仍为大多数用户服务。请在该推荐位的自动驾驶页面决定：批准以恢复 popularity@1，或拒绝以保留 popularity@2。",
     ),
     "interleave_prefers": ("用户更喜欢 popularity@2。popularity@2 的列表带来的 clicks 比 popularity@1 的多约 35%。按用户计：120 人偏好 popularity@2，60 人偏好 popularity@1，60 人无偏好。", "现在由 popularity@1 服务所有用户。请您决定：为 popularity@2 启动测试，因为列表中的偏好还不等于收益。"),
     "interleave_prefers_control": ("已回滚 popularity@2。popularity@2 的列表带来的 clicks 比 popularity@1 的少约 26%。按用户计：60 人偏好 popularity@2，120 人偏好 popularity@1，60 人无偏好。", "现在由 popularity@1 服务所有用户。无需再做任何操作。"),
     "interleave_undecided": ("继续运行。用户对 popularity@2 和 popularity@1 没有明显偏好。按用户计：80 人偏好 popularity@2，80 人偏好 popularity@1，80 人无偏好。", "无需操作：预计约 3 小时 内得出结论。"),
     "interleave_early": ("现在判断为时过早：目前有 240 个用户，每个列表都含有所有版本的物品。", "无需操作：约 22 小时 后得出首批结果；每位用户观察 1 天。"),
     "interleave_no_preference": (
-        "无结论。用户对 popularity@2 和 popularity@1 没有明显偏好。按用户计：80 人偏好 popularity@2，80 人偏好 popularity@1，80 人无偏好。",
+        "没有胜者。用户对 popularity@2 和 popularity@1 没有明显偏好。按用户计：80 人偏好 popularity@2，80 人偏好 popularity@1，80 人无偏好。",
         "请您决定：更多用户也几乎不会改变结果，可以停止实验。",
     ),
     "bandit_early": ("现在判断为时过早：目前有 400 个用户（对照组 200，实验组 200）。", "无需操作：约 23 小时 后得出首批结果；每位用户观察 1 分钟。"),
