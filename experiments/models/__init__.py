@@ -13,7 +13,8 @@ from experiments.models.analysis import (
 from experiments.models.archive import ArchivedMonth
 from experiments.models.comments import Comment
 from experiments.models.data_sets import DataSet, DataSetRow, RowAnswer, VersionCheck
-from experiments.models.experiment import Epoch, Experiment, ExperimentMetric, Variant
+from experiments.models.epoch import Epoch
+from experiments.models.experiment import Experiment, ExperimentMetric, Variant
 from experiments.models.exports import DataExport
 from experiments.models.interleaving import InterleavedUnit, Interleaving
 from experiments.models.judgements import (
