@@ -91,6 +91,7 @@ PAGES = [
     ("autopilot", "/p/{p}/surfaces/home-feed/autopilot/"),
     ("autopilot-edit", "/p/{p}/surfaces/home-feed/autopilot/edit/"),
     ("models", "/p/{p}/models/"),
+    ("runs", "/p/{p}/runs/"),
     ("version", "/p/{p}/models/{version}/"),
     ("run", "/runs/{run}/"),
     ("run-comparison", "/runs/{run}/compare/?with={other}"),
