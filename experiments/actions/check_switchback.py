@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from experiments.actions.check_above_users import check_judgement, check_settings, require
 from experiments.metrics.spec import MetricSpec
 from experiments.models import Experiment
+from experiments.stats.block_lengths import why_not_lengths
 from experiments.stats.clusters import MIN_CLUSTERS
 from inference.models import Surface
 
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from experiments.actions.define_experiment import ExperimentDraft
     from experiments.stats.policy import Policy
 
-MIN_BLOCK_SECONDS = 300.0
-# Answers are under way when a block begins, and clocks of servers differ: all that falls in the guard.
-MIN_CARRY_OVER_SECONDS = 60.0
 MAX_PLAN_SECONDS = 366 * 86_400.0
 DAY = 86_400.0
 
@@ -59,24 +57,9 @@ def check_switchback(draft: ExperimentDraft, policy: Policy) -> None:
 
 
 def _check_blocks(policy: Policy) -> None:
-    length, guard = policy.block_seconds, policy.carry_over_seconds
-    require(
-        length >= MIN_BLOCK_SECONDS,
-        f"block_seconds == {length:g}, must be at least {MIN_BLOCK_SECONDS:g} in a switchback.",
-        "policy",
-    )
-    require(
-        guard >= MIN_CARRY_OVER_SECONDS,
-        f"carry_over_seconds == {guard:g}, must be at least {MIN_CARRY_OVER_SECONDS:g}: answers are "
-        "under way when a block begins, and clocks differ.",
-        "policy",
-    )
-    require(
-        guard <= length / 2,
-        f"carry_over_seconds == {guard:g}, must be at most {length / 2:g}, half of block_seconds: less "
-        "of a block would count than is left out.",
-        "policy",
-    )
+    length = policy.block_seconds
+    why_not = why_not_lengths(length, policy.carry_over_seconds)
+    require(not why_not, why_not, "policy")
     planned, fewest = policy.planned_units, 2 * MIN_CLUSTERS
     require(
         planned >= fewest,

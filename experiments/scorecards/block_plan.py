@@ -58,12 +58,16 @@ class BlockPlan:
         days: that the blocks take.
         baseline: the metric now, per user of a block.
         users_per_block: after the carry-over, on average.
+        past_blocks: that it was read from.
+        deviation: how the metric varied between them, as the test takes it.
     """
 
     plan: Plan
     days: float
     baseline: float
     users_per_block: float
+    past_blocks: int
+    deviation: float
 
 
 class FewBlocksError(Exception):
@@ -92,7 +96,8 @@ def plan_blocks(
     Args:
         surface: where.
         metric: that decides.
-        design: of the experiment; its planned units are blocks.
+        design: of the experiment; its planned units are blocks. With a `min_lift` they are what finding
+            it takes.
         block_seconds: length of a block, above 0.
         carry_over_seconds: of a block that is left out.
 
@@ -100,27 +105,41 @@ def plan_blocks(
         FewBlocksError: fewer than 20 past blocks had users, or nobody did what the metric counts.
         StatisticsError: the design breaks a rule of the plan.
     """
-    blocks = _read_blocks(surface, metric, block_seconds, carry_over_seconds)
-    users, total = sum(n for n, _ in blocks), sum(value for _, value in blocks)
-    if len(blocks) < MIN_CLUSTERS or total <= 0:
-        raise FewBlocksError(len(blocks), block_seconds)
-    baseline, size = total / users, users / len(blocks)
+    past = read_blocks(surface, metric, block_seconds, carry_over_seconds)
+    return plan_from_blocks(past, design, block_seconds=block_seconds)
+
+
+def plan_from_blocks(
+    past: Sequence[tuple[int, float]], design: Design, *, block_seconds: float
+) -> BlockPlan:
+    """Return the same from past blocks that were read: users and the metric's sum of each.
+
+    Raises:
+        FewBlocksError: fewer than 20 blocks, or nobody did what the metric counts.
+        StatisticsError: the design breaks a rule of the plan.
+    """
+    users, total = sum(n for n, _ in past), sum(value for _, value in past)
+    if len(past) < MIN_CLUSTERS or total <= 0:
+        raise FewBlocksError(len(past), block_seconds)
+    baseline, size = total / users, users / len(past)
     # As the test takes it: the delta method's residual of a block, in units of the mean.
-    spread = statistics.stdev((value - baseline * n) / size for n, value in blocks)
+    spread = statistics.stdev((value - baseline * n) / size for n, value in past)
     question = PlanQuestion(
         kind="mean",
         baseline=baseline,
         shares=[1 - design.treatment_share, design.treatment_share],
-        units=float(design.planned_units),
+        mde=design.min_lift,
+        units=float(design.planned_units) if design.min_lift is None else None,
         sd=max(spread, MIN_SPREAD),
         rule="fixed",
         guardrails=design.guardrails,
     )
-    days = design.planned_units * block_seconds / DAY
-    return BlockPlan(plan(question), days, baseline, size)
+    result = plan(question)
+    blocks = design.planned_units if design.min_lift is None else result.units
+    return BlockPlan(result, blocks * block_seconds / DAY, baseline, size, len(past), spread)
 
 
-def _read_blocks(
+def read_blocks(
     surface: Surface, metric: Metric, length: float, carry_over: float
 ) -> Sequence[tuple[int, float]]:
     """Return users and sum of each whole block of the last week, or of as many weeks as 40 take."""

@@ -10,6 +10,7 @@ from django.utils.translation import ngettext
 if TYPE_CHECKING:
     from experiments.models import Metric
     from experiments.scorecards.change_plan import ChangePlan
+    from experiments.scorecards.switchback_plan import SwitchbackPlan
     from experiments.scorecards.traffic_plan import WeekOfTraffic
     from inference.models import Surface
 
@@ -58,3 +59,45 @@ def advice_in_words(plan: ChangePlan, metric: Metric) -> list[str]:
         % {"metric": metric},
     }
     return [words[code] for code in plan.advice]
+
+
+def switchback_in_words(
+    plan: SwitchbackPlan, metric: Metric, *, length: str, carry_over: str
+) -> list[str]:
+    """Return what a plan of blocks rests on and, where it is too long, what makes it shorter.
+
+    Args:
+        plan: of blocks.
+        metric: that decides.
+        length: of a block, in words.
+        carry_over: likewise.
+    """
+    basis = _(
+        "From %(past)s past blocks of %(length)s: %(metric)s was %(baseline)s per user and varied by "
+        "±%(deviation)s between them. The first %(carry_over)s of a block, in which the one before "
+        "still acts, count for nobody."
+    ) % {
+        "past": f"{plan.blocks.past_blocks:,}",
+        "length": length,
+        "metric": metric,
+        "baseline": f"{plan.blocks.baseline:.3g}",
+        "deviation": f"{plan.blocks.deviation:.2g}",
+        "carry_over": carry_over,
+    }
+    choice = plan.feasible_choice
+    words = {
+        "larger_change": _("Choose a larger change: %(weeks)s weeks find one from %(lift)s on.")
+        % {"weeks": choice.weeks, "lift": f"{100 * (choice.lift or 0):+.3g}%"}
+        if choice is not None
+        else _("Choose shorter blocks first: so few show no change at all within weeks."),
+        "shorter_blocks": _(
+            "Choose shorter blocks, as long as they outlast the carry-over: more of them fit."
+        ),
+        "even_split": _("Split it 50/50: that needs the fewest blocks."),
+        "commoner_event": _(
+            "Choose a metric that more users reach and that varies less than %(metric)s: whether "
+            "somebody clicked at all, for instance."
+        )
+        % {"metric": metric},
+    }
+    return [basis, *(words[code] for code in plan.advice)]

@@ -44,6 +44,8 @@ ONLINE = [
     (["power", "--surface", "home-feed", "--mde", "0.05", "--metric", "none"], 2, "metric == 'none', must be one of"),
     (["power", "--surface", "home-feed", "--mde", "0.05", "--split", "1/1/1"], 2, "split == '1/1/1', must be two shares"),
     (["power", "--surface", "home-feed", "--mde", "0.05", "--metric", "clicks"], 2, "visitors of the last week =="),
+    (["power", "--surface", "home-feed", "--mde", "0.05", "--block-seconds", "300", "--carry-over-seconds", "60"], 2, "past blocks of 300 s with users =="),
+    (["power", "--surface", "home-feed", "--block-seconds", "300", "--carry-over-seconds", "60"], 2, "mde: --mde must be given"),
     (["models", "home-feed"], 0, "popularity@1"),
     (["models", "nowhere"], 2, "surface == 'nowhere', must be one of"),
     (["versions", "add", "home-feed", "items.csv", "--name", "short"], 1, "kind == 'recommend', must be 'generate' for a prompt"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import defaultdict
 from dataclasses import replace
 from datetime import timedelta
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bakeoff.dashboard.templatetags.numbers import share
 from experiments.actions.define_experiment import define_experiment
 from experiments.actions.exclude_units import exclude_units
 from experiments.actions.explain_assignment import assignments_of
@@ -20,9 +18,6 @@ from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.start_experiment import start_experiment
 from experiments.assignment import buckets_of
 from experiments.models import BlockSum, Exposure, Metric, Observation, Slate
-from experiments.scorecards.block_plan import plan_blocks
-from experiments.scorecards.plan import PlanQuestion, plan
-from experiments.scorecards.traffic_plan import Design
 from experiments.stats.clusters import ClusterCounts
 from experiments.stats.effects import compare
 from experiments.stats.look import take_look
@@ -245,36 +240,6 @@ def test_a_page_and_a_file_show_blocks(shop, experiment):
     assert (data["clusters"]["block_seconds"], data["clusters"]["carry_over_seconds"]) == (300, 60)
     for name in ("report.csv", "report.xlsx", "report.ipynb"):
         assert client.get(report_path(experiment, name)).status_code == 200
-
-
-def test_the_calculator_says_what_a_number_of_blocks_finds(shop, experiment):
-    blocks = Blocks(shop, experiment).visit(LEVELS, users=5)
-    client = sign_in(shop.project, role="analyst")
-
-    def ask_plan(**fields):
-        sent = {
-            "surface": shop.surface.pk, "primary": shop.metric.pk, "planned_units": "60",
-            "mode": "switchback", "block_minutes": "5", "carry_over_minutes": "1",
-        } | fields  # fmt: skip
-        return client.post(f"/p/{shop.project.slug}/experiments/plan/", sent).content.decode()
-
-    sums = np.array([5.0 * LEVELS[n % 10] + 2 for n in blocks.numbers])
-    question = PlanQuestion(
-        kind="mean", baseline=sums.mean() / 5, sd=sums.std(ddof=1) / 5, units=60, shares=[0.5, 0.5],
-        rule="fixed",
-    )  # fmt: skip
-    lengths = {"block_seconds": LENGTH, "carry_over_seconds": GUARD}
-    result = plan_blocks(shop.surface, shop.metric, Design(planned_units=60), **lengths)
-    assert result.plan.mde_relative == pytest.approx(plan(question).mde_relative)
-    assert (result.users_per_block, result.baseline) == (5, pytest.approx(sums.mean() / 5))
-    page = ask_plan()
-    assert "60 blocks of 5 minutes take 5 hours" in page
-    assert f"<dd>{share(result.plan.mde_relative)} of" in page
-    # 200 minutes lie in three or four whole hours.
-    assert re.search(
-        "[34] past blocks of 1 hour had users, and 20 are needed", ask_plan(block_minutes="60")
-    )
-    assert "Enter the minutes of a block" in ask_plan(carry_over_minutes="")
 
 
 def one_look(seed: int) -> tuple[bool, bool]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
+from bakeoff.commands.block_plan import DAY, plan_enough_blocks, settle_blocks, show_surface_plan
 from bakeoff.commands.project import find_project, find_surface, project_option
 from bakeoff.commands.terminal import Refusal, console, echo
-from bakeoff.commands.traffic_plan import show_traffic_plan
 from experiments.kinds import METRIC_KINDS, RULES
 
 if TYPE_CHECKING:
@@ -70,6 +70,14 @@ if TYPE_CHECKING:
     help="How long a unit takes to be complete.",
 )
 @click.option(
+    "--block-seconds",
+    type=float,
+    help="Plan a switchback: units are blocks of time of this length, and --sd is their spread.",
+)
+@click.option(
+    "--carry-over-seconds", type=float, help="Start of each block that counts for nobody; at least 60."
+)
+@click.option(
     "--surface",
     help="Plan for --mde from the last week of this surface's traffic, on a running platform.",
 )
@@ -90,9 +98,12 @@ def power(
     bakeoff power --kind mean --baseline 20 --sd 35 --mde 1 --absolute --correlation 0.6
     bakeoff power --baseline 0.1 --units 20000
     bakeoff power --surface home-feed --mde 0.05
+    bakeoff power --surface home-feed --mde 0.05 --block-seconds 7200 --carry-over-seconds 1200
     """  # noqa: D301  click reads the control character
+    lengths = settle_blocks(options)
     if surface is not None:
-        show_traffic_plan(find_surface(find_project(slug), surface), metric, form, options)
+        target = find_surface(find_project(slug), surface)
+        show_surface_plan(target, metric, form, options, lengths)
         return
     if options["baseline"] is None:
         raise Refusal("baseline: --baseline must be given, or --surface to plan from its traffic.")
@@ -111,8 +122,11 @@ def power(
             f"{error}: split and traffic must be numbers, as 50/50 and 1000 or 7 with commas."
         ) from error
     options.pop("traffic", None)
+    if lengths is not None:
+        traffic = [DAY / lengths[0]]
     try:
-        result = plan(PlanQuestion(shares=shares, traffic=traffic, **options))
+        question = PlanQuestion(shares=shares, traffic=traffic, **options)
+        result = plan(question) if lengths is None else plan_enough_blocks(question)
     except StatisticsError as error:
         raise Refusal(str(error)) from error
     if form == "json":

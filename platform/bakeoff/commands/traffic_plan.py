@@ -36,14 +36,10 @@ def show_traffic_plan(
     from experiments.scorecards.traffic_plan import NoTrafficError
     from experiments.stats.totals import StatisticsError
 
-    named = [f"--{name}" for name in FROM_TRAFFIC if options.get(name)]
-    if named:
-        raise Refusal(f"{', '.join(named)}: must not be given with --surface, its traffic says it.")
-    if options["mde"] is None:
-        raise Refusal("mde: --mde must be given, the smallest change worth shipping.")
+    refuse_what_traffic_says(options)
     try:
         metric = find_metric(surface, metric_key or "")
-        design = _design(options)
+        design = design_of(options)
         plan = read_from_replica(lambda: plan_change(surface, metric, design, lift=options["mde"]))
     except (NoTrafficError, StatisticsError) as error:
         raise Refusal(str(error)) from error
@@ -52,6 +48,7 @@ def show_traffic_plan(
         answer = {
             "surface": surface.key,
             "metric": metric.key,
+            "mode": "split",
             **plan.as_json(),
             "sentences": sentences,
         }
@@ -62,7 +59,25 @@ def show_traffic_plan(
         echo(f"  {sentence}")
 
 
-def _design(options: Mapping[str, Any]) -> Design:
+def refuse_what_traffic_says(options: Mapping[str, Any]) -> None:
+    """Refuse options that the surface's own traffic answers, and a plan without a change.
+
+    Raises:
+        Refusal: one of them is there, or no --mde.
+    """
+    named = [f"--{name}" for name in FROM_TRAFFIC if options.get(name)]
+    if named:
+        raise Refusal(f"{', '.join(named)}: must not be given with --surface, its traffic says it.")
+    if options["mde"] is None:
+        raise Refusal("mde: --mde must be given, the smallest change worth shipping.")
+
+
+def design_of(options: Mapping[str, Any]) -> Design:
+    """Return what the options say of the experiment's design.
+
+    Raises:
+        Refusal: the split is not two positive shares.
+    """
     from experiments.scorecards.traffic_plan import Design
 
     try:
