@@ -52,11 +52,11 @@ def settle_blocks(options: dict[str, Any]) -> tuple[float, float] | None:
             raise Refusal(
                 f"{name}: --{name} must not be given with --block-seconds: all users take part."
             )
-    for name, usual, others in (("rule", "fixed", ()), ("kind", "mean", ("ratio",))):
-        if _is_given(name) and options[name] not in {usual, *others}:
-            choice = " or ".join(repr(one) for one in (usual, *others))
+    for name, expected, others in (("rule", "fixed", ()), ("kind", "mean", ("ratio",))):
+        if _is_given(name) and options[name] not in {expected, *others}:
+            choice = " or ".join(repr(one) for one in (expected, *others))
             raise Refusal(f"{name} == '{options[name]}', must be {choice} by blocks: {WHY[name]}.")
-        options[name] = options[name] if _is_given(name) else usual
+        options[name] = options[name] if _is_given(name) else expected
     options["window_days"] = 0.0
     return length, carry_over or 0.0
 
