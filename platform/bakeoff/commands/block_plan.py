@@ -53,15 +53,15 @@ def settle_blocks(options: dict[str, Any]) -> tuple[float, float] | None:
                 f"{name}: --{name} must not be given with --block-seconds: all users take part."
             )
     for name, expected, others in (("rule", "fixed", ()), ("kind", "mean", ("ratio",))):
-        if _is_given(name) and options[name] not in {expected, *others}:
+        if _was_typed(name) and options[name] not in {expected, *others}:
             choice = " or ".join(repr(one) for one in (expected, *others))
             raise Refusal(f"{name} == '{options[name]}', must be {choice} by blocks: {WHY[name]}.")
-        options[name] = options[name] if _is_given(name) else expected
+        options[name] = options[name] if _was_typed(name) else expected
     options["window_days"] = 0.0
     return length, carry_over or 0.0
 
 
-def _is_given(name: str) -> bool:
+def _was_typed(name: str) -> bool:
     source = click.get_current_context().get_parameter_source(name)
     return source is click.core.ParameterSource.COMMANDLINE
 
