@@ -25,6 +25,7 @@ NAMES = (
     "variance",
     "bandit",
     "rank",
+    "contextual",
     "judges",
     "new_items",
     "storefront",

@@ -1,10 +1,10 @@
 """Linear policies: Bayesian linear regression of rewards on features, in closed form.
 
-With rows X, rewards y, a prior θ ~ N(0, 1 / ridge) around the mean reward and the noise variance σ² of
-the residuals: the posterior is N(A⁻¹ Xᵀ y, σ² A⁻¹), A = Xᵀ X + ridge · I. Rewards are seen of actions
-that were taken; which were taken follows from their features alone, so no weights are needed where the
-model holds (Agrawal and Goyal 2013, Thompson sampling for contextual
-bandits with linear payoffs, ICML; Li et al. 2010, A contextual-bandit approach, WWW).
+With rows X, rewards y around their mean, a prior θ ~ N(0, σ² D⁻¹) and the noise variance σ²: the
+posterior is N(A⁻¹ Xᵀ y, σ² A⁻¹), A = Xᵀ X + D. Rewards are seen of actions that were taken; which were
+taken follows from their features alone, so no weights are needed where the model holds (Agrawal and
+Goyal 2013, Thompson sampling for contextual bandits with linear payoffs, ICML; Li et al. 2010, A
+contextual-bandit approach, WWW). D follows from the decisions too (inference/policies/prior.py).
 
 An apprentice learns what the product does by itself: 1 for the default action, 0 for all others.
 
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inference.options import read_params
+from inference.policies.prior import Sums, learn_ridge, solve
 from inference.serving.action_features import Columns, FeatureSpace
 from inference.serving.action_set import ActionSet
 from inference.serving.artifact import ArtifactDraft
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from inference.training.decisions import Decisions
 
 BLOCK = 4096
-MIN_NOISE = 1e-3  # of rewards that do not differ: no policy is ever certain
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,25 @@ class LinearParams:
     """Hyper-parameters.
 
     Attributes:
-        ridge: how strongly weights are drawn to 0, in rows.
+        ridge: how strongly weights are drawn to 0, in rows; 0: as strongly as the decisions say.
         width: deviations of the draws, or of the upper bound, as multiples of the posterior's.
     """
 
-    ridge: float = 1.0
+    ridge: float = 0.0
     width: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ThompsonParams(LinearParams):
+    """Hyper-parameters of `linear-thompson`.
+
+    Attributes:
+        width: half of the posterior's: the surface's floors explore as well, and draws of the whole
+            width pay for what is learnt later than they are used (Chapelle and Li 2011, An empirical
+            evaluation of Thompson sampling, NeurIPS).
+    """
+
+    width: float = 0.5
 
 
 class LinearFit:
@@ -55,21 +68,24 @@ class LinearFit:
     Attributes:
         name: how commands and versions call it.
         kind: how it chooses.
+        params: type of its hyper-parameters.
     """
 
     name = ""
     kind = ""
+    params: type[LinearParams] = LinearParams
 
     def check_params(self, params: Mapping[str, Any]) -> None:
         """Refuse hyper-parameters before anything is read.
 
         Raises:
-            ValueError: an unknown one, or one that is not positive.
+            ValueError: an unknown one, or one out of its range.
         """
-        read = read_params(LinearParams, params)
-        for name, value in (("ridge", read.ridge), ("width", read.width)):
-            if not 0 < value < np.inf:
-                raise ValueError(f"parameter {name} == {value:g}, must be above 0.")
+        read = read_params(self.params, params)
+        if not 0 <= read.ridge < np.inf:
+            raise ValueError(f"parameter ridge == {read.ridge:g}, must be at least 0.")
+        if not 0 < read.width < np.inf:
+            raise ValueError(f"parameter width == {read.width:g}, must be above 0.")
 
     def fit(self, rows: Decisions, options: FitOptions, *, imitates: bool = False) -> ArtifactDraft:
         """Learn and return what is to be exported.
@@ -83,7 +99,7 @@ class LinearFit:
             ValueError: a hyper-parameter.
         """
         self.check_params(options.params)
-        params = read_params(LinearParams, options.params)
+        params = read_params(self.params, options.params)
         space = FeatureSpace(Columns.learn(rows.features), Columns.learn(rows.context))
         gram, moment = np.zeros((space.size, space.size)), np.zeros(space.size)
         count, total, squares = 0, 0.0, 0.0
@@ -95,25 +111,22 @@ class LinearFit:
         # Around the mean reward, so that the prior of an action that nobody took is no reward of 0.
         centre = total / count
         moment -= gram[:, 0] * centre
-        # A = L Lᵀ, so that L⁻ᵀ is a factor of its inverse.
-        lower = np.linalg.cholesky(gram + params.ridge * np.eye(space.size))
-        inverse = np.linalg.solve(lower, np.eye(space.size))
-        mean = inverse.T @ (inverse @ moment)
-        # Σ (y − c − x θ)²: by sums alone.
-        residual = float(squares - count * centre**2 - 2 * mean @ moment + mean @ gram @ mean)
-        noise = max(residual / count, MIN_NOISE**2)
+        sums = Sums(gram, moment, float(squares - count * centre**2), count)
+        ridge = np.full(space.size, params.ridge) if params.ridge else learn_ridge(sums, space.groups)
+        posterior = solve(sums, ridge)
+        mean = posterior.mean.copy()
         mean[0] += centre
         return ArtifactDraft(
             form=LINEAR_POLICY,
             arrays={
                 "mean": mean.astype(np.float32),
-                "factor": (inverse.T * np.sqrt(noise)).astype(np.float32),
+                "factor": (posterior.root * np.sqrt(posterior.noise)).astype(np.float32),
             },
             about={
                 "algorithm": self.name,
                 "policy": self.kind,
                 "width": params.width,
-                "ridge": params.ridge,
+                "ridge": [float(ridge[group.start]) for group in space.groups],
                 "actions": space.actions.as_json(),
                 "context": space.context.as_json(),
                 "decisions": len(rows),
@@ -126,6 +139,7 @@ class Thompson(LinearFit):
     """Shares by the chance of being the best."""
 
     name, kind = "linear-thompson", THOMPSON
+    params = ThompsonParams
 
 
 class LinUcb(LinearFit):

@@ -10,6 +10,7 @@ at the mean. A text is one of the words that were learnt, or none.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -161,6 +162,14 @@ class FeatureSpace:
         actions, context = len(self.actions.labels), len(self.context.labels)
         products = actions * context if self.products is None else len(self.products[2])
         return 1 + context + actions + products
+
+    @property
+    def groups(self) -> tuple[slice, ...]:
+        """The columns of the decision, of the action, and of their products; not that of 1."""
+        context, actions = len(self.context.labels), len(self.actions.labels)
+        edges = (1, 1 + context, 1 + context + actions, self.size)
+        pairs = itertools.pairwise(edges)
+        return tuple(slice(start, stop) for start, stop in pairs if start < stop)
 
     def rows(self, actions: NDArray[np.float64], context: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the rows of n actions, (n, size).

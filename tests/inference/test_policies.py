@@ -72,7 +72,9 @@ def test_expected_rewards_are_those_of_ridge_regression():
     weights[0] += y.mean()
     np.testing.assert_allclose(draft.arrays["mean"], weights, atol=1e-5)
     factor = draft.arrays["factor"].astype(float)
-    noise = ((y - x @ weights) ** 2).mean()
+    # What the prior says of the weights counts as noise, too; it is around the mean reward.
+    drawn = weights - np.eye(space.size)[0] * y.mean()
+    noise = (((y - x @ weights) ** 2).sum() + 2.0 * drawn @ drawn) / len(y)
     wanted = noise * np.linalg.inv(x.T @ x + 2.0 * np.eye(space.size))
     np.testing.assert_allclose(factor @ factor.T, wanted, atol=1e-4 * wanted.max())
 
@@ -149,7 +151,7 @@ def test_an_apprentice_passes_when_it_predicts_the_default_action(tmp_path):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"ridge": 0}, "parameter ridge == 0, must be above 0"),
+        ({"ridge": -1}, "parameter ridge == -1, must be at least 0"),
         ({"width": -1.0}, "parameter width == -1, must be above 0"),
         ({"depth": 3}, "parameter == 'depth', must be one of"),
     ],
