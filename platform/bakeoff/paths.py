@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-API_PREFIXES = ("/v1/", "/ofrep/", "/api/", "/sub/")
+API_PREFIXES = ("/v1/", "/ofrep/", "/api/", "/sub/", "/personalizer/")
 # Threads by the beginning of a path, the first that fits. Apart, so that slow questions of one key's
 # programs hold up no page, and neither holds up who signs in or asks how the platform is; nor does an
 # identity provider that does not answer.

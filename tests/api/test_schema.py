@@ -13,6 +13,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from tests.support.ranking import make_rank_surface
+
 CHECKS = [
     not_a_server_error,
     response_schema_conformance,
@@ -23,6 +25,7 @@ RECORDS = ("event", "eventid", "slate", "exposure", "feedback", "link", "exclude
 FAST = [
     "/v1/recommend", "/v1/classify", "/v1/chat/completions", "/v1/compare", "/v1/events", "/v1/feedback", "/v1/batch", "/v1/track", "/v1/page",
     "/v1/screen", "/v1/identify", "/v1/alias", "/ofrep/v1/evaluate/flags", "/ofrep/v1/evaluate/flags/{key}",
+    "/personalizer/v1.0/rank", "/personalizer/v1.0/events/{key}/reward", "/personalizer/v1.0/events/{key}/activate",
 ]  # fmt: skip
 
 
@@ -67,8 +70,11 @@ def test_the_document_is_built_once():
 
 
 @pytest.mark.parametrize("path", FAST)
-def test_the_fast_lane_answers_as_described(document, shop, path):
+def test_the_fast_lane_answers_as_described(document, shop, shared_lane, path):
     """Whatever the document allows, and what it does not; a refusal writes nothing."""
+    if path.startswith("/personalizer/"):
+        make_rank_surface(shop.project)
+        shared_lane.refresh()
     headers = {"Authorization": f"Bearer {shop.public}"}
 
     @hypothesis.settings(

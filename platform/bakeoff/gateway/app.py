@@ -35,7 +35,7 @@ from bakeoff.gateway.http.fields import parse
 from bakeoff.gateway.http.key_use import KeyUse
 from bakeoff.gateway.http.proxies import ProxyResolver
 from bakeoff.gateway.http.rate_limits import Rates
-from bakeoff.gateway.http.routes import Route, Router
+from bakeoff.gateway.http.routes import KEY, Route, Router
 from bakeoff.gateway.http.text_threads import TextThreads
 from bakeoff.gateway.http.to_django import DjangoLane
 from bakeoff.gateway.intake.answer_lookup import AnswerLookup
@@ -49,6 +49,11 @@ from bakeoff.gateway.intake.requests import EventBatch, FeedbackRequest, RewardR
 from bakeoff.gateway.intake.reward import RewardHandler
 from bakeoff.gateway.intake.slate_exposures import SlateExposures
 from bakeoff.gateway.intake.unit_lookup import UnitLookup
+from bakeoff.gateway.personalizer.errors import BAD_ACTIVATION, BAD_RANK, BAD_REWARD
+from bakeoff.gateway.personalizer.errors import error_body as personalizer_error
+from bakeoff.gateway.personalizer.handler import PersonalizerHandler
+from bakeoff.gateway.personalizer.pending import PendingEvents
+from bakeoff.gateway.personalizer.requests import PersonalizerRank, PersonalizerReward
 from bakeoff.gateway.project_events import ProjectEventStreams
 from bakeoff.gateway.readiness import Readiness
 from bakeoff.gateway.scrape import Scrape
@@ -174,6 +179,7 @@ class Gateway:
         return (
             *self._answers(visitors, recorder, shadows),
             *self._generations(visitors, recorder, shadows),
+            *self._personalizer_routes(),
             *self._intake(exclusions),
             *self._flags(),
             *self._health(),
@@ -195,6 +201,9 @@ class Gateway:
         recommend = handler(recommending)
         classify = handler(Classifying(self._remote, self._text_threads))
         rank = handler(Ranking())
+        self._personalizer = PersonalizerHandler(
+            rank, recorder, self._rewards, PendingEvents(self._store), self._connector
+        )
         compare = CompareHandler(recommending, visitors, recorder)
         self._preview = PreviewHandler(recommending, visitors, self._config, secret=self._secret)
         ranking, labelling = partial(parse, RecommendRequest), partial(parse, ClassifyRequest)
@@ -221,6 +230,27 @@ class Gateway:
                 body=partial(parse, PreviewRequest),
             ),
         ]
+
+    def _personalizer_routes(self) -> list[Route]:
+        """Return the routes of Azure Personalizer's clients."""
+        root, handler = "/personalizer/v1.0", self._personalizer
+        event = f"{root}/events/{KEY}"
+        return [
+            Route(
+                "POST", f"{root}/rank", handler.rank, status=201, scope=SERVE, quota=ANSWERS,
+                body=partial(parse, PersonalizerRank),
+                error_body=partial(personalizer_error, refusal=BAD_RANK),
+            ),
+            Route(
+                "POST", f"{event}/reward", handler.reward, scope=INGEST, quota=EVENTS,
+                body=partial(parse, PersonalizerReward),
+                error_body=partial(personalizer_error, refusal=BAD_REWARD),
+            ),
+            Route(
+                "POST", f"{event}/activate", handler.activate, scope=INGEST,
+                error_body=partial(personalizer_error, refusal=BAD_ACTIVATION),
+            ),
+        ]  # fmt: skip
 
     def _generation_spans(self) -> GenerationSpans | None:
         settings = self._environment.traces
@@ -365,6 +395,7 @@ class Gateway:
             self._sent_slates.stop,
             self._generated.stop,
             self._rewards.stop,
+            self._personalizer.stop,
             self._search.stop,
             self._config.stop,
             self._catalogues.stop,

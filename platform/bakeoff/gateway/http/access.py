@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def key_text(request: Request) -> str:
-    """Return the key that a request carries, in any of the four ways."""
+    """Return the key that a request carries, in any of the five ways."""
     authorization = request.header(b"authorization")
     scheme, _, credentials = authorization.partition(" ")
     if scheme.lower() == "bearer":
@@ -26,7 +26,8 @@ def key_text(request: Request) -> str:
             return base64.b64decode(credentials, validate=True).decode().partition(":")[0]
         except (binascii.Error, UnicodeDecodeError):
             return ""
-    if token := request.header(b"x-api-key"):
+    # The second is that of clients of Azure Personalizer.
+    if token := request.header(b"x-api-key") or request.header(b"ocp-apim-subscription-key"):
         return token
     public = request.query("key") if request.scope.get("query_string") else ""
     # A secret key has no place in an address, which ends in logs.

@@ -254,7 +254,8 @@ async def _answer_preflight(send: Send, method: str, headers: Headers) -> None:
         (b"access-control-allow-methods", method.encode()),
         (
             b"access-control-allow-headers",
-            b"authorization, content-type, content-encoding, if-none-match, x-api-key, x-bakeoff-unit",
+            b"authorization, content-type, content-encoding, if-none-match, x-api-key, x-bakeoff-unit, "
+            b"ocp-apim-subscription-key",
         ),
         (b"access-control-max-age", CORS_MAX_AGE),
     ]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Headers = list[tuple[bytes, bytes]]
 JSON = b"application/json"
-KEY = "{key}"  # as the last part of a path: any one part
+KEY = "{key}"  # as the last part of a path, or the one before it: any one part
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Route:
 
     Attributes:
         method: POST, or GET, which answers HEAD, too.
-        path: may end with `{key}`.
+        path: may end with `{key}`, or have it before its last part.
         handler: takes a `Request`; with a scope a `Call`, and with a body that, too.
         status: of an answer that is just a body.
         scope: that the caller's key must have; empty for a route that needs no key.
@@ -108,7 +108,12 @@ class Router:
 
     def find(self, method: str, path: str) -> Route | None:
         """Return the route of a request, or None when another application answers it."""
-        route = self.routes.get(path) or self._with_key.get(f"{path.rpartition('/')[0]}/")
+        head, _, last = path.rpartition("/")
+        route = (
+            self.routes.get(path)
+            or self._with_key.get(f"{head}/")
+            or self.routes.get(f"{head.rpartition('/')[0]}/{KEY}/{last}")
+        )
         if route is not None and route.get_by_django and method in {"GET", "HEAD"}:
             return None
         return route

@@ -14,6 +14,7 @@ import orjson
 
 from bakeoff.accounts.keys import SECRET
 from bakeoff.gateway.database import Connector, Lookup
+from bakeoff.gateway.http.caller import FULL_CONSENT
 from bakeoff.gateway.http.errors import ApiError, invalid
 from bakeoff.gateway.metrics import count_events
 from experiments.ingest.rows import EventRow, Rows
@@ -22,21 +23,28 @@ if TYPE_CHECKING:
     import psycopg
 
     from bakeoff.gateway.config.serving_config import ServingConfig, SurfaceConfig
+    from bakeoff.gateway.http.caller import Consent
     from bakeoff.gateway.http.door import Call
     from bakeoff.gateway.intake.group_commit import CommitResult, GroupCommit
     from bakeoff.gateway.intake.requests import RewardRequest
 
 REWARD = "reward"  # name and source of the event; no other route writes this source
-_DECISION = """SELECT s.surface_id, s.unit_id, s.served_at, s.trainable, EXISTS (
+_DECISION = """SELECT s.recommendation_id::text, s.surface_id, s.unit_id, s.served_at, s.trainable,
+    EXISTS (
         SELECT 1 FROM experiments_eventid AS known
-        WHERE known.project_id = s.project_id AND known.event_id = %s)
+        WHERE known.project_id = s.project_id
+            AND known.event_id = 'reward:' || s.recommendation_id::text)
     FROM experiments_slate AS s
-    WHERE s.recommendation_id = %s AND s.project_id = %s AND s.context ? '$rank'"""
+    WHERE s.project_id = %(project)s AND s.context ? '$rank' AND """
+_BY_ID = f"{_DECISION} s.recommendation_id = %(decision)s"
+# Of a unit that is one event; were it in two decisions, the first is the one that counts.
+_BY_UNIT = f"{_DECISION} s.unit_id = %(decision)s ORDER BY s.recommendation_id LIMIT 1"
 
 
 class _Decision(NamedTuple):
     """What is stored of a decision that a reward is for."""
 
+    recommendation_id: str
     surface_id: int
     unit_id: str
     served_at: datetime
@@ -63,41 +71,65 @@ class RewardHandler:
             ApiError: 404, no such decision; 400, the value is out of the surface's range; 409, it comes
                 too late; 503, the decision cannot be looked up now, or nothing can be stored.
         """
-        key, now = call.caller.key, datetime.now(UTC)
         if not call.caller.limit(request.consent).analytics:
             return _body(accepted=0, duplicates=0, durability="committed")
-        decision = await self._find(key.project_id, key.project, request.recommendation_id)
+        key = call.caller.key
+        decision = await self._find(_BY_ID, key.project_id, request.recommendation_id)
+        if decision is None:
+            raise ApiError(
+                404,
+                "unknown_recommendation",
+                f"recommendation_id == {request.recommendation_id}, no decision of /v1/rank in project "
+                f"'{key.project}'.",
+                field="recommendation_id",
+            )
+        return await self._take(call, decision, request.value, request.consent)
+
+    async def take_of_unit(self, call: Call, unit: str, value: float) -> bool:
+        """Store the reward of the decision of a unit that is one event; return whether there is one.
+
+        Raises:
+            ApiError: as of `answer`, but for a decision that does not exist.
+        """
+        decision = await self._find(_BY_UNIT, call.caller.key.project_id, unit)
+        if decision is None:
+            return False
+        await self._take(call, decision, value, FULL_CONSENT)
+        return True
+
+    async def _take(self, call: Call, decision: _Decision, value: float, consent: Consent) -> bytes:
+        key, now = call.caller.key, datetime.now(UTC)
         # A public key names units as often as their rate allows, whichever way.
         call.caller.spend_on([(None, decision.unit_id)])
         surface = _surface_of(call.config, key.project_id, decision.surface_id)
-        _check_value(request.value, surface)
+        _check_value(value, surface)
         if decision.is_rewarded:
             return _body(accepted=0, duplicates=1, durability="committed")
         _check_time(decision.served_at, now, surface)
         row = EventRow(
             project_id=key.project_id,
-            event_id=_event_id(request.recommendation_id),
+            event_id=f"reward:{decision.recommendation_id}",
             name=REWARD,
             unit_id=decision.unit_id,
             item_id=None,
-            recommendation_id=request.recommendation_id,
-            value=request.value,
+            recommendation_id=decision.recommendation_id,
+            value=value,
             occurred_at=now.isoformat(),
             received_at=now.isoformat(),
             properties={},
             source=REWARD,
-            trainable=decision.trainable and call.caller.limit(request.consent).training,
+            trainable=decision.trainable and call.caller.limit(consent).training,
             trusted=key.kind == SECRET,
         )
         result = await self._writer.commit(Rows(events=[row]))
         count_events(key.project, 1)
         return _counted(row, result)
 
-    async def _find(self, project_id: int, project: str, recommendation_id: str) -> _Decision:
-        parameters = (_event_id(recommendation_id), recommendation_id, project_id)
+    async def _find(self, statement: str, project_id: int, decision: str) -> _Decision | None:
+        parameters = {"project": project_id, "decision": decision}
 
         async def ask(connection: psycopg.AsyncConnection) -> list[_Decision]:
-            cursor = await connection.execute(_DECISION, parameters)
+            cursor = await connection.execute(statement, parameters)
             return [_Decision(*row) for row in await cursor.fetchall()]
 
         rows = await self._lookup.ask(ask)
@@ -105,19 +137,7 @@ class RewardHandler:
         if rows is None or (not rows and await self._writer.holds_spilled()):
             message = "The decision cannot be looked up now. Send the reward again."
             raise ApiError(503, "cannot_look_up", message, retry_after=5)
-        if not rows:
-            raise ApiError(
-                404,
-                "unknown_recommendation",
-                f"recommendation_id == {recommendation_id}, no decision of /v1/rank in project "
-                f"'{project}'.",
-                field="recommendation_id",
-            )
-        return rows[0]
-
-
-def _event_id(recommendation_id: str) -> str:
-    return f"reward:{recommendation_id}"
+        return rows[0] if rows else None
 
 
 def _surface_of(config: ServingConfig, project_id: int, surface_id: int) -> SurfaceConfig:

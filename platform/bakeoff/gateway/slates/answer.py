@@ -56,6 +56,23 @@ class KindAnswer:
     recorded: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """An answer that is not recorded yet.
+
+    Attributes:
+        visitor: who is answered.
+        chosen: by which version.
+        answer: of the kind.
+        row: the slate, as it is stored.
+    """
+
+    visitor: Visitor
+    chosen: ChosenVersion
+    answer: KindAnswer
+    row: SlateRow
+
+
 class SurfaceKind(Protocol[R_contra]):
     """What one kind of surface does that another does not."""
 
@@ -103,6 +120,46 @@ class AnswerHandler(Generic[R_contra]):
         Raises:
             ApiError: the request breaks a rule.
         """
+        decided = await self.decide(call, request)
+        visitor, chosen, row = decided.visitor, decided.chosen, decided.row
+        recorded = await self._recorder.record(visitor, chosen, row)
+        # What is not recorded cannot be compared with a shadow's answer; and after the commit, so that
+        # the shadow never finds a slate that does not exist.
+        if recorded and self._shadows.wants(visitor, chosen):
+            self._shadows.send(visitor, chosen, row, decided.answer.shadow_question())
+        head = _head(chosen, row, visitor.surface.key)
+        own = self._kind.body(request, visitor, decided.answer.slate)
+        body = {**head, **own, **decided.answer.fields}
+        # Only then named: clients of before the field read an answer that is as it always was.
+        if not recorded:
+            body["recorded"] = False
+        # Who is not recorded, or does not see the slate now, is not asked about it; nor is who was put
+        # into a variant by a person, and so counts in none.
+        elif (
+            visitor.exposed
+            and not chosen.forced
+            and (
+                survey := call.config.survey_for(
+                    visitor.surface, visitor.unit, visitor.context, chosen.full_variant
+                )
+            )
+        ):
+            body["survey"] = survey.as_json()
+        return orjson.dumps(body)
+
+    async def decide(
+        self, call: Call, request: R_contra, *, recommendation_id: str | None = None
+    ) -> Decided:
+        """Take the steps before the commit.
+
+        Args:
+            call: the caller's.
+            request: what is wanted.
+            recommendation_id: a UUIDv7; None: a new one.
+
+        Raises:
+            ApiError: the request breaks a rule.
+        """
         # From here, not from the door: reading a slow body says nothing of the model.
         started = time.perf_counter()
         kind, config, key = self._kind, call.config, call.caller.key
@@ -122,28 +179,9 @@ class AnswerHandler(Generic[R_contra]):
             latency_ms=(time.perf_counter() - started) * 1000,
             exploration=served.exploration,
             context={**await kind.recorded_context(request), **served.recorded},
+            recommendation_id=recommendation_id,
         )
-        recorded = await self._recorder.record(visitor, chosen, row)
-        # What is not recorded cannot be compared with a shadow's answer; and after the commit, so that
-        # the shadow never finds a slate that does not exist.
-        if recorded and self._shadows.wants(visitor, chosen):
-            self._shadows.send(visitor, chosen, row, served.shadow_question())
-        head = _head(chosen, row, surface.key)
-        body = {**head, **kind.body(request, visitor, served.slate), **served.fields}
-        # Only then named: clients of before the field read an answer that is as it always was.
-        if not recorded:
-            body["recorded"] = False
-        # Who is not recorded, or does not see the slate now, is not asked about it; nor is who was put
-        # into a variant by a person, and so counts in none.
-        elif (
-            visitor.exposed
-            and not chosen.forced
-            and (
-                survey := config.survey_for(surface, visitor.unit, visitor.context, chosen.full_variant)
-            )
-        ):
-            body["survey"] = survey.as_json()
-        return orjson.dumps(body)
+        return Decided(visitor, chosen, served, row)
 
 
 def _head(chosen: ChosenVersion, row: SlateRow, surface: str) -> dict[str, Any]:

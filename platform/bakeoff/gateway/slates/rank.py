@@ -7,12 +7,13 @@ action that was taken are stored with each decision, those of all actions with a
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from bakeoff.gateway.slates.answer import KindAnswer
-from inference.serving.choice import Choice, choose, only
+from inference.serving.choice import Choice, chances_of, choose, only
 from inference.serving.ladder import ServedSlate, Slot
 
 if TYPE_CHECKING:
@@ -43,6 +44,17 @@ class _Preference(NamedTuple):
     hint: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class RankAnswer(KindAnswer):
+    """A decision.
+
+    Attributes:
+        chances: of each action, (n,).
+    """
+
+    chances: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+
 class Ranking:
     """Serves surfaces of the kind `rank`; one in a process."""
 
@@ -57,18 +69,21 @@ class Ranking:
         request: RankRequest,
         visitor: Visitor,
         chosen: ChosenVersion,
-    ) -> KindAnswer:
+    ) -> RankAnswer:
         """Return the slate of one action."""
+        rng = request.rng_or(self._rng)
         settings, actions = visitor.surface.rank, request.actions
         default = request.default_index
-        preference = self._ask(chosen.version, actions)
+        preference = self._ask(chosen.version, actions, rng)
         fallback = preference.fallback
         shares = only(default, len(actions.ids)) if preference.shares is None else preference.shares
         if fallback == NO_CHAMPION and settings.apprentice > 0:
             # It watches: the product's own choice is what it is to learn, so nothing is explored.
             choice, fallback = Choice(default, 1.0, 1.0, default), APPRENTICE
+            chances = only(default, len(actions.ids))
         else:
-            choice = choose(shares, default, settings, self._rng)
+            choice = choose(shares, default, settings, rng)
+            chances = chances_of(shares, default, settings)
         slot = Slot(
             item_id=actions.ids[choice.index],
             score=0.0
@@ -82,15 +97,18 @@ class Ranking:
             slots=[slot], fallback=fallback, candidate_count=len(actions.ids), candidate_hash=""
         )
         fields = {"default": actions.ids[default]}
-        return KindAnswer(
+        return RankAnswer(
             slate,
             settings.explore,
             dict,  # no version of such a surface goes into shadow
             fields={**fields, "hint": preference.hint} if preference.hint else fields,
-            recorded={DECISION: self._recorded(request, choice, default, settings)},
+            recorded={DECISION: self._recorded(request, choice, default, settings, rng)},
+            chances=chances,
         )
 
-    def _ask(self, version: ServingVersion | None, actions: ActionSet) -> _Preference:
+    def _ask(
+        self, version: ServingVersion | None, actions: ActionSet, rng: np.random.Generator
+    ) -> _Preference:
         """Return what a version prefers, or why it cannot be used."""
         if version is None:
             return _Preference(NO_CHAMPION)
@@ -100,11 +118,16 @@ class Ranking:
         # What it has learnt from is not there: an answer by some of its features would be another's.
         if why := policy.space.why_not(actions):
             return _Preference(FEATURES_DIFFER, hint=f"{why}, as {version.label} has learnt it.")
-        preferences = policy.prefer(actions, self._rng)
+        preferences = policy.prefer(actions, rng)
         return _Preference(None, preferences.shares, preferences.rewards)
 
     def _recorded(
-        self, request: RankRequest, choice: Choice, default: int, settings: RankSettings
+        self,
+        request: RankRequest,
+        choice: Choice,
+        default: int,
+        settings: RankSettings,
+        rng: np.random.Generator,
     ) -> Mapping[str, Any]:
         """Return what is stored of a decision beside its slot."""
         actions = request.actions
@@ -117,7 +140,7 @@ class Ranking:
             recorded["context"] = actions.context
         # An apprentice learns from what was not taken as much as from what was.
         watches = choice.propensity == 1.0 and settings.apprentice > 0
-        if watches or self._rng.random() < settings.sample:
+        if watches or rng.random() < settings.sample:
             recorded["actions"] = actions.as_json()
         return recorded
 

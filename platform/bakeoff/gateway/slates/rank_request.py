@@ -151,3 +151,7 @@ class RankRequest(SurfaceRequest):
     def default_index(self) -> int:
         """The default action's place among the actions."""
         return 0 if self.default is None else list(self.actions.ids).index(self.default)
+
+    def rng_or(self, shared: np.random.Generator) -> np.random.Generator:
+        """Return the coins of this decision: the process's, unless a request brings its own."""
+        return shared

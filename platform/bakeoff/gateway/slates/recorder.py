@@ -128,6 +128,24 @@ class Recorder:
             return False
         return await self._commit(visitor, chosen, Rows(), at)
 
+    def rows_of(self, visitor: Visitor, chosen: ChosenVersion, slate: SlateRow) -> Rows:
+        """Return a slate with its exposures, to be committed later if at all."""
+        return Rows(
+            slates=[slate],
+            exposures=[
+                _exposure_row(visitor, experiment, variant, slate.served_at)
+                for (_, _, variant, _), experiment in _exposures(visitor, chosen).items()
+            ],
+        )
+
+    async def commit(self, rows: Rows) -> None:
+        """Commit what `rows_of` returned.
+
+        Raises:
+            ApiError: 503, it cannot be stored.
+        """
+        await self._writer.commit(rows)
+
     async def _commit(
         self, visitor: Visitor, chosen: ChosenVersion, rows: Rows, exposed_at: str
     ) -> bool:
