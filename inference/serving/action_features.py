@@ -31,7 +31,7 @@ MAX_DEVIATIONS = 10.0
 _AT_ONCE = 2**24  # products in memory
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Columns:
     """The features of actions, or of decisions, as a policy reads them.
 
@@ -65,6 +65,12 @@ class Columns:
             },
         )
 
+    @cached_property
+    def _scales(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Means and scales of the numbers, in their order."""
+        pairs = np.array(list(self.numbers.values()), dtype=float).reshape(len(self.numbers), 2)
+        return pairs[:, 0].copy(), pairs[:, 1].copy()
+
     @property
     def labels(self) -> list[str]:
         """Names of the columns."""
@@ -82,10 +88,10 @@ class Columns:
             texts: n words by name; every learnt one is among them.
         """
         place = {name: i for i, name in enumerate(names)}
-        centre = np.array([mean for mean, _ in self.numbers.values()])
-        scale = np.array([scale for _, scale in self.numbers.values()])
+        centre, scale = self._scales
         picked = numbers[:, [place[name] for name in self.numbers]]
-        scaled = np.nan_to_num((picked - centre) / scale, nan=0.0)
+        scaled = (picked - centre) / scale
+        scaled[np.isnan(scaled)] = 0.0
         parts = [np.clip(scaled, -MAX_DEVIATIONS, MAX_DEVIATIONS)]
         for name, words in self.texts.items():
             known = {word: i for i, word in enumerate(words)}
@@ -189,6 +195,33 @@ class FeatureSpace:
         products = np.concatenate(parts) if parts else np.empty((0, 0))
         return np.concatenate([np.ones((count, 1)), context, actions, products], axis=1)
 
+    @cached_property
+    def _places(self) -> NDArray[np.int64]:
+        """Where each product stands in a matrix (actions, sums): as `products` orders them."""
+        assert self.products is not None  # noqa: S101  its caller has looked
+        order, _, starts = self.products
+        count, sums = len(self.actions.labels), len(starts)
+        columns = np.repeat(np.arange(sums), np.diff(starts, append=len(order)))
+        return np.asarray((order % count) * sums + columns)
+
+    def _products_in(
+        self, actions: NDArray[np.float64], context: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the products of actions with one context, (n, products).
+
+        Each sum is linear in the features of an action, by weights that the context gives: a matrix
+        product, where products of their own would be gathered and summed for each action.
+        """
+        if self.products is None:
+            return self._products_of(
+                actions, np.broadcast_to(context, (len(actions), context.shape[1]))
+            )
+        order, signs, starts = self.products
+        count, sums = actions.shape[1], len(starts)
+        weights = np.bincount(self._places, context[0, order // count] * signs, minlength=count * sums)
+        products: NDArray[np.float64] = actions @ weights.reshape(count, sums)
+        return products
+
     def _products_of(
         self, actions: NDArray[np.float64], context: NDArray[np.float64]
     ) -> NDArray[np.float64]:
@@ -202,7 +235,10 @@ class FeatureSpace:
     def rows_of(self, actions: ActionSet) -> NDArray[np.float64]:
         """Return the rows of one decision's actions; it names all that was learnt."""
         columns = self.actions.read(actions.names, actions.numbers, actions.texts)
-        return self.rows(columns, self.context.read_rows([actions.context]))
+        context = self.context.read_rows([actions.context])
+        alike = np.broadcast_to(context, (len(columns), context.shape[1]))
+        ones = np.ones((len(columns), 1))
+        return np.concatenate([ones, alike, columns, self._products_in(columns, context)], axis=1)
 
     def example(self, count: int) -> ActionSet:
         """Return a decision between equal actions, whose features are those of the mean."""

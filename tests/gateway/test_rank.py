@@ -174,6 +174,34 @@ def test_features_that_are_not_finite_are_refused(lane, offers):
         assert "must be a finite number" in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("actions", "message"),
+    [
+        ('[{"id": "a", "features": {"x\\ud800": 1}}]', "well-formed Unicode"),
+        ('[{"id": "a", "features": {"x\\u0000": 1}}]', "a text without U+0000"),
+        ('[{"id": "a", "features": {"x": "\\ud800"}}]', "well-formed Unicode"),
+        ('[{"id": "a", "features": {"x": "y\\u0000"}}]', "a text without U+0000"),
+        ('[{"id": "\\ud800", "features": {"x": 1}}]', "well-formed Unicode"),
+        ('[{"id": "a", "features": {"x": 1}}, {"id": "b", "features": {"x": 1, "\\ud800": 1}}]', "must be named as the features"),
+        ('[{"id": "a", "features": {"x": ' + "[" * 40 + "]" * 40 + "}}]", "nested at most 32 levels deep"),
+        ('"\\ud800"', "must be a list of 1 to 200 actions"),
+    ],
+)  # fmt: skip
+def test_actions_that_cannot_be_stored_are_refused(lane, offers, actions, message):
+    answer = lane.client.post(
+        "/v1/rank",
+        content=f'{{"surface": "offers", "unit_id": "u1", "actions": {actions}}}',
+        headers={"Authorization": f"Bearer {offers.public}", "Content-Type": "application/json"},
+    )
+    assert answer.status_code == 400, answer.text
+    assert message in answer.json()["error"]["message"]
+
+
+def test_what_an_action_says_beside_its_features_is_passed_over(lane, offers):
+    more = [one | {"title": "\0", "of": {"x": [1]}} for one in ACTIONS]
+    assert decide(lane, offers, actions=more)["action"] in {"a", "b", "c"}
+
+
 def test_a_surface_of_another_kind_names_the_route(lane, offers):
     whole = {"surface": "home-feed", "unit_id": "u1", "actions": ACTIONS}
     error = lane.post("/v1/rank", whole, offers.public).json()["error"]

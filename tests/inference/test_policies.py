@@ -93,6 +93,25 @@ def test_many_products_share_columns_by_a_hash():
     np.testing.assert_allclose(rows[:, 51:].sum(1), (each[:, order] * signs).sum(1))
 
 
+@pytest.mark.parametrize(("features", "context"), [(40, 10), (4, 3), (3, 0)])
+def test_a_decisions_rows_are_those_that_were_learnt_from(features, context):
+    """Serving multiplies matrices where training gathers products: both are the same rows."""
+    rng = np.random.default_rng(1)
+    numbers = {f"x{n}": (0.5, 2.0) for n in range(features)}
+    space = FeatureSpace(
+        Columns(numbers, {"brand": ("a", "b")}),
+        Columns({f"c{n}": (0.0, 1.0) for n in range(context)}, {}),
+    )
+    about = {f"c{n}": float(rng.normal()) for n in range(context)}
+    actions = ActionSet(
+        list("uvw"), tuple(numbers), rng.normal(size=(3, features)), {"brand": ["a", None, "b"]}, about
+    )
+    actions.numbers[1, 2] = np.nan
+    each = [dict(zip(numbers, row.tolist(), strict=True)) | {"brand": brand} for row, brand in zip(actions.numbers, ["a", None, "b"], strict=True)]  # fmt: skip
+    learnt = space.rows(space.actions.read_rows(each), space.context.read_rows([about] * 3))
+    np.testing.assert_allclose(space.rows_of(actions), learnt, atol=1e-12)
+
+
 def test_words_and_missing_values_are_read_as_they_were_learnt():
     columns = Columns.learn(
         [{"price": 1.0, "brand": "x"}, {"price": 3.0, "brand": "y"}, {"price": None, "brand": "x"}]

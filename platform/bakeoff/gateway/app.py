@@ -219,7 +219,7 @@ class Gateway:
             served("/v1/recommend", recommend.answer, body=ranking),
             *(served(path, recommend.answer, body=partial(parse, body)) for path, body in lists),
             served("/v1/classify", classify.answer, body=labelling),
-            served("/v1/rank", rank.answer, body=partial(parse, RankRequest)),
+            served("/v1/rank", rank.answer, body=partial(parse, RankRequest), rows="actions"),
             served("/v1/compare", compare.answer, body=ranking),
             # It tells what a unit liked: no public key may ask.
             Route(

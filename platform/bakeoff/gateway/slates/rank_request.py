@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from bakeoff.gateway.http.errors import ApiError, invalid
 from bakeoff.gateway.http.fields import body_rule, flag, request_type, rule
 from bakeoff.gateway.slates.requests import SurfaceRequest, read_features
 from experiments import bounds
-from experiments.bounds import MAX_ID, MAX_VALUE
+from experiments.bounds import MAX_ID, MAX_VALUE, check
 from inference.serving.action_set import ActionSet
 
 if TYPE_CHECKING:
@@ -38,11 +39,24 @@ def read_actions(body: Mapping[str, Any]) -> ActionSet:
     context = read_features(body.get("features"), "features")
     if len(context) > MAX_CONTEXT_FEATURES:
         raise invalid("features", f"{len(context)} of them", f"at most {MAX_CONTEXT_FEATURES}")
+    _check_names(actions)
     ids = [_id_of(action, index) for index, action in enumerate(actions)]
     if len(set(ids)) < len(ids):
         twice = next(one for index, one in enumerate(ids) if one in ids[:index])
         raise invalid("actions.id", twice, "the id of one action only")
     return _as_columns(ids, _features_of(actions), context)
+
+
+def _check_names(actions: Sequence[Any]) -> None:
+    """Refuse names that cannot be stored; the route leaves the actions to this reader.
+
+    Names are those of the first action, or refused; numbers are judged as a matrix, and texts, which
+    are few, one by one: to write thousands of values as JSON only to see that they can be written took
+    longer than to choose an action.
+    """
+    first = actions[0].get("features") if isinstance(actions[0], dict) else None
+    if isinstance(first, dict):
+        check(list(first), "actions[0].features")
 
 
 def _id_of(action: Any, index: int) -> str:
@@ -84,8 +98,9 @@ def _as_columns(
     # Nearly always plain numbers in one order: thousands of values are read at once.
     same_order = all(tuple(row) == names for row in rows)
     values = [list(row.values()) if same_order else [row[name] for name in names] for row in rows]
-    if {type(value) for row in values for value in row} <= _NUMBER_TYPES:
+    if set(map(type, chain.from_iterable(values))) <= _NUMBER_TYPES:
         return ActionSet(ids, names, _matrix(values, names), {}, context)
+    check([{"features": dict(zip(names, row, strict=True))} for row in values], "actions")
     texts = {name: [row[i] for row in values] for i, name in enumerate(names) if _is_text(values, i)}
     for name, column in texts.items():
         for index, value in enumerate(column):
