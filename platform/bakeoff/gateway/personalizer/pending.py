@@ -73,7 +73,7 @@ class PendingEvents:
         )
 
     async def forget(self, project_id: int, event_id: str) -> None:
-        """Forget an event that is committed; one that stays here is committed once all the same."""
+        """Forget an event that is committed; one that stays here is still committed once only."""
         try:
             await self._cache.delete(_name("rows", project_id, event_id))
         except _FAULTS:
