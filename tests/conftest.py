@@ -101,6 +101,8 @@ def _delete_projects() -> None:
         tables = [name for (name,) in cursor.fetchall()]
         # Whose folder of models this is: a process of a later file has another folder.
         tables.append("inference_artifactstore")
+        # Outlives its project: the files of a month are there until somebody deletes them.
+        tables.append("experiments_archivedmonth")
         cursor.execute("; ".join(f"DELETE FROM {name}" for name in tables))
 
 
@@ -110,7 +112,7 @@ def empty_platform(tables):
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL lock_timeout = '60s'")
         cursor.execute("TRUNCATE accounts_project CASCADE")
-        cursor.execute("TRUNCATE inference_artifactstore")
+        cursor.execute("TRUNCATE inference_artifactstore, experiments_archivedmonth")
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from bakeoff.accounts.audit import record_audit
-from experiments.actions.erase_archived import erase_archived
 from experiments.actions.lock_order import lock_themed_texts
 from experiments.actions.mark_units import history_names
 from experiments.archive.place import ArchiveError
@@ -118,6 +117,9 @@ def erase_unit(*, project_id: int, unit_id: str, by: str) -> Erasure:
 def _erase_archived(project_id: int, ids: Sequence[str]) -> dict[str, int]:
     if not ArchivedMonth.objects.filter(project_id=project_id).exists():
         return {}
+    # PyArrow's, which web processes load when a month is archived, and not before.
+    from experiments.actions.erase_archived import erase_archived  # noqa: PLC0415
+
     try:
         rows = erase_archived(project_id=project_id, unit_ids=ids, place=archive_place())
     except ArchiveError as error:

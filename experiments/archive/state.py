@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from experiments.archive.files import fetch_file, rows_of_units, scratch_file
 from experiments.archive.place import ArchiveError, open_place
 from experiments.models import ArchivedMonth
 
@@ -75,6 +74,8 @@ def missing_files(place: ArchivePlace) -> Iterator[str]:
 
 def check_file(place: ArchivePlace, row: ArchivedMonth) -> str:
     """Read a whole file back; return what is wrong with it, or nothing."""
+    from experiments.archive.files import fetch_file, scratch_file  # noqa: PLC0415  PyArrow's
+
     try:
         with scratch_file() as file:
             fetch_file(place, row, file)
@@ -91,7 +92,12 @@ def archived_rows(
     Raises:
         ArchiveError: a file cannot be read.
     """
+    archived = ArchivedMonth.objects.filter(project_id=project_id, archived_at__isnull=False)
+    if not archived:
+        return {}
+    from experiments.archive.files import rows_of_units  # noqa: PLC0415  PyArrow's
+
     rows: dict[str, list[dict[str, Any]]] = {}
-    for row in ArchivedMonth.objects.filter(project_id=project_id, archived_at__isnull=False):
+    for row in archived:
         rows.setdefault(row.table, []).extend(rows_of_units(place, row, unit_ids))
     return rows
