@@ -123,8 +123,7 @@ def make_store_id(artifacts: Path) -> UUID:
         _write_id(artifacts, store_id)
     except OSError as error:
         raise ForeignStoreError(f"Artifacts in {artifacts} cannot be written: {error}.") from error
-    # Two that start at once: the last file stands.
-    return read_store_id(artifacts) or store_id
+    return store_id
 
 
 def _write_id(artifacts: Path, store_id: UUID) -> None:
@@ -135,9 +134,14 @@ def _write_id(artifacts: Path, store_id: UUID) -> None:
 
 
 def _claim(connection: psycopg.Connection, artifacts: Path) -> None:
-    if connection.execute("SELECT 1 FROM inference_artifactstore").fetchone() is None:
-        # Of two homes that start at once on a new database, one is first.
-        connection.execute(
-            "INSERT INTO inference_artifactstore (id, store_id) VALUES (1, %s) ON CONFLICT DO NOTHING",
-            [make_store_id(artifacts)],
-        )
+    is_claimed = "SELECT 1 FROM inference_artifactstore"
+    if connection.execute(is_claimed).fetchone() is not None:
+        return
+    # Of processes that start at once on a new database one makes the identity, with its file and its
+    # object: a second one's would take their place, or be refused on another machine.
+    connection.execute("LOCK TABLE inference_artifactstore IN SHARE ROW EXCLUSIVE MODE")
+    if connection.execute(is_claimed).fetchone() is not None:
+        return
+    store_id = make_store_id(artifacts)
+    connection.execute("INSERT INTO inference_artifactstore (id, store_id) VALUES (1, %s)", [store_id])
+    _mark_remote(artifacts, store_id)

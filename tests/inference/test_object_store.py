@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -17,7 +18,7 @@ from experiments.assignment import VersionReference
 from inference.actions.clean_artifacts import clean_artifacts
 from inference.models import ArtifactStore, ModelVersion, TrainingRun
 from inference.outages import is_outage
-from inference.serving import remote_store
+from inference.serving import remote_store, store
 from inference.serving.artifact import ArtifactError, check_artifact, save_artifact
 from inference.serving.models import open_model
 from inference.serving.remote_store import (
@@ -254,3 +255,34 @@ def test_a_setting_that_names_no_store_is_refused(url, sentence):
     assert "secret@" not in str(caught.value)
     assert parse_url("s3://models/shop/") == "s3://models/shop"
     assert parse_url("") == ""
+
+
+@pytest.mark.parametrize("count", [1, 2], ids=["one machine", "two machines"])
+def test_processes_that_start_at_once_agree_on_one_store(tables, machines, monkeypatch, count):
+    """Each reads that there is none before another has made it, as slow machines do."""
+    ArtifactStore.objects.all().delete()
+    roots = [machines.a, machines.b][:count] * (4 // count)
+    all_read, write = threading.Barrier(len(roots), timeout=5), store._write_id
+
+    def write_late(artifacts, store_id):
+        with suppress(threading.BrokenBarrierError):
+            all_read.wait()
+        write(artifacts, store_id)
+
+    monkeypatch.setattr(store, "_write_id", write_late)
+    refused = []
+
+    def start(root):
+        try:
+            check_store(test_database_url(), root)
+        except ForeignStoreError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=start, args=[root]) for root in roots]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert refused == []
+    stored = ArtifactStore.objects.get().store_id
+    assert {read_store_id(root) for root in roots} == {stored}
