@@ -1,6 +1,6 @@
 """MLflow's own server, from an environment of its own, with models that its client logged; and a wire to it.
 
-`make test-infra` makes the environment (requirements-mlflow.txt): the server wants other versions of
+`make test-mlflow` makes the environment (requirements-mlflow.txt): the server wants other versions of
 libraries than we do.
 """
 
