@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.bandit_logs import CAMPAIGNS, BanditLog, open_bandit_log
+from benchmarks.peers.environment import peer_python
 from benchmarks.results import Row, write_result
 from benchmarks.worlds import KINDS, World, draw_world
 from inference.evaluation.off_policy import weighted_value
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
     from inference.serving.action_set import ActionSet
 
-ROOT = Path(__file__).parent.parent
-PEER = ROOT / ".venv-vowpalwabbit"
 REQUIREMENTS = ("vowpalwabbit==9.11.9", "numpy==2.4.*")
 SCRIPT = Path(__file__).parent / "peers" / "vw_policies.py"
 # Greedy by itself where the floors explore: all sides have the same ones.
@@ -160,7 +158,11 @@ def _ask_peer(
     only: Sequence[str] = tuple(PEERS),
 ) -> dict[str, NDArray[np.float64]]:
     """Return the shares of some of vowpalwabbit's policies, (decisions, actions)."""
-    python, examples, file = _peer_python(), root / "examples.jsonl", root / "numbers.npz"
+    python, examples, file = (
+        peer_python("vowpalwabbit", REQUIREMENTS),
+        root / "examples.jsonl",
+        root / "numbers.npz",
+    )
     with examples.open("w") as lines:
         lines.writelines(json.dumps(_example(one)) + "\n" for one in decisions)
     np.savez(file, **numbers)
@@ -190,16 +192,6 @@ def _example(actions: ActionSet) -> list[str]:
 
 def _feature(name: str, value: Any) -> str:
     return f"{name}={value}" if isinstance(value, str) else f"{name}:{value:.6g}"
-
-
-def _peer_python() -> Path:
-    python, stamp = PEER / "bin" / "python", PEER / ".installed"
-    if not stamp.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(PEER)], check=True)
-        install = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-        subprocess.run([*install, *REQUIREMENTS], check=True)
-        stamp.touch()
-    return python
 
 
 def _values(how: Size, root: Path) -> list[Row]:

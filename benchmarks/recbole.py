@@ -14,7 +14,6 @@ import hashlib
 import json
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.movielens import K, Stage, split_movielens
+from benchmarks.peers.environment import peer_python
 from benchmarks.results import Row, write_result
 from inference.algorithms import recommenders
 from inference.options import FitOptions
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from inference.evaluation.scores import Scores
     from inference.training.data import TrainingData
 
-ROOT = Path(__file__).parent.parent
-PEER = ROOT / ".venv-recbole"
 REQUIREMENTS = ("recbole==1.2.1", "torch==2.13.*", "numpy==1.26.4", "scipy<1.14", "pandas<2.3")
 SCRIPT = Path(__file__).parent / "peers" / "recbole_lists.py"
 
@@ -111,9 +109,12 @@ def _our_scores(root: Path, stage: Stage, name: str, params: dict, seed: int) ->
 
 def _peer_scores(stage: Stage, file: Path, model: str, seed: int, how: Size) -> Scores:
     """Score RecBole's lists by our metrics; what an earlier run has finished is read again."""
-    python, settings = _peer_python(), [model, str(seed), str(how.history), str(int(how.refit))]
+    python, settings = (
+        peer_python("recbole", REQUIREMENTS),
+        [model, str(seed), str(how.history), str(int(how.refit))],
+    )
     content = SCRIPT.read_bytes() + file.read_bytes() + repr(settings).encode()
-    out = PEER / f"{hashlib.sha256(content).hexdigest()}.npz"
+    out = python.parents[1] / f"{hashlib.sha256(content).hexdigest()}.npz"
     if not out.exists():
         part = file.with_name("part.npz")
         command = [str(python), "-W", "ignore", str(SCRIPT), str(file), str(part), *settings]
@@ -130,16 +131,6 @@ def _peer_scores(stage: Stage, file: Path, model: str, seed: int, how: Size) -> 
         f"RecBole {model}, seed {seed}: NDCG {judged.mean('ndcg'):.4f} after {saved['epochs']} passes"
     )
     return judged
-
-
-def _peer_python() -> Path:
-    python, stamp = PEER / "bin" / "python", PEER / ".installed"
-    if not stamp.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(PEER)], check=True)
-        install = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-        subprocess.run([*install, *REQUIREMENTS], check=True)
-        stamp.touch()
-    return python
 
 
 def _rows(

@@ -7,7 +7,7 @@ import random
 
 from benchmarks.load import measure, measure_at_rate, request_bytes
 from benchmarks.results import Row, median_of, write_result
-from benchmarks.stage import UNITS, body, staged
+from benchmarks.stage import UNITS, recommend_requests, staged
 
 
 def run(size: str, home: str) -> None:
@@ -16,15 +16,7 @@ def run(size: str, home: str) -> None:
         numbers = itertools.count()
 
         def asks(surface: str):
-            ready = [
-                request_bytes(
-                    "POST",
-                    "/v1/recommend",
-                    body({"surface": surface, "unit_id": f"user-{n}", "k": 10}),
-                    stage.public,
-                )
-                for n in range(UNITS)
-            ]
+            ready = recommend_requests(stage, surface)
             random.Random(0).shuffle(ready)
             return lambda: ready[next(numbers) % UNITS]
 

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import httpx2
 
-from benchmarks.load import Measured, measure_at_rate, request_bytes
+from benchmarks.load import Measured, measure_at_rate
 from benchmarks.results import Row, median_of, write_result
-from benchmarks.stage import UNITS, Stage, body, staged
+from benchmarks.stage import UNITS, Stage, recommend_requests, staged
 from experiments.ingest.redact import redact
 
 CORPUS = Path(__file__).parents[1] / "tests" / "ingest" / "redaction_corpus.jsonl"
@@ -65,15 +65,7 @@ def run(size: str, home: str) -> None:
 
 def _recommend(stage: Stage, seconds: float) -> Measured:
     numbers = itertools.count()
-    asks = [
-        request_bytes(
-            "POST",
-            "/v1/recommend",
-            body({"surface": stage.surface, "unit_id": f"user-{n}", "k": 10}),
-            stage.public,
-        )
-        for n in range(UNITS)
-    ]
+    asks = recommend_requests(stage, stage.surface)
     measured = measure_at_rate(
         stage.port, lambda: asks[next(numbers) % UNITS], rate=RATE, seconds=seconds
     )

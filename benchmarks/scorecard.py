@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +13,10 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from benchmarks.peers.environment import peer_python
 from benchmarks.results import Row, median_of, write_result
 
 METRICS, REPEATS = 5, 5
-ROOT = Path(__file__).parent.parent
-PEERS = ROOT / ".venv-peers"
 REQUIREMENTS = Path(__file__).parent / "peers" / "requirements.txt"
 
 
@@ -33,9 +31,7 @@ def run(size: str, home: str) -> None:
     if abs(estimate / peers["estimate"][0] - 1) > 1e-6:
         raise SystemExit(f"ours == {estimate}, tea-tasting == {peers['estimate'][0]}: must agree.")
     from_totals = _measure_totals(card)
-    versions = ", ".join(
-        line for line in REQUIREMENTS.read_text().splitlines() if line and not line.startswith("#")
-    )
+    versions = ", ".join(_requirements())
     write_result(
         "scorecard", size,
         [*_rows_beside(peers["rows"], from_rows, limit, units), *_totals_beside(peers["totals"], from_totals)],
@@ -116,25 +112,13 @@ def _write(file: Path, units: int) -> None:
     parquet.write_table(pa.table(columns), file)
 
 
+def _requirements() -> list[str]:
+    lines = REQUIREMENTS.read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
 def _peers(file: Path) -> dict:
-    python = PEERS / "bin" / "python"
-    stamp = PEERS / ".installed"
-    if not stamp.exists() or stamp.stat().st_mtime < REQUIREMENTS.stat().st_mtime:
-        subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
-        subprocess.run(
-            [
-                str(python),
-                "-m",
-                "pip",
-                "install",
-                "-q",
-                "--disable-pip-version-check",
-                "-r",
-                str(REQUIREMENTS),
-            ],
-            check=True,
-        )
-        stamp.touch()
+    python = peer_python("peers", _requirements())
     script = Path(__file__).parent / "peers" / "scorecard.py"
     done = subprocess.run(
         [str(python), "-W", "ignore", str(script), str(file), str(REPEATS)],

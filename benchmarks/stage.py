@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
+from benchmarks.load import request_bytes
+
 if TYPE_CHECKING:
     from bakeoff.environment import Environment
 
@@ -134,6 +136,19 @@ def wait_until_up(url: str, is_over: Callable[[], bool] = lambda: False) -> None
                 return
         time.sleep(0.05)
     raise RuntimeError(f"{url} did not answer")
+
+
+def recommend_requests(stage: Stage, surface: str) -> list[bytes]:
+    """Return a request for each user."""
+    return [
+        request_bytes(
+            "POST",
+            "/v1/recommend",
+            body({"surface": surface, "unit_id": f"user-{n}", "k": 10}),
+            stage.public,
+        )
+        for n in range(UNITS)
+    ]
 
 
 def body(value: object) -> bytes:

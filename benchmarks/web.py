@@ -18,13 +18,13 @@ import psutil
 
 from benchmarks.bare_route import VARIABLE, describe
 from benchmarks.events import Requests
-from benchmarks.load import measure, request_bytes
+from benchmarks.load import measure
 from benchmarks.results import Row, median_of, write_result
 from benchmarks.stage import (
     UNITS,
     Served,
     Stage,
-    body,
+    recommend_requests,
     serving_app,
     serving_peer,
     serving_web,
@@ -71,15 +71,7 @@ def run(size: str, home: str) -> None:
 
 def _requests(stage: Stage) -> dict:
     numbers = itertools.count()
-    ready = [
-        request_bytes(
-            "POST",
-            "/v1/recommend",
-            body({"surface": stage.surface, "unit_id": f"user-{n}", "k": 10}),
-            stage.public,
-        )
-        for n in range(UNITS)
-    ]
+    ready = recommend_requests(stage, stage.surface)
     return {
         "/v1/recommend": lambda: ready[next(numbers) % UNITS],
         "/v1/events": Requests(stage.public).single,

@@ -69,6 +69,19 @@ class ArchivePlace(Protocol):
         """Store a text where there is none yet; return what is there."""
 
 
+def missing_file(place: ArchivePlace, name: str) -> str:
+    """Return a sentence if a file is not there or empty, else nothing; its size alone is read.
+
+    Raises:
+        ArchiveError: the archive does not answer.
+    """
+    size = place.size(name)
+    if size:
+        return ""
+    state = "is missing" if size is None else "is empty"
+    return f"{place.url}/{name} {state}: copy it back from your backup of the archive."
+
+
 def open_place(url: str) -> ArchivePlace:
     """Return the place of a URL: `s3://…`, `gs://…`, or the path of a folder."""
     return StorePlace(RemoteStore(url)) if "://" in url else FolderPlace(Path(url))

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from experiments.archive.readers import Reader
     from experiments.ingest.partitions import Partition
 
-# Months around today are made again where they are missing, and live events may be a month late.
-MIN_MONTHS = 3
 _COUNTS = """
     SELECT project_id, count(*), max(xid::text::bigint) FROM ONLY {month} GROUP BY 1 ORDER BY 1"""
 _SIZE = "SELECT pg_total_relation_size(%s::regclass)"
@@ -72,7 +70,7 @@ def plan_archive(*, months: int, now: datetime) -> list[MonthPlan]:
     """Return the months that ended so long ago, oldest first.
 
     Args:
-        months: between a month's end and now, at least `MIN_MONTHS`.
+        months: between a month's end and now, at least `MIN_ARCHIVE_MONTHS` of the settings.
         now: with a time zone.
     """
     connection.ensure_connection()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from experiments.archive.place import ArchiveError, open_place
+from experiments.archive.place import ArchiveError, missing_file, open_place
 from experiments.models import ArchivedMonth
 
 if TYPE_CHECKING:
@@ -65,11 +65,8 @@ def missing_files(place: ArchivePlace) -> Iterator[str]:
         ArchiveError: the archive does not answer.
     """
     for row in ArchivedMonth.objects.filter(archived_at__isnull=False):
-        size = place.size(row.name)
-        if size is None:
-            yield f"{place.url}/{row.name} is missing: copy it back from your backup of the archive."
-        elif size == 0:
-            yield f"{place.url}/{row.name} is empty: copy it back from your backup of the archive."
+        if sentence := missing_file(place, row.name):
+            yield sentence
 
 
 def check_file(place: ArchivePlace, row: ArchivedMonth) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.db.models.functions import Now
 
+from experiments.archive_names import file_name
+
 
 class ArchivedMonth(models.Model):
     """A file of the archive: the rows of a project and month of one table.
@@ -51,4 +53,4 @@ class ArchivedMonth(models.Model):
     @property
     def name(self) -> str:
         """Where the file is in the archive."""
-        return f"{self.table}/project={self.project_id}/month={self.month:%Y-%m}/rows.parquet"
+        return file_name(self.table, self.project_id, f"{self.month:%Y-%m}")

@@ -9,7 +9,7 @@ from django.utils.translation import ngettext
 
 if TYPE_CHECKING:
     from experiments.models import Metric
-    from experiments.scorecards.change_plan import ChangePlan
+    from experiments.scorecards.change_plan import ChangePlan, Choice
     from experiments.scorecards.switchback_plan import SwitchbackPlan
     from experiments.scorecards.traffic_plan import WeekOfTraffic
     from inference.models import Surface
@@ -41,22 +41,32 @@ def describe_interleaved(plan: ChangePlan) -> str:
     ) % {"users": f"{plan.interleaved.users:,}", "weeks": plan.interleaved.weeks}
 
 
+def _larger_change(choice: Choice | None) -> str:
+    """Say what a duration to choose finds; nothing where there is none."""
+    if choice is None:
+        return ""
+    return _("Choose a larger change: %(weeks)s weeks find one from %(lift)s on.") % {
+        "weeks": choice.weeks,
+        "lift": f"{100 * (choice.lift or 0):+.3g}%",
+    }
+
+
+def _commoner_event(metric: Metric) -> str:
+    return _(
+        "Choose a metric that more users reach and that varies less than %(metric)s: whether "
+        "somebody clicked at all, for instance."
+    ) % {"metric": metric}
+
+
 def advice_in_words(plan: ChangePlan, metric: Metric) -> list[str]:
     """Return what makes a plan that is too long shorter, one sentence each."""
-    choice = plan.feasible_choice
     words = {
         "interleave": describe_interleaved(plan),
-        "larger_change": _("Choose a larger change: %(weeks)s weeks find one from %(lift)s on.")
-        % {"weeks": choice.weeks, "lift": f"{100 * (choice.lift or 0):+.3g}%"}
-        if choice is not None
-        else _("Send more traffic first: so few users show no change at all within weeks."),
+        "larger_change": _larger_change(plan.feasible_choice)
+        or _("Send more traffic first: so few users show no change at all within weeks."),
         "more_traffic": _("Let all of the traffic take part."),
         "even_split": _("Split it 50/50: that needs the fewest users."),
-        "commoner_event": _(
-            "Choose a metric that more users reach and that varies less than %(metric)s: whether "
-            "somebody clicked at all, for instance."
-        )
-        % {"metric": metric},
+        "commoner_event": _commoner_event(metric),
     }
     return [words[code] for code in plan.advice]
 
@@ -84,20 +94,13 @@ def switchback_in_words(
         "deviation": f"{plan.blocks.deviation:.2g}",
         "carry_over": carry_over,
     }
-    choice = plan.feasible_choice
     words = {
-        "larger_change": _("Choose a larger change: %(weeks)s weeks find one from %(lift)s on.")
-        % {"weeks": choice.weeks, "lift": f"{100 * (choice.lift or 0):+.3g}%"}
-        if choice is not None
-        else _("Choose shorter blocks first: so few show no change at all within weeks."),
+        "larger_change": _larger_change(plan.feasible_choice)
+        or _("Choose shorter blocks first: so few show no change at all within weeks."),
         "shorter_blocks": _(
             "Choose shorter blocks, as long as they outlast the carry-over: more of them fit."
         ),
         "even_split": _("Split it 50/50: that needs the fewest blocks."),
-        "commoner_event": _(
-            "Choose a metric that more users reach and that varies less than %(metric)s: whether "
-            "somebody clicked at all, for instance."
-        )
-        % {"metric": metric},
+        "commoner_event": _commoner_event(metric),
     }
     return [basis, *(words[code] for code in plan.advice)]

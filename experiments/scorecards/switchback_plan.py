@@ -86,7 +86,7 @@ def plan_switchback(
     Args:
         surface: where.
         metric: that decides.
-        design: of the experiment; its planned units are what is asked for.
+        design: of the experiment; its planned units are not read, as they are the result.
         lift: the smallest relative change worth shipping, above 0.
         block_seconds: length of a block.
         carry_over_seconds: of its start, that counts for nobody.

@@ -38,6 +38,7 @@ DEFAULT_RATES: Mapping[str, int] = MappingProxyType(
 )
 DEFAULT_MIN_GROUP_USERS = 20
 MEGABYTE = 2**20
+# Months around today are made again where they are missing, and live events may be a month late.
 MIN_ARCHIVE_MONTHS = 3
 MIN_TOKEN = 16  # characters; fewer can be tried out
 

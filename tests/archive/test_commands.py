@@ -112,7 +112,7 @@ def test_a_cut_file_is_named_by_check_doctor_and_the_health_page(shop, month, pl
         lines = list(check_archive(connection))
     assert (
         False,
-        f"{place.url}/{slates.name} is missing or empty: copy it from a backup of it",
+        f"{place.url}/{slates.name} is missing: copy it back from your backup of the archive.",
     ) in lines
     client.force_login(builders.make_root())
     page = client.get(reverse("health")).content.decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from inference.serving import remote_store
 from tests.support import debian_servers as servers
 
 
@@ -34,6 +35,27 @@ def redis70(folder):
     """Debian's Redis 7.0, which does not know WAITAOF."""
     server = servers.debian_redis(folder)
     yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3(monkeypatch):
+    """moto's server of S3, which the store's settings name, with the bucket `shop`."""
+    import boto3
+    from moto import server as moto_server
+
+    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    endpoint = "http://{}:{}".format(*server.get_host_and_port())
+    for name, value in {
+        "AWS_ENDPOINT": endpoint, "AWS_ALLOW_HTTP": "true", "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    remote_store._open.cache_clear()
+    boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket="shop")
+    yield server
+    remote_store._open.cache_clear()
     server.stop()
 
 

@@ -187,24 +187,25 @@ def check_champions(connection: psycopg.Connection) -> Iterator[tuple[bool, str]
 
 def check_archive(connection: psycopg.Connection) -> Iterator[tuple[bool, str]]:
     """Look for each archived file, where there are any; yield whether it is well, and a line."""
-    from experiments.archive.place import ArchiveError, open_place
+    from experiments.archive.place import ArchiveError, missing_file, open_place
+    from experiments.archive_names import file_name
 
     place = open_place(read_environment().archive)
     files = connection.execute(
-        """SELECT "table" || '/project=' || project_id || '/month=' || to_char(month, 'YYYY-MM'), rows
-        FROM experiments_archivedmonth WHERE archived_at IS NOT NULL ORDER BY 1"""
+        """SELECT rows, "table", project_id, to_char(month, 'YYYY-MM')
+        FROM experiments_archivedmonth WHERE archived_at IS NOT NULL ORDER BY 2, 3, 4"""
     ).fetchall()
     if not files:
         return
     try:
-        missing = [name for name, _ in files if not place.size(f"{name}/rows.parquet")]
+        missing = [why for _, *file in files if (why := missing_file(place, file_name(*file)))]
     except ArchiveError as error:
         yield False, f"archive: {error}"
         return
-    rows = sum(one[1] for one in files)
+    rows = sum(one[0] for one in files)
     yield not missing, f"archive: {rows:,} rows in {len(files)} files in {place.url}"
-    for name in missing:
-        yield False, f"{place.url}/{name}/rows.parquet is missing or empty: copy it from a backup of it"
+    for sentence in missing:
+        yield False, sentence
 
 
 def _store() -> Iterator[tuple[bool, str]]:

@@ -117,7 +117,8 @@ class PersonalizerHandler:
                 await self._pending.keep(project_id, event_id, rows, surface.rank.wait_seconds)
         elif before is None:
             await self._recorder.record(decided.visitor, decided.chosen, decided.row)
-        return orjson.dumps(ranking_body(event_id, request.actions.ids, places, answer.chances, chosen))
+        chances = answer.chances()
+        return orjson.dumps(ranking_body(event_id, request.actions.ids, places, chances, chosen))
 
     async def reward(self, call: Call, request: PersonalizerReward) -> Answer:
         """Store the reward of an event.

@@ -8,6 +8,7 @@ action that was taken are stored with each decision, those of all actions with a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from inference.serving.choice import Choice, chances_of, choose, only
 from inference.serving.ladder import ServedSlate, Slot
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -49,10 +50,10 @@ class RankAnswer(KindAnswer):
     """A decision.
 
     Attributes:
-        chances: of each action, (n,).
+        chances: returns those of each action, (n,); only some answers show them.
     """
 
-    chances: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    chances: Callable[[], NDArray[np.float64]] = field(kw_only=True)
 
 
 class Ranking:
@@ -80,10 +81,10 @@ class Ranking:
         if fallback == NO_CHAMPION and settings.apprentice > 0:
             # It watches: the product's own choice is what it is to learn, so nothing is explored.
             choice, fallback = Choice(default, 1.0, 1.0, default), APPRENTICE
-            chances = only(default, len(actions.ids))
+            chances = partial(only, default, len(actions.ids))
         else:
             choice = choose(shares, default, settings, rng)
-            chances = chances_of(shares, default, settings)
+            chances = partial(chances_of, shares, default, settings)
         slot = Slot(
             item_id=actions.ids[choice.index],
             score=0.0
