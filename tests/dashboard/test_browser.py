@@ -24,6 +24,7 @@ from tests.support import builders
 from tests.support.browser import Visit
 from tests.support.builders import QUICK_POLICY, visits
 from tests.support.dashboard import make_user
+from tests.support.dashboard_pages import PAGES, PHONE
 from tests.support.ended_run import ended_run
 from tests.support.npm import install
 
@@ -72,41 +73,7 @@ def story(lane, shop):
     }
 
 
-PAGES = [
-    ("sign-in", "/sign-in/"),
-    ("home", "/"),
-    ("experiments", "/p/{p}/experiments/"),
-    ("experiments-filtered", "/p/{p}/experiments/?state=running"),
-    ("experiment-form", "/p/{p}/experiments/new/"),
-    ("planner", "/p/{p}/plan/"),
-    ("report", "/experiments/{p}/{done}/"),
-    ("report-running", "/experiments/{p}/{running}/"),
-    ("confirm", "/experiments/{p}/{running}/act/ship/"),
-    ("metrics", "/p/{p}/metrics/"),
-    ("metric", "/p/{p}/metrics/clicks/"),
-    ("surfaces", "/p/{p}/surfaces/"),
-    ("surface", "/p/{p}/surfaces/home-feed/"),
-    ("surface-rules", "/p/{p}/surfaces/home-feed/rules/"),
-    ("surface-list", "/p/{p}/surfaces/home-feed/list/"),
-    ("autopilot", "/p/{p}/surfaces/home-feed/autopilot/"),
-    ("autopilot-edit", "/p/{p}/surfaces/home-feed/autopilot/edit/"),
-    ("models", "/p/{p}/models/"),
-    ("runs", "/p/{p}/runs/"),
-    ("version", "/p/{p}/models/{version}/"),
-    ("run", "/runs/{run}/"),
-    ("run-comparison", "/runs/{run}/compare/?with={other}"),
-    ("units", "/p/{p}/units/?unit=u1"),
-    ("events", "/p/{p}/events/"),
-    ("feedback", "/p/{p}/feedback/"),
-    ("themes", "/p/{p}/feedback/themes/"),
-    ("surveys", "/p/{p}/feedback/surveys/"),
-    ("usage", "/p/{p}/usage/"),
-    ("team", "/p/{p}/team/"),
-    ("account", "/account/"),
-    ("health", "/health/"),
-    ("demo", "/demo/"),
-]
-WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+WIDE = {"width": 1280, "height": 900}
 CONTRAST = "color-contrast"
 TWO_FRAMES = "() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))"
 # Colours depend on the scheme, and what is shown on the width: what else axe finds is in every look.

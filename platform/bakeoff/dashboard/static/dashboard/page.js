@@ -1,16 +1,42 @@
 // What pages need beside htmx: selects that submit, a question before what cannot be taken back, keys.
 (function () {
   "use strict";
-  // A table that is wider than a phone scrolls, and the keyboard must reach it.
-  function reachable() {
-    for (const table of document.querySelectorAll("table")) {
-      if (table.scrollWidth > table.clientWidth) table.tabIndex = 0;
-      else table.removeAttribute("tabindex");
+  // A table that does not fit a phone becomes cards, one per row, with the column's title at each value.
+  const phone = matchMedia("(max-width: 46rem)");
+  function label(table) {
+    const titles = [...(table.tHead?.rows[table.tHead.rows.length - 1]?.cells ?? [])].flatMap((cell) =>
+      Array(cell.colSpan).fill(cell.textContent.trim()));
+    table.role = "table"; // the display of cards would take its meaning from a screen reader
+    for (const part of table.querySelectorAll("thead, tbody, tfoot")) part.role = "rowgroup";
+    for (const row of table.rows) {
+      row.role = "row";
+      let column = 0;
+      for (const cell of row.cells) {
+        cell.role = cell.tagName === "TD" ? "cell" : row.parentNode === table.tHead ? "columnheader" : "rowheader";
+        if (row.parentNode !== table.tHead && cell.colSpan === 1) cell.dataset.label = titles[column] ?? "";
+        column += cell.colSpan;
+      }
     }
   }
-  reachable();
-  addEventListener("resize", reachable);
-  document.addEventListener("htmx:afterSettle", reachable);
+  // Too wide, or so narrow that a cell is a column of single words.
+  const squeezed = (cell) => cell.offsetWidth < 112 && cell.offsetHeight > 76 && !cell.querySelector("svg, form");
+  const fits = (table) => table.scrollWidth <= table.clientWidth &&
+    !(phone.matches && [...table.querySelectorAll("tbody > tr > *")].some(squeezed));
+  function fitTables() {
+    const tables = [...document.querySelectorAll("table")];
+    for (const table of tables) table.classList.remove("stack");
+    // All are measured before any changes: the browser lays the page out once.
+    const wide = tables.filter((table) => !fits(table));
+    for (const table of tables) table.removeAttribute("tabindex");
+    for (const table of wide) {
+      if (phone.matches) label(table), table.classList.add("stack");
+      else table.tabIndex = 0; // it scrolls, and the keyboard must reach it
+    }
+  }
+  fitTables();
+  addEventListener("resize", fitTables);
+  document.addEventListener("htmx:afterSettle", fitTables);
+  document.addEventListener("toggle", fitTables, true); // what was folded had no width
   // A part that is fetched anew keeps what a person opened in it, and where they are.
   const seen = {};
   const nth = (root, node) => [...root.querySelectorAll(node.tagName)].indexOf(node);
