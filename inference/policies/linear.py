@@ -162,4 +162,4 @@ def _blocks(
     for actions, about, default in zip(rows.actions, rows.context, rows.default, strict=True):
         if actions is not None:
             one = ActionSet.from_json(actions, about)
-            yield space.rows_of(one), (np.array(one.ids) == default).astype(float)
+            yield space.rows_of(one).astype(float), (np.array(one.ids) == default).astype(float)

@@ -110,6 +110,8 @@ class Columns:
 
     def why_not(self, names: Sequence[str], texts: Sequence[str]) -> str:
         """Say which learnt feature is missing or of another type, or nothing."""
+        if not self.texts and self.numbers.keys() <= set(names):
+            return ""  # nearly always
         for name in self.numbers:
             if name not in names:
                 return f"'{name}' is {'a text' if name in texts else 'missing'}, must be a number"
@@ -162,7 +164,7 @@ class FeatureSpace:
         starts = np.flatnonzero(np.diff(sums[order], prepend=-1))
         return order, signs[order], starts
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Numbers in a row."""
         actions, context = len(self.actions.labels), len(self.context.labels)
@@ -232,13 +234,19 @@ class FeatureSpace:
         sums: NDArray[np.float64] = np.add.reduceat(each[:, order] * signs, starts, axis=1)
         return sums
 
-    def rows_of(self, actions: ActionSet) -> NDArray[np.float64]:
-        """Return the rows of one decision's actions; it names all that was learnt."""
+    def rows_of(self, actions: ActionSet) -> NDArray[np.float32]:
+        """Return the rows of one decision's actions, (n, size); it names all that was learnt."""
         columns = self.actions.read(actions.names, actions.numbers, actions.texts)
         context = self.context.read_rows([actions.context])
-        alike = np.broadcast_to(context, (len(columns), context.shape[1]))
-        ones = np.ones((len(columns), 1))
-        return np.concatenate([ones, alike, columns, self._products_in(columns, context)], axis=1)
+        after_context = 1 + context.shape[1]
+        after_action = after_context + columns.shape[1]
+        # Of single precision, as what was learnt: numpy would convert the factor at each request.
+        rows = np.empty((len(columns), self.size), np.float32)
+        rows[:, 0] = 1.0
+        rows[:, 1:after_context] = context
+        rows[:, after_context:after_action] = columns
+        rows[:, after_action:] = self._products_in(columns, context)
+        return rows
 
     def example(self, count: int) -> ActionSet:
         """Return a decision between equal actions, whose features are those of the mean."""

@@ -91,8 +91,7 @@ class LinearPolicy:
 
     def prefer(self, actions: ActionSet, rng: np.random.Generator) -> Preferences:
         """Return what the policy says of a decision's actions; it names all that was learnt."""
-        # Of single precision, as what was learnt: numpy would convert the factor at each request.
-        rows = self.space.rows_of(actions).astype(np.float32)
+        rows = self.space.rows_of(actions)
         rewards = (rows @ self._mean).astype(float)
         spread = (rows @ self._factor).astype(float) * self._width
         if self._kind == LINUCB:
@@ -102,7 +101,7 @@ class LinearPolicy:
             return Preferences(rewards, shares)
         # Actions are far fewer than features: their joint normal is drawn, not θ.
         covariance = spread @ spread.T
-        covariance[np.diag_indices_from(covariance)] += _JITTER * (1 + np.trace(covariance))
+        covariance.flat[:: len(rows) + 1] += _JITTER * (1 + covariance.trace())  # its diagonal
         drawn = rewards[:, None] + np.linalg.cholesky(covariance) @ rng.standard_normal(
             (len(rows), DRAWS)
         )

@@ -11,7 +11,7 @@ give that ranking; `chance` is the probability of the item in its place, given t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 NOT_RANKED = 0  # the rank of an item that a ranking does not hold
 
 
-@dataclass(frozen=True, slots=True)
-class Pick:
+class Pick(NamedTuple):
     """One place of a drafted slate.
 
     Attributes:
@@ -63,27 +62,31 @@ def draft_slate(rankings: Sequence[Sequence[str]], k: int, *, rng: Random) -> Dr
     """
     ranks = _ranks(rankings)
     taken: set[str] = set()
-    heads = [0] * len(rankings)
+    # What is left of each ranking, and its first item that is not taken; None where all are.
+    lefts = [iter(one) for one in rankings]
+    tops = [next(left, None) for left in lefts]
+    able = [team for team, top in enumerate(tops) if top is not None]
+    able_mask = sum(1 << team for team in able)
     picks: list[Pick] = []
     waiting: list[int] = []
     beliefs = {0: 1.0}
-    while len(picks) < k:
-        tops = [_top(ranking, heads, team, taken) for team, ranking in enumerate(rankings)]
-        able = [team for team, top in enumerate(tops) if top is not None]
-        if not able:
-            break
-        waiting = [team for team in waiting if tops[team] is not None]
+    while len(picks) < k and able:
         if not waiting:  # a round ends: each has picked, or has nothing left
-            waiting = able
+            waiting = able.copy()
             rng.shuffle(waiting)
         team = waiting.pop(0)
         item = tops[team]
         assert item is not None  # noqa: S101  who has none does not wait
-        wanting = [other for other, top in enumerate(tops) if top == item]
-        able_mask = sum(1 << other for other, top in enumerate(tops) if top is not None)
+        wanting = [other for other in able if tops[other] == item]
         beliefs, chance = _follow(beliefs, able_mask, wanting)
         picks.append(Pick(item, team, ranks[item], chance))
         taken.add(item)
+        for other in wanting:  # all others have their first item still
+            tops[other] = next((one for one in lefts[other] if one not in taken), None)
+            if tops[other] is None:
+                able.remove(other)
+                able_mask &= ~(1 << other)
+                waiting = [one for one in waiting if one != other]
     rest = [item for item in ranks if item not in taken]
     rest.sort(key=lambda item: min(rank for rank in ranks[item] if rank != NOT_RANKED))
     return Draft(tuple(picks), tuple(ranks[item] for item in rest), tuple(rest))
@@ -120,12 +123,3 @@ def _ranks(rankings: Sequence[Sequence[str]]) -> dict[str, tuple[int, ...]]:
     places = [{item: rank for rank, item in enumerate(one, start=1)} for one in rankings]
     items = dict.fromkeys(item for ranking in rankings for item in ranking)
     return {item: tuple(one.get(item, NOT_RANKED) for one in places) for item in items}
-
-
-def _top(ranking: Sequence[str], heads: list[int], team: int, taken: set[str]) -> str | None:
-    """Return a team's first item that is not taken; None where all are."""
-    head = heads[team]
-    while head < len(ranking) and ranking[head] in taken:
-        head += 1
-    heads[team] = head
-    return ranking[head] if head < len(ranking) else None

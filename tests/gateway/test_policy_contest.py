@@ -145,6 +145,30 @@ def test_a_worse_policy_is_rolled_back(shop, lane):
     assert (contest.challenger.alias, contest.champion.alias) == ("rejected", "champion")
 
 
+def test_a_deferred_event_is_exposed_by_its_activation_and_once(shop, lane):
+    contest = Contest(shop, lane, champion=GOOD, challenger=BAD)
+    headers = {"Ocp-Apim-Subscription-Key": shop.public}
+    path = "/personalizer/v1.0"
+    actions = [one | {"features": [one["features"]]} for one in THREE]
+    exposed = Exposure.objects.filter(experiment=contest.experiment)
+    body = {"actions": actions, "contextFeatures": [TASTES[0]], "deferActivation": True}
+    for name in ("first", "second"):
+        ranked = lane.client.post(f"{path}/rank", json=body | {"eventId": name}, headers=headers)
+        assert ranked.status_code == 201, ranked.text
+    assert not exposed.exists()
+    for _ in range(2):  # the second activation changes nothing
+        done = lane.client.post(f"{path}/events/first/activate", headers=headers)
+        assert done.status_code == 204
+    seen = exposed.get()  # what was never activated has none
+    slate = Slate.objects.get(surface=shop.surface)
+    assert (seen.unit_id, seen.variant_id) == (slate.unit_id, slate.variant_id)
+    assert lane.client.post(
+        f"{path}/events/first/reward", json={"value": 1}, headers=headers
+    ).is_success
+    contest.look()
+    assert contest.counted() == {slate.unit_id: 1}
+
+
 def test_nothing_is_counted_twice_late_or_out_of_range(shop, lane):
     contest = Contest(shop, lane, champion=GOOD, challenger=BAD)
     answers = [contest.ask(n)[0] for n in range(6)]

@@ -57,23 +57,38 @@ def test_each_action_is_explored_and_the_default_is_taken_else(lane, offers):
     assert named.count("c") >= 5
 
 
-def test_features_of_all_actions_are_stored_of_a_sample(lane, offers):
+@pytest.mark.parametrize(
+    ("features", "stored"),
+    [
+        (
+            [
+                {"price": 1.23456789, "brand": "x", "new": True},
+                {"brand": None, "new": False, "price": None},
+            ],
+            (["price", "new"], [[1.2346, 1.0], [None, 0.0]], {"brand": ["x", None]}),
+        ),
+        # Plain numbers alone are read in another way, whatever their order; so are those with a gap.
+        (
+            [{"price": 1.5, "new": True}, {"new": False, "price": -2}],
+            (["price", "new"], [[1.5, 1.0], [-2.0, 0.0]], {}),
+        ),
+        (
+            [{"price": 1.5, "new": None}, {"new": 3, "price": 0}],
+            (["price", "new"], [[1.5, None], [0.0, 3.0]], {}),
+        ),
+    ],
+    ids=["texts", "numbers", "gaps"],
+)
+def test_features_of_all_actions_are_stored_of_a_sample(lane, offers, features, stored):
     Surface.objects.filter(pk=offers.surface.pk).update(rank={"sample": 1})
     lane.refresh()
-    mixed = [
-        {"id": "a", "features": {"price": 1.23456789, "brand": "x", "new": True}},
-        {"id": "b", "features": {"brand": None, "new": False, "price": None}},
-    ]
-    answer = decide(lane, offers, actions=mixed)
-    stored = Slate.objects.get(recommendation_id=answer["recommendation_id"]).context["$rank"][
-        "actions"
-    ]
-    assert stored == {
-        "ids": ["a", "b"],
-        "names": ["price", "new"],
-        "numbers": [[1.2346, 1.0], [None, 0.0]],
-        "texts": {"brand": ["x", None]},
-    }
+    actions = [{"id": name, "features": one} for name, one in zip("ab", features, strict=True)]
+    answer = decide(lane, offers, actions=actions)
+    slate = Slate.objects.get(recommendation_id=answer["recommendation_id"])
+    names, numbers, texts = stored
+    assert slate.context["$rank"]["actions"] == {
+        "ids": ["a", "b"], "names": names, "numbers": numbers, "texts": texts,
+    }  # fmt: skip
 
 
 def test_a_reward_counts_once_whoever_sends_it_again(lane, offers):
@@ -305,7 +320,6 @@ def test_a_range_and_a_default_reward_of_its_own(offers):
     assert report_policy(offers.surface).value.served == pytest.approx((0.25 * 2 + 1 * 2) / 4)
 
 
-def test_a_decision_of_an_experiment_has_its_exposure(lane, offers):
-    assert not Exposure.objects.filter(project=offers.project).exists()
-    decide(lane, offers)  # without an experiment there is none to count
+def test_no_exposure_is_recorded_without_an_experiment(lane, offers):
+    decide(lane, offers)
     assert not Exposure.objects.filter(project=offers.project).exists()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +46,7 @@ def read_actions(body: Mapping[str, Any]) -> ActionSet:
     if len(set(ids)) < len(ids):
         twice = next(one for index, one in enumerate(ids) if one in ids[:index])
         raise invalid("actions.id", twice, "the id of one action only")
-    return _as_columns(ids, _features_of(actions), context)
+    return _as_columns(ids, *_features_of(actions), context)
 
 
 def _check_names(actions: Sequence[Any]) -> None:
@@ -65,8 +67,8 @@ def _id_of(action: Any, index: int) -> str:
     return bounds.text(action.get("id"), f"actions[{index}].id")
 
 
-def _features_of(actions: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the features of each action; all name the same, in the order of the first."""
+def _features_of(actions: Sequence[dict[str, Any]]) -> tuple[tuple[str, ...], list[list[Any]]]:
+    """Return the names of the first action's features, and each action's values in their order."""
     first = actions[0].get("features")
     if not isinstance(first, dict) or not 1 <= len(first) <= MAX_ACTION_FEATURES:
         shown = f"{len(first)} of them" if isinstance(first, dict) else first
@@ -74,13 +76,18 @@ def _features_of(actions: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for name in first:
         if not 1 <= len(name) <= MAX_ID:
             raise invalid("actions[0].features", name, f"named by 1 to {MAX_ID} characters")
-    rows = [first]
-    for index, action in enumerate(actions[1:], start=1):
+    names = tuple(first)
+    rows = []
+    for index, action in enumerate(actions):
         features = action.get("features")
-        if not isinstance(features, dict) or features.keys() != first.keys():
+        # Nearly always in one order, which is seen by comparing pointers.
+        if isinstance(features, dict) and tuple(features) == names:
+            rows.append(list(features.values()))
+        elif isinstance(features, dict) and features.keys() == first.keys():
+            rows.append([features[name] for name in names])
+        else:
             raise _other_names(f"actions[{index}].features", features, first)
-        rows.append(features)
-    return rows
+    return names, rows
 
 
 def _other_names(field: str, features: Any, first: Mapping[str, Any]) -> ApiError:
@@ -92,13 +99,14 @@ def _other_names(field: str, features: Any, first: Mapping[str, Any]) -> ApiErro
 
 
 def _as_columns(
-    ids: list[str], rows: Sequence[Mapping[str, Any]], context: Mapping[str, Any]
+    ids: list[str], names: tuple[str, ...], values: list[list[Any]], context: Mapping[str, Any]
 ) -> ActionSet:
-    names = tuple(rows[0])
-    # Nearly always plain numbers in one order: thousands of values are read at once.
-    same_order = all(tuple(row) == names for row in rows)
-    values = [list(row.values()) if same_order else [row[name] for name in names] for row in rows]
-    if set(map(type, chain.from_iterable(values))) <= _NUMBER_TYPES:
+    flat = list(chain.from_iterable(values))
+    # Nearly always thousands of plain numbers: an array of doubles takes those and nothing else.
+    with suppress(TypeError):
+        numbers = np.frombuffer(array("d", flat)).reshape(len(values), len(names))
+        return ActionSet(ids, names, _within_bounds(numbers, values, names), {}, context)
+    if set(map(type, flat)) <= _NUMBER_TYPES:
         return ActionSet(ids, names, _matrix(values, names), {}, context)
     check([{"features": dict(zip(names, row, strict=True))} for row in values], "actions")
     texts = {name: [row[i] for row in values] for i, name in enumerate(names) if _is_text(values, i)}
@@ -124,6 +132,12 @@ def _is_text(values: Sequence[Sequence[Any]], column: int) -> bool:
 
 def _matrix(values: list[list[Any]], names: Sequence[str]) -> NDArray[np.float64]:
     numbers = np.array(values, dtype=float).reshape(len(values), len(names))
+    return _within_bounds(numbers, values, names)
+
+
+def _within_bounds(
+    numbers: NDArray[np.float64], values: list[list[Any]], names: Sequence[str]
+) -> NDArray[np.float64]:
     # A missing feature is NaN, which is in no bounds and breaks none.
     if (beyond := np.abs(numbers) > MAX_VALUE).any():
         index, column = (int(place[0]) for place in np.nonzero(beyond))

@@ -78,13 +78,14 @@ class Recommending:
         """Return a slate by a version or by several, or by what stands in for them."""
         if not chosen.interleaved:
             return await self.serve_version(request, visitor, chosen.version)
-        prepared = await self.prepare_all(request, visitor, list(chosen.interleaved.values()))
-        drawing = [
-            self.draw(one, visitor, version)
-            for one, version in zip(prepared, chosen.interleaved.values(), strict=True)
-        ]
-        # Models elsewhere are asked at once; those here follow each other anyway.
-        slates = dict(zip(chosen.interleaved, await asyncio.gather(*drawing), strict=True))
+        versions = list(chosen.interleaved.values())
+        prepared = await self.prepare_all(request, visitor, versions)
+        pairs = list(zip(prepared, versions, strict=True))
+        drawing = [self.draw(one, visitor, version) for one, version in pairs]
+        # At once where one waits for something; tasks of their own cost more than a short draw.
+        at_once = any(_waits(one, version) for one, version in pairs)
+        drawn = await asyncio.gather(*drawing) if at_once else [await one for one in drawing]
+        slates = dict(zip(chosen.interleaved, drawn, strict=True))
         merged = interleave(slates, prepared[0].request, rng=self._coins)
         return KindAnswer(
             merged,
@@ -369,6 +370,14 @@ class Recommending:
             scores, cost = ranker.score(candidates.items, candidates.recent), None
         slate = fill_slate(ranker, request, candidates, scores, rng=self._rng)
         return replace(slate, cost=cost)
+
+
+def _waits(prepared: Prepared, version: ServingVersion | None) -> bool:
+    """Whether a slate is drawn outside the event loop: by a model elsewhere, or in a thread."""
+    if version is None or prepared.ranker is None:
+        return False
+    is_remote = version.model is not None and version.model.remote is not None
+    return is_remote or is_long(prepared.ranker, prepared.request)
 
 
 def answer_fields(catalogue: Catalogue, item_id: str, names: Sequence[str] | None) -> dict[str, Any]:
