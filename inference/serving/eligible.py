@@ -65,6 +65,8 @@ class Eligible:
         rows = self.rows_of(ranker, items)
         # A row that came after the mask was made is no row of it.
         known = (rows >= 0) & (rows < len(self.mask))
+        if known.all():  # as nearly always: the lists of a version are of the catalogue's items
+            return self.mask[rows]
         shown = np.full(len(items), not self.is_filtered)
         shown[rows >= 0] = False
         shown[known] = self.mask[rows[known]]

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.random import Generator
+    from numpy.typing import NDArray
 
     from inference.serving.artifact import Floats
+
+    Ranks = NDArray[np.intp]
 
 POOL = 50  # the draw is over the best 50, or five slates' worth when that is more
 
@@ -29,9 +32,20 @@ def _log_weights(pool: int, temperature: float) -> Floats:
 
 
 @cache
+def _weights(pool: int, temperature: float) -> Floats:
+    return np.exp(_log_weights(pool, temperature))
+
+
+@cache
+def _pairs(slots: int) -> tuple[Ranks, Ranks]:
+    """Return each slot with each one before it, as two arrays."""
+    return np.tril_indices(slots, -1)
+
+
+@cache
 def _chances(pool: int, temperature: float) -> tuple[list[float], list[float]]:
     """Return the chance of each rank in a draw of one, and the sums of the first ones."""
-    weights = np.exp(_log_weights(pool, temperature))
+    weights = _weights(pool, temperature)
     chances = weights / weights.sum()
     return chances.tolist(), np.cumsum(chances).tolist()
 
@@ -72,9 +86,9 @@ def draw_slate(
     log_weights = _log_weights(pool, temperature)
     # The k largest of log-weight + Gumbel noise are a Plackett-Luce draw without replacement.
     noisy = log_weights + rng.gumbel(size=pool)
-    top = np.argpartition(-noisy, k - 1)[:k] if k < pool else np.arange(pool)
-    order: list[int] = top[np.argsort(-noisy[top])].tolist()
-    return list(zip(order, propensities_of(order, count, k, temperature=temperature), strict=True))
+    ranks = (-noisy).argsort()[:k]
+    chances = _chances_in_order(ranks, _weights(pool, temperature))
+    return list(zip(ranks.tolist(), chances.tolist(), strict=True))
 
 
 def pool_of(k: int) -> int:
@@ -97,13 +111,22 @@ def propensities_of(
         Per slot; 0 for what the draw could not have put there.
     """
     pool = min(count, pool_of(k))
-    weights = np.exp(_log_weights(pool, temperature))
-    chances = []
-    for rank in ranks:
-        if rank is None or rank >= pool:
-            chances.append(0.0)
-            continue
-        # Summed anew each time: subtracting would lose the small weights in the large ones.
-        chances.append(float(weights[rank] / weights.sum()))
-        weights[rank] = 0.0
+    possible = np.array([rank for rank in ranks if rank is not None and rank < pool], dtype=np.intp)
+    chances = iter(_chances_in_order(possible, _weights(pool, temperature)).tolist())
+    return [0.0 if rank is None or rank >= pool else next(chances) for rank in ranks]
+
+
+def _chances_in_order(ranks: Ranks, weights: Floats) -> Floats:
+    """Return the chance of each slot's rank given those of the slots before it, (k,).
+
+    Args:
+        ranks: by slot, (k,), below m.
+        weights: of the ranks, (m,).
+    """
+    slots = len(ranks)
+    left = weights[None].repeat(slots, axis=0)
+    slot, before = _pairs(slots)
+    left[slot, ranks[before]] = 0.0
+    # Summed anew for each slot: subtracting would lose the small weights in the large ones.
+    chances: Floats = left[np.arange(slots), ranks] / left.sum(axis=1)
     return chances

@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from inference.serving.rule_draw import (
 from inference.serving.ruled_candidates import CandidateNames, RuledCandidates
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Mapping, Sequence
+    from collections.abc import Collection, Container, Mapping, Sequence, Set
 
     from numpy.random import Generator
 
@@ -99,8 +99,7 @@ class SlateRequest:
         return item_id not in self.exclude and self.eligible.has(item_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """One place of a slate: item, score, rank before the draw (from 1), propensity, explored.
 
     The score is None for an item that the version does not know: the request names it, or a pin. Where
@@ -195,7 +194,7 @@ def _explain(ranker: ItemRanker, slate: ServedSlate, recent: Sequence[int]) -> S
     for place, line in zip(scored, added, strict=True):
         most = int(np.argmax(line))
         if line[most] > 0:
-            slots[place] = replace(slots[place], because=ranker.item_ids[recent[most]])
+            slots[place] = slots[place]._replace(because=ranker.item_ids[recent[most]])
     return replace(slate, slots=slots)
 
 
@@ -212,7 +211,7 @@ def fill_slate(
         rng: source of the draw.
     """
     items = candidates.items
-    order = np.argsort(-scores, kind="stable").astype(np.int32)
+    order = (-scores).argsort(kind="stable").astype(np.int32)
     new = _new_among(items, request)
     if request.rules is None and new is None:
         slots = _fill_at_once(ranker, request, items, scores, order=order, rng=rng)
@@ -268,8 +267,9 @@ def _fill_at_once(
 ) -> list[Slot]:
     drawn = draw_slate(len(items), request.k, temperature=request.temperature, rng=rng)
     best = order[[rank for rank, _ in drawn]]
+    names = ranker.item_ids
     return [
-        Slot(ranker.item_ids[item], score, rank + 1, propensity, rank != position)
+        Slot(names[item], score, rank + 1, propensity, rank != position)
         for position, (item, score, (rank, propensity)) in enumerate(
             zip(items[best].tolist(), scores[best].round(6).tolist(), drawn, strict=True)
         )
@@ -344,7 +344,7 @@ def find_candidates(ranker: ItemRanker, request: SlateRequest) -> Candidates:
 
 
 def _listed(
-    ranker: ItemRanker, request: SlateRequest, recent: list[int], banned: Collection[int]
+    ranker: ItemRanker, request: SlateRequest, recent: list[int], banned: Set[int]
 ) -> tuple[Indices, str | None]:
     """Return the best list there is for the unit, and why it is not the precomputed one."""
     if request.precomputed is not None:
@@ -359,11 +359,12 @@ def _listed(
     return _without(banned, items)[:limit], fallback
 
 
-def _without(banned: Collection[int], items: Indices) -> Indices:
+def _without(banned: Set[int], items: Indices) -> Indices:
     """Return those of some items that are not banned, in their order."""
-    if not banned:
+    listed = items.tolist() if banned else ()
+    if banned.isdisjoint(listed):  # as nearly always: lists are made without what a unit has liked
         return items
-    return np.array([item for item in items.tolist() if item not in banned], dtype=np.int32)
+    return np.array([item for item in listed if item not in banned], dtype=np.int32)
 
 
 def _enough(request: SlateRequest, ranker: ItemRanker) -> int:

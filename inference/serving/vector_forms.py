@@ -46,7 +46,8 @@ class ByVector:
         bias: Floats = self.bias[items]
         if not self.reads_history or not len(recent):
             return bias
-        return self.item_vectors[items] @ self.unit_vector(recent) + bias
+        # `take` copies rows at twice the speed of an index.
+        return self.item_vectors.take(items, axis=0) @ self.unit_vector(recent) + bias
 
     def score_all(self, histories: Sequence[Sequence[int]]) -> Floats:
         """Score every item for many units, by one matrix product."""
@@ -81,7 +82,7 @@ class Vectors(ByVector):
 
     def _attend(self, recent: Sequence[int]) -> tuple[Floats, Floats]:
         """Return the weight of each recent item (h,), and their context vectors (h, d)."""
-        context = self.context_vectors[np.asarray(recent[: len(self.recency)])]
+        context = self.context_vectors.take(recent[: len(self.recency)], axis=0)
         weights = context @ self.attention + self.recency[: len(context)]
         weights = np.exp(weights - weights.max())  # the largest is 1: none overflows
         return weights / weights.sum(), context
