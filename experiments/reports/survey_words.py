@@ -10,10 +10,6 @@ SURVEY_SENTENCES: tuple[tuple[str, str], ...] = (
         gettext_noop("“%(language)s” is not a language: write for example de, pt-BR or zh-Hans"),
     ),
     (
-        "translations == '{language}', must be in one line only.",
-        gettext_noop("“%(language)s” has two lines: write one per language"),
-    ),
-    (
         "translations == {count}, must be at most {limit} languages.",
         gettext_noop("There are %(count)s translations: at most %(limit)s are allowed"),
     ),

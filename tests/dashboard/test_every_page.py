@@ -9,9 +9,9 @@ from django.test import Client
 from django.urls import reverse
 
 from bakeoff.accounts.models import Project
-from bakeoff.dashboard.programme_form import EMPTY_ROWS
+from bakeoff.dashboard.rows_in_form import EMPTY_ROWS
 from bakeoff.dashboard.urls import urlpatterns
-from experiments.models import Experiment, Metric, Slate
+from experiments.models import Experiment, Metric, Slate, Variant
 from inference.algorithms import GENERATORS, RECOMMENDERS
 from inference.models import ModelVersion
 from inference.policies import POLICIES
@@ -367,6 +367,8 @@ def chosen_names(seeded: Seeded) -> list[str]:
     project = seeded.shop.project
     names = {project.slug, seeded.name, seeded.shop.public, seeded.shop.public[:12], "a test", "Item"}
     names |= {e.key for e in Experiment.objects.filter(project=project)}
+    variants = Variant.objects.filter(experiment__project=project).select_related("experiment")
+    names |= {f"{one.experiment.key}/{one.key}" for one in variants}
     names |= {layer.key for layer in project.layers.all()}
     names |= {v.label for v in ModelVersion.objects.filter(surface__project=project)}
     names |= {

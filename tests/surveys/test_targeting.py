@@ -6,7 +6,6 @@ import json
 
 import pytest
 from django.test import Client
-from django.urls import reverse
 
 from experiments.actions.create_survey import create_survey
 from experiments.languages import is_language
@@ -14,8 +13,6 @@ from experiments.models import SavedGroup, Survey
 from experiments.survey_question import SurveyError, SurveyQuestion, Translation
 from tests.support import builders
 from tests.support.commands import run
-from tests.support.dashboard import sign_in
-from tests.support.html import has
 
 GERMAN = {"question": "Warum nicht?", "choices": ["Zu teuer", "Nichts für mich"]}
 WHY = {
@@ -180,35 +177,3 @@ def test_a_file_states_them(shop, tmp_path):
     file.write_text(text)
     again = run("config", "apply", "-f", str(file), "--project", shop.project.slug)
     assert "Nothing to change." in again
-
-
-def test_the_page_takes_a_line_per_language_or_says_which_is_wrong(shop):
-    experiment = shop.run_experiment(promote=False)
-    client = sign_in(shop.project, role="operator")
-    address = reverse("feedback-surveys", args=[shop.project.slug])
-    body = {
-        "surface": shop.surface.key, "key": "why", "question": "Why not?", "kind": "choice",
-        "choices": "Too expensive\nNot for me\n", "percent": "50", "period_days": "7",
-        "variants": f"{experiment.key}/treatment\n", "condition": '{"country": "DE"}',
-        "translations": "de: Warum nicht? | Zu teuer | Nichts für mich\n\nzh-Hans: 为什么不？|太贵|不适合我",
-    }  # fmt: skip
-    for wrong, words in (
-        ({"translations": "xx: Hm? | a | b"}, "“xx” is not a language"),
-        ({"translations": "de: | a | b"}, "“de” needs a question"),
-        ({"translations": "de: Warum? | a"}, "“de” needs exactly 2 different choices"),
-        ({"translations": "de: Warum? | a | b\nde: Wieso? | a | b"}, "“de” has two lines"),
-        ({"percent": "101"}, "100"),
-        ({"variants": "nowhere/b"}, "“nowhere/b” is not a variant"),
-        ({"condition": "{"}, "Not JSON"),
-    ):
-        refused = client.post(address, body | wrong)
-        assert refused.status_code == 422, wrong
-        assert words in refused.content.decode().replace("&quot;", '"'), wrong
-    assert not Survey.objects.filter(project=shop.project).exists()
-    assert client.post(address, body).status_code == 302
-    survey = Survey.objects.get(project=shop.project)
-    assert survey.translations["de"] == GERMAN
-    assert (survey.variants, survey.condition) == ([f"{experiment.key}/treatment"], {"country": "DE"})
-    page = client.get(address).content.decode()
-    assert has(page, data_languages="de zh-Hans")
-    assert f"<code>{experiment.key}/treatment</code>" in page

@@ -6,7 +6,6 @@ people who change two settings at once overwrite nothing of each other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -14,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from bakeoff.dashboard.refusals import add_refusal
+from bakeoff.dashboard.rows_in_form import EMPTY_ROWS, Rows
 from experiments.actions.change_programme import (
     MAX_DAYS,
     MAX_GUARDRAILS,
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from bakeoff.accounts.refused import RefusedError
     from inference.models import Surface
 
-EMPTY_ROWS = 2  # after the stored ones; a browser without scripts can add no more at a time
 IN_PERCENT = frozenset({"holdback_share", "breaker_alpha"})
 
 
@@ -118,28 +117,6 @@ class StepRow(forms.Form):
             return None
         step = {"share": _share(row["share"]), "minimum_seconds": (row["hours"] or 0) * 3600}
         return step if row["units"] is None else step | {"units": row["units"]}
-
-
-@dataclass(slots=True)
-class Rows:
-    """A setting that is a list.
-
-    Attributes:
-        title: what it is called.
-        help_text: what a person should know.
-        formset: a form per row, and empty ones.
-        refusals: of the list as a whole.
-    """
-
-    title: str
-    help_text: str
-    formset: Any
-    refusals: list[str] = field(default_factory=list)
-
-    def values(self) -> list[dict[str, Any]]:
-        """Return the rows that are not empty."""
-        rows = (form.values() for form in self.formset)
-        return [row for row in rows if row is not None]
 
 
 class ProgrammeForm(forms.Form):

@@ -1,0 +1,134 @@
+"""Whom something is for, as rows of a form: an attribute, a comparison and a value each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+MAX_ROWS = 20
+MAX_NAME, MAX_VALUE = 100, 2000
+KNOWN_ATTRIBUTES = ("id", "country", "language", "device")  # offered as one types; any other is fine
+HAS, HAS_NOT = (
+    "$exists",
+    "$missing",
+)  # the second is no operator of conditions, but the first turned round
+LISTS = frozenset({"$in", "$nin"})
+GROUPS = frozenset({"$inGroup", "$notInGroup"})
+COMPARISONS = (
+    ("$eq", gettext_lazy("is")),
+    ("$ne", gettext_lazy("is not")),
+    ("$in", gettext_lazy("is one of")),
+    ("$nin", gettext_lazy("is none of")),
+    ("$gt", gettext_lazy("is greater than")),
+    ("$gte", gettext_lazy("is at least")),
+    ("$lt", gettext_lazy("is less than")),
+    ("$lte", gettext_lazy("is at most")),
+    (HAS, gettext_lazy("is known")),
+    (HAS_NOT, gettext_lazy("is not known")),
+    ("$inGroup", gettext_lazy("is in the group")),
+    ("$notInGroup", gettext_lazy("is not in the group")),
+)
+# A Chinese keyboard writes the comma of full width.
+_NARROW = str.maketrans({"，": ","})
+
+
+if TYPE_CHECKING:
+    _RowSet = forms.BaseFormSet["ConditionRow"]
+else:
+    _RowSet = forms.BaseFormSet  # Django's has no type arguments when it runs
+
+
+class ConditionRow(forms.Form):
+    """One comparison; a row without an attribute and a value is none."""
+
+    attribute = forms.CharField(
+        required=False,
+        max_length=MAX_NAME,
+        label=gettext_lazy("Attribute"),
+        widget=forms.TextInput(attrs={"list": "attributes", "spellcheck": "false"}),
+    )
+    comparison = forms.ChoiceField(choices=COMPARISONS, label=gettext_lazy("Comparison"))
+    value = forms.CharField(required=False, max_length=MAX_VALUE, label=gettext_lazy("Compared with"))
+
+    def __init__(self, *args: Any, groups: frozenset[str], **options: Any) -> None:
+        """Know the project's groups.
+
+        Args:
+            args: as of a form.
+            groups: keys of the saved groups.
+            options: as of a form.
+        """
+        super().__init__(*args, **options)
+        self.groups = groups
+
+    def clean(self) -> dict[str, Any]:
+        """Check that the three fit together."""
+        row = self.cleaned_data
+        name, value, comparison = (row.get(one, "") for one in ("attribute", "value", "comparison"))
+        if not name and value and "attribute" not in self.errors:
+            self.add_error("attribute", self.fields["attribute"].error_messages["required"])
+        if name.startswith(("$", "unit.")):
+            self.add_error("attribute", _("Name an attribute of the request, such as country."))
+        needs_value = comparison not in {HAS, HAS_NOT}
+        if name and needs_value and not _values_in(value) and "value" not in self.errors:
+            self.add_error("value", self.fields["value"].error_messages["required"])
+        if name and not needs_value and value:
+            self.add_error("value", _("This comparison has no value: leave this empty."))
+        if comparison in GROUPS and value and value not in self.groups:
+            self.add_error("value", _("“%(value)s” is no group of this project.") % {"value": value})
+        return row
+
+    def values(self) -> dict[str, Any] | None:
+        """Return the comparison as conditions have it; None of an empty row."""
+        row = self.cleaned_data
+        if not row.get("attribute"):
+            return None
+        comparison, text = row["comparison"], row["value"]
+        if comparison in {HAS, HAS_NOT}:
+            test: dict[str, Any] = {HAS: comparison == HAS}
+        elif comparison in LISTS:
+            test = {comparison: [_read_value(one) for one in _values_in(text)]}
+        else:
+            test = {comparison: text if comparison in GROUPS else _read_value(text)}
+        return {row["attribute"]: test}
+
+
+class ConditionRows(_RowSet):
+    """Comparisons that must all hold."""
+
+    def clean(self) -> None:
+        """Refuse a second comparison of one kind for one attribute: the condition has room for one."""
+        seen: set[tuple[str, str]] = set()
+        for form in self.forms:
+            for name, test in (form.values() or {}).items() if form.is_valid() else ():
+                operator = next(iter(test))
+                if (name, operator) in seen:
+                    form.add_error("comparison", _("An attribute has each comparison once."))
+                seen.add((name, operator))
+
+
+def condition_of(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the condition that holds where all rows do."""
+    condition: dict[str, Any] = {}
+    for row in rows:
+        for name, test in row.items():
+            condition[name] = condition.get(name, {}) | test
+    return condition
+
+
+def _values_in(text: str) -> list[str]:
+    return [one.strip() for one in text.translate(_NARROW).split(",") if one.strip()]
+
+
+def _read_value(text: str) -> Any:
+    """Return a number, true or false as such, a text in quotes without them, and any other text as it is."""
+    text = text.strip()
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+    return value if isinstance(value, str | int | float) else text
