@@ -68,6 +68,13 @@ class ArchivePlace(Protocol):
     def claim(self, name: str, text: str) -> str:
         """Store a text where there is none yet; return what is there."""
 
+    def probe(self) -> None:
+        """Write, read and delete a file.
+
+        Raises:
+            ArchiveError: one of them fails.
+        """
+
 
 def missing_file(place: ArchivePlace, name: str) -> str:
     """Return a sentence if a file is not there or empty, else nothing; its size alone is read.
@@ -155,6 +162,19 @@ class FolderPlace:
                 return target.read_text(errors="replace")
         return text
 
+    def probe(self) -> None:
+        """Write, read and delete a file; where the folder is not there yet, where it would be made."""
+        folder = next(one for one in (self.root, *self.root.parents) if one.exists())
+        target, content = folder / f".probe-{uuid4()}", b"bakeoff"
+        with self._sentences(f"{self.root} cannot be written"):
+            try:
+                target.write_bytes(content)
+                same = target.read_bytes() == content
+            finally:
+                target.unlink(missing_ok=True)
+        if not same:
+            raise ArchiveError(f"{self.root} returns something else than what was written.")
+
     @contextmanager
     def _sentences(self, what: str) -> Iterator[None]:
         try:
@@ -224,6 +244,11 @@ class StorePlace:
         """Store a text where there is none yet; return what is there."""
         with _sentences():
             return self.remote.claim(name, text)
+
+    def probe(self) -> None:
+        """Write, read and delete an object."""
+        with _sentences():
+            self.remote.probe()
 
 
 @contextmanager

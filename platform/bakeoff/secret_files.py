@@ -23,6 +23,10 @@ SECRETS = (
     "BAKEOFF_METRICS_TOKEN",
     "BAKEOFF_SMTP_PASSWORD",
     "BAKEOFF_OIDC_CLIENT_SECRET",
+    # The object store's library reads them itself.
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
 )
 PROVIDER_KEY = "BAKEOFF_PROVIDER_KEY_"
 

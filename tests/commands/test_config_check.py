@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,20 +11,10 @@ import pytest
 from bakeoff.environment import SettingError, read_environment
 from bakeoff.known_settings import SETTINGS, unknown_settings
 from bakeoff.secret_files import SECRETS
+from tests.support.config_checks import check
 
 ROOT = Path(__file__).parents[2]
 AWAY = "postgresql://bakeoff:hunter2@127.0.0.1:1/bakeoff"
-
-
-def check(*arguments, **variables) -> subprocess.CompletedProcess:
-    # Without what these tests set for themselves, which is no setting.
-    environment = {
-        name: value for name, value in os.environ.items() if not list(unknown_settings([name]))
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "bakeoff", "config", "check", *arguments],
-        env=environment | variables, capture_output=True, text=True, check=False,
-    )  # fmt: skip
 
 
 def test_the_table_of_settings_is_that_of_the_docs():
@@ -155,6 +143,28 @@ def test_a_file_that_breaks_its_rule_is_named(tmp_path, monkeypatch, content, al
     monkeypatch.setenv("SECRET_KEY", also)
     with pytest.raises(SettingError, match=sentence):
         read_environment()
+
+
+def test_the_archive_is_tried(tmp_path):
+    right = (0, "The settings are right, and the servers answer.\n")
+    for place in (tmp_path, tmp_path / "not" / "yet", f"file://{tmp_path}"):
+        done = check(BAKEOFF_ARCHIVE=str(place))
+        assert (done.returncode, done.stdout) == right
+        assert not list(tmp_path.iterdir())
+    file = tmp_path / "file"
+    file.touch()
+    done = check(BAKEOFF_ARCHIVE=str(file / "archive"))
+    assert (done.returncode, done.stdout) == (
+        1, f"BAKEOFF_ARCHIVE: {file}/archive cannot be written: Not a directory.\n",
+    )  # fmt: skip
+    done = check(BAKEOFF_ARCHIVE=str(file / "archive"), BAKEOFF_ARTIFACTS=f"file://{tmp_path}/none")
+    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == [
+        "BAKEOFF_ARTIFACTS",
+        "BAKEOFF_ARCHIVE",
+    ]
+    done = check("--no-connect", BAKEOFF_ARCHIVE="s3://key:hunter2@cold")
+    assert done.stdout.startswith("BAKEOFF_ARCHIVE must be a bucket and a prefix alone")
+    assert "hunter2" not in done.stdout
 
 
 def test_the_object_store_is_tried(tmp_path):

@@ -32,6 +32,7 @@ from inference.serving.remote_store import (
 from inference.serving.store import ForeignStoreError, check_store, make_store_id, read_store_id
 from tests.support import builders
 from tests.support.artifacts import draft_artifact
+from tests.support.config_checks import check
 from tests.support.fast_lane import test_database_url
 from tests.support.learning import train
 
@@ -224,6 +225,14 @@ def test_a_store_that_refuses_says_so_in_a_sentence(s3, status, code, sentence, 
     assert is_outage(caught.value) == passes  # a run waits for what passes, and ends with what does not
     with pytest.raises(RemoteStoreError, match=sentence):
         remote_of(root).probe()
+
+
+def test_the_check_of_settings_names_stores_that_deny(s3):
+    done = check(BAKEOFF_ARTIFACTS="s3://models/shop", BAKEOFF_ARCHIVE="s3://cold/shop")
+    why = "denies access: its credentials must allow to list, read, write and delete."
+    assert (done.returncode, done.stdout.splitlines()) == (
+        1, [f"BAKEOFF_ARTIFACTS: s3://models/shop {why}", f"BAKEOFF_ARCHIVE: s3://cold/shop {why}"],
+    )  # fmt: skip
 
 
 def test_nobody_waits_twice_for_a_store_that_is_away(s3):

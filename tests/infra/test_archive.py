@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from datetime import date
 
+import obstore
 import pytest
+from django.urls import reverse
 
+from bakeoff.dashboard import store_health
 from experiments.actions.erase_unit import CannotEraseError, erase_unit
 from experiments.archive.place import ArchiveError, MissingFileError, StorePlace, open_place
 from experiments.archive.state import archived_rows, check_file, missing_files
 from experiments.models import ArchivedMonth, Event
-from tests.support import archives
+from inference.serving import remote_store
+from tests.support import archives, builders
+from tests.support.config_checks import check
 
 MONTHS = iter(date(2003, n, 1) for n in range(1, 13))
 
@@ -57,6 +62,42 @@ def test_a_bucket_that_there_is_not_is_named(shop, month, s3):
     with pytest.raises(ArchiveError, match="s3://none/shop does not exist: make its bucket"):
         archives.archive(month, open_place("s3://none/shop"))
     assert Event.objects.filter(project=shop.project).count() == 3
+
+
+def test_the_check_of_settings_tries_the_archive(s3):
+    done = check(BAKEOFF_ARCHIVE="s3://shop/cold")
+    assert (done.returncode, done.stdout) == (
+        0, "The settings are right, and the servers answer.\n",
+    )  # fmt: skip
+    bucket = remote_store._open("s3://shop")
+    left = [one for batch in obstore.list(bucket, "cold") for one in batch]
+    assert left == []
+    done = check(BAKEOFF_ARCHIVE="s3://none/cold")
+    assert (done.returncode, done.stdout) == (
+        1, "BAKEOFF_ARCHIVE: s3://none/cold does not exist: make its bucket or folder first.\n",
+    )  # fmt: skip
+    s3.stop()
+    done = check(BAKEOFF_ARCHIVE="s3://shop/cold")
+    assert done.returncode == 1
+    assert done.stdout.startswith("BAKEOFF_ARCHIVE: s3://shop/cold does not answer: ")
+    assert done.stdout.count("\n") == 1
+
+
+def test_the_health_page_names_an_archive_that_is_away_before_a_month_is_there(
+    shop, s3, monkeypatch, client
+):
+    ArchivedMonth.objects.all().delete()
+    archives.use_archive(monkeypatch, "s3://shop/cold")
+    store_health.forget_problems()
+    assert store_health.store_problems() == ()
+    s3.stop()
+    store_health.forget_problems()
+    client.force_login(builders.make_root())
+    page = client.get(reverse("health")).content.decode()
+    store_health.forget_problems()
+    assert "s3://shop/cold does not answer" in page
+    assert "BAKEOFF_ARCHIVE" in page
+    assert "bakeoff config check" in page  # the remedy
 
 
 def test_an_erasure_needs_the_store(shop, month, s3, monkeypatch):

@@ -12,6 +12,7 @@ import yaml
 
 from bakeoff import __version__
 from bakeoff.known_settings import SETTINGS
+from bakeoff.secret_files import SECRETS
 from inference.queues import QUEUES
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +21,15 @@ NEEDED = {
     "image": {"repository": "registry.example/bakeoff"},
     "existingSecret": "bakeoff",
     "existingClaim": "bakeoff-home",
+}
+OBJECT_STORE = {
+    "artifacts": "s3://models/shop",
+    "archive": "s3://cold/shop",
+    "archiveAfterMonths": 13,
+    "region": "eu-central-1",
+    "endpoint": "http://minio:9000",
+    "existingSecret": "bakeoff-store",
+    "secretKeys": ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"],
 }
 INGRESS = {"enabled": True, "host": "bakeoff.example.com", "tlsSecret": "tls", "className": "nginx"}
 VERSIONS = ("1.29", "1.33", "1.37")
@@ -54,7 +64,13 @@ def pods(objects) -> dict[str, dict]:
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize(
-    "values", [{}, {"ingress": INGRESS, "podAnnotations": {"a": "b"}}], ids=["plain", "ingress"]
+    "values",
+    [
+        {},
+        {"ingress": INGRESS, "podAnnotations": {"a": "b"}},
+        {"objectStore": OBJECT_STORE, "serviceAccountName": "bakeoff"},
+    ],
+    ids=["plain", "ingress", "object store"],
 )
 def test_what_it_renders_is_valid(chart, values, version):
     objects = rendered(chart, **values)
@@ -106,6 +122,99 @@ def test_nobody_is_root_and_secrets_come_by_file(chart):
     assert "USER 10001" in image
 
 
+def test_an_object_store_is_set_in_every_pod_and_its_keys_come_from_a_secret(chart):
+    objects = rendered(chart, objectStore=OBJECT_STORE, serviceAccountName="trusted")
+    assert {kind for kind, _name in objects}.isdisjoint({"ConfigMap", "Secret"})
+    found = pods(objects)
+    assert {"demo-migrate", "demo-web", "demo-beat", "demo-worker-train"} <= set(found)
+    for name, pod in found.items():
+        assert pod["serviceAccountName"] == "trusted", name
+        (container,) = pod["containers"]
+        variables = {one["name"]: one["value"] for one in container["env"]}
+        secret = {key.removesuffix("_FILE") for key in variables if key.endswith("_FILE")}
+        assert secret <= set(SECRETS)  # the platform reads each of them from its file
+        assert {key: value for key, value in variables.items() if "/bakeoff/" not in value} == {
+            "BAKEOFF_LOG_FORMAT": "json",
+            "BAKEOFF_ARTIFACTS": "s3://models/shop",
+            "BAKEOFF_ARCHIVE": "s3://cold/shop",
+            "BAKEOFF_ARCHIVE_AFTER_MONTHS": "13",
+            "AWS_REGION": "eu-central-1",
+            "AWS_ENDPOINT": "http://minio:9000",
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_ACCESS_KEY_ID_FILE": "/run/secrets/object-store/AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY_FILE": "/run/secrets/object-store/AWS_SECRET_ACCESS_KEY",
+        }
+        (volume,) = [one for one in pod["volumes"] if one["name"] == "object-store"]
+        assert volume["secret"]["secretName"] == "bakeoff-store"
+        mounts = {one["name"]: one for one in container["volumeMounts"]}
+        assert mounts["object-store"]["mountPath"] == "/run/secrets/object-store"
+        assert mounts["object-store"]["readOnly"]
+
+
+def test_google_reads_a_file_itself_and_an_identity_needs_no_keys(chart):
+    google = {
+        "artifacts": "gs://models",
+        "existingSecret": "google",
+        "secretKeys": ["GOOGLE_APPLICATION_CREDENTIALS"],
+    }
+    web = pods(rendered(chart, objectStore=google))["demo-web"]["containers"][0]
+    variables = {one["name"]: one["value"] for one in web["env"]}
+    path = "/run/secrets/object-store/GOOGLE_APPLICATION_CREDENTIALS"
+    assert variables["GOOGLE_APPLICATION_CREDENTIALS"] == path
+    assert "GOOGLE_APPLICATION_CREDENTIALS_FILE" not in variables
+    trusted = rendered(chart, objectStore={"artifacts": "s3://models"}, serviceAccountName="one")
+    for pod in pods(trusted).values():
+        assert "object-store" not in {one["name"] for one in pod["volumes"]}
+        assert not {
+            one["name"] for one in pod["containers"][0]["env"] if one["name"].startswith("AWS_")
+        }
+    plain = pods(rendered(chart))["demo-web"]
+    assert "serviceAccountName" not in plain
+    assert {one["name"] for one in plain["volumes"]} == {"home", "secrets", "tmp"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"existingSecret": ""},
+            "objectStore.secretKeys == [AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY], must come with "
+            "objectStore.existingSecret.",
+        ),
+        (
+            {"secretKeys": []},
+            "objectStore.existingSecret == 'bakeoff-store', must come with objectStore.secretKeys: "
+            "the keys of it that are read.",
+        ),
+        (
+            {"secretKeys": ["AWS_ACCESS_KEY_ID"]},
+            "objectStore.secretKeys == [AWS_ACCESS_KEY_ID], must have both AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or neither.",
+        ),
+        (
+            {"artifacts": "", "archive": "/cold"},
+            "objectStore.secretKeys == [AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY], must come with "
+            "objectStore.artifacts or objectStore.archive in a store.",
+        ),
+    ],
+)
+def test_values_of_the_object_store_that_need_each_other_are_named(chart, changes, sentence):
+    with pytest.raises(helm_python.HelmError) as refusal:
+        rendered(chart, objectStore=OBJECT_STORE | changes)
+    assert sentence in str(refusal.value)
+
+
+def test_compose_passes_the_object_store_on_where_it_is_set():
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    passed = {name for name, value in compose["x-bakeoff"]["environment"].items() if value is None}
+    assert passed >= {
+        "BAKEOFF_ARTIFACTS", "BAKEOFF_ARCHIVE", "AWS_REGION", "AWS_ENDPOINT",
+        "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+    }  # fmt: skip
+    # The image has the library without which these settings are refused.
+    assert re.search(r"^obstore==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+
+
 def test_migrations_come_first_and_web_ends_without_losing_requests(chart):
     objects = rendered(chart)
     hooks = objects["Job", "demo-migrate"]["metadata"]["annotations"]
@@ -134,6 +243,14 @@ def test_migrations_come_first_and_web_ends_without_losing_requests(chart):
         ({"image": {"repository": ""}}, "'/image/repository': minLength"),
         ({"secretKeys": ["DATABASE_URL", "REDIS_URL"]}, "'/secretKeys'"),
         ({"settings": {"BAKEOF_KEY": "a"}}, "invalid propertyName 'BAKEOF_KEY'"),
+        ({"settings": {"BAKEOFF_ARTIFACTS": "s3://a"}}, "invalid propertyName 'BAKEOFF_ARTIFACTS'"),
+        ({"objectStore": {"artifacts": "ftp://models"}}, "'/objectStore/artifacts': 'ftp://models'"),
+        ({"objectStore": {"artifacts": "s3://key:secret@models"}}, "'/objectStore/artifacts'"),
+        ({"objectStore": {"archive": "cold"}}, "'/objectStore/archive': 'cold' does not match"),
+        ({"objectStore": {"archiveAfterMonths": 2}}, "'/objectStore/archiveAfterMonths'"),
+        ({"objectStore": {"endpoint": "minio:9000"}}, "'/objectStore/endpoint': 'minio:9000'"),
+        ({"objectStore": {"secretKeys": ["AWS_KEY"]}}, "'/objectStore/secretKeys/0'"),
+        ({"objectStore": {"bucket": "a"}}, "additional properties 'bucket' not allowed"),
         ({"web": {"replicas": 0}}, "'/web/replicas': minimum"),
         ({"workers": {"loop": {"queues": ["dfault"], "replicas": 1}}}, "'/workers/loop/queues/0'"),
         ({"ingress": {"enabled": True, "host": ""}}, "'/ingress/host'"),

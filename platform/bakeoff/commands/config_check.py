@@ -65,6 +65,7 @@ def _faults_of_servers(environment: Environment) -> Iterator[str]:
         yield from _faults_of_redis(environment)
     yield from _faults_of_broker(environment)
     yield from _faults_of_artifacts(environment)
+    yield from _faults_of_archive(environment)
 
 
 def _faults_of_postgres(environment: Environment) -> Iterator[str]:
@@ -154,6 +155,18 @@ def _faults_of_artifacts(environment: Environment) -> Iterator[str]:
         remote.probe()
     except RemoteStoreError as error:
         yield f"BAKEOFF_ARTIFACTS: {error}"
+
+
+def _faults_of_archive(environment: Environment) -> Iterator[str]:
+    """Write, read and delete a file of the archive, where it is a place of its own."""
+    if not os.environ.get("BAKEOFF_ARCHIVE"):
+        return  # in the home, or in the store that was tried above
+    from experiments.archive.place import ArchiveError, open_place
+
+    try:
+        open_place(environment.archive).probe()
+    except ArchiveError as error:
+        yield f"BAKEOFF_ARCHIVE: {error}"
 
 
 def _line_of(error: BaseException) -> str:

@@ -7,9 +7,31 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 
+{{- /* The sentence of what the schema cannot say: values of the object store that need each other. */}}
+{{- define "bakeoff.checkObjectStore" -}}
+{{- with .Values.objectStore }}
+{{- if and .secretKeys (not .existingSecret) }}
+{{- fail (printf "objectStore.secretKeys == [%s], must come with objectStore.existingSecret." (join ", " .secretKeys)) }}
+{{- end }}
+{{- if and .existingSecret (not .secretKeys) }}
+{{- fail (printf "objectStore.existingSecret == '%s', must come with objectStore.secretKeys: the keys of it that are read." .existingSecret) }}
+{{- end }}
+{{- if ne (has "AWS_ACCESS_KEY_ID" .secretKeys) (has "AWS_SECRET_ACCESS_KEY" .secretKeys) }}
+{{- fail (printf "objectStore.secretKeys == [%s], must have both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither." (join ", " .secretKeys)) }}
+{{- end }}
+{{- if and .secretKeys (not .artifacts) (not (contains "://" .archive)) }}
+{{- fail (printf "objectStore.secretKeys == [%s], must come with objectStore.artifacts or objectStore.archive in a store." (join ", " .secretKeys)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- /* What every pod has beside its container's command; the context is the chart's. */}}
 {{- define "bakeoff.pod" -}}
+{{- include "bakeoff.checkObjectStore" . }}
 automountServiceAccountToken: false
+{{- with .Values.serviceAccountName }}
+serviceAccountName: {{ . }}
+{{- end }}
 terminationGracePeriodSeconds: 60
 securityContext:
   runAsNonRoot: true
@@ -33,6 +55,10 @@ volumes:
     persistentVolumeClaim: {claimName: {{ .Values.existingClaim }}}
   - name: secrets
     secret: {secretName: {{ .Values.existingSecret }}, defaultMode: 0440}
+{{- with .Values.objectStore.existingSecret }}
+  - name: object-store
+    secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
   - name: tmp
     emptyDir: {}
 {{- end }}
@@ -48,11 +74,32 @@ env:
 {{- range .Values.secretKeys }}
   - {name: {{ . }}_FILE, value: /run/secrets/bakeoff/{{ . }}}
 {{- end }}
+{{- with .Values.objectStore }}
+{{- range .secretKeys }}
+  {{- /* Google's own variable is a file's name already. */}}
+  - {name: {{ eq . "GOOGLE_APPLICATION_CREDENTIALS" | ternary . (printf "%s_FILE" .) }}, value: /run/secrets/object-store/{{ . }}}
+{{- end }}
+{{- $variables := dict "BAKEOFF_ARTIFACTS" .artifacts "BAKEOFF_ARCHIVE" .archive "AWS_REGION" .region "AWS_ENDPOINT" .endpoint }}
+{{- range $name, $value := $variables }}
+{{- if $value }}
+  - {name: {{ $name }}, value: {{ $value | quote }}}
+{{- end }}
+{{- end }}
+{{- if hasPrefix "http://" .endpoint }}
+  - {name: AWS_ALLOW_HTTP, value: "true"}
+{{- end }}
+{{- if .archiveAfterMonths }}
+  - {name: BAKEOFF_ARCHIVE_AFTER_MONTHS, value: {{ .archiveAfterMonths | toString | quote }}}
+{{- end }}
+{{- end }}
 {{- range $name, $value := .Values.settings }}
   - {name: {{ $name }}, value: {{ ternary (toJson $value) (toString $value) (kindIs "float64" $value) | quote }}}
 {{- end }}
 volumeMounts:
   - {name: home, mountPath: /var/lib/bakeoff}
   - {name: secrets, mountPath: /run/secrets/bakeoff, readOnly: true}
+{{- if .Values.objectStore.existingSecret }}
+  - {name: object-store, mountPath: /run/secrets/object-store, readOnly: true}
+{{- end }}
   - {name: tmp, mountPath: /tmp}
 {{- end }}
