@@ -65,7 +65,7 @@ def _compare(what: str, make, count: int, commits: int) -> Row:
             statement, "_usage", statement._usage if form == "counted" else lambda _: []
         ):
             statement.statement_for.cache_clear()
-            of_form[form] = statement.statement_for(Payload.of([make(1)]).kinds)
+            of_form[form] = statement.statement_for(Payload.of(make(1)).kinds)
     clock = Path(f"/proc/{connection.connection.info.backend_pid}/schedstat")
 
     def used_ms() -> float:
@@ -74,7 +74,7 @@ def _compare(what: str, make, count: int, commits: int) -> Row:
     times: dict[str, list[float]] = {form: [] for form in of_form}
     for n in range(commits):
         for form in sorted(of_form, reverse=bool(n % 2)):  # neither is always the first
-            payload = Payload.of([make(count)])
+            payload = Payload.of(make(count))
             started = used_ms()
             connection.connection.execute(of_form[form], payload.parameters, prepare=True)
             times[form].append(used_ms() - started)

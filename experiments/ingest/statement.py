@@ -28,7 +28,7 @@ from experiments.ingest.rows import (
 from experiments.sql import folded_label
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 # Their columns, each with its type.
 _SLATE, _EXPOSURE, _EVENT = columns_of(SlateRow), columns_of(ExposureRow), columns_of(EventRow)
@@ -259,19 +259,15 @@ class Payload:
         return sum(map(len, self.arrays))
 
     @classmethod
-    def of(cls, requests: Iterable[Rows]) -> Payload:
-        """Join the rows of many requests.
+    def of(cls, rows: Rows) -> Payload:
+        """Write the rows of one request.
 
         Raises:
             TypeError: a value cannot be written as JSON: nested too deep, or text that is no Unicode.
         """
-        joined: dict[str, list[object]] = {kind: [] for kind in KINDS}
-        for rows in requests:
-            for kind in KINDS:
-                joined[kind] += getattr(rows, kind)
-        kinds = tuple(kind for kind in KINDS if joined[kind])
-        arrays = tuple(orjson.dumps(joined[kind]) for kind in kinds)
-        return cls(kinds=kinds, arrays=arrays, events=len(joined["events"]))
+        kinds = tuple(kind for kind in KINDS if getattr(rows, kind))
+        arrays = tuple(orjson.dumps(getattr(rows, kind)) for kind in kinds)
+        return cls(kinds=kinds, arrays=arrays, events=len(rows.events))
 
     @classmethod
     def join(cls, payloads: Sequence[Payload]) -> Payload:

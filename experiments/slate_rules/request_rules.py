@@ -162,6 +162,7 @@ def bind_rules(
     *,
     context: Mapping[str, Any],
     exclude: Collection[str],
+    named: Collection[str] = (),
 ) -> RequestRules:
     """Return the rules of a request.
 
@@ -171,6 +172,7 @@ def bind_rules(
         filters: of the project's catalogue.
         context: the request's.
         exclude: what the request does not want.
+        named: candidates that the request names.
 
     Raises:
         RuleError: a rule of the request names a property that no item has, or compares a number with
@@ -192,4 +194,4 @@ def bind_rules(
     for condition in (*rules.buried, *(boost.filter for boost in rules.boosts)):
         filters.mask(condition, context)  # here, where a context that does not fit is refused
     allowed = Eligible(filters.catalogue, mask, bool(rules.filters))
-    return RequestRules(rules, filters, context, exclude, allowed)
+    return RequestRules(rules, filters, context, exclude, allowed, named)

@@ -131,7 +131,7 @@ def one_commit_waits(shop):
     """A commit in the cache, as while PostgreSQL was away."""
     waiting = builders.event(shop.project, unit="u1", event_id="waits-in-the-cache")
     cache_client().delete(STREAM)
-    cache_client().xadd(STREAM, Payload.of([Rows(events=[waiting])]).as_fields())
+    cache_client().xadd(STREAM, Payload.of(Rows(events=[waiting])).as_fields())
     yield
     cache_client().delete(STREAM)
 

@@ -110,7 +110,7 @@ def test_counting_moves_each_entry_once_and_erasure_takes_nothing_back(shop):
 
 def test_what_was_spilled_counts_once_however_often_it_is_drained(shop):
     rows = [at(LAST_SECOND, shop), at(NEXT_MONTH, shop)]
-    fields = Payload.of([Rows(events=rows)]).as_fields()
+    fields = Payload.of(Rows(events=rows)).as_fields()
     for _ in range(2):
         cache_client().xadd(STREAM, fields)
         while drain(cache_client(), connection.connection):

@@ -201,7 +201,7 @@ def now() -> datetime:
 
 def write(rows: Rows) -> None:
     """Commit rows as the gateway does."""
-    payload = Payload.of([rows])
+    payload = Payload.of(rows)
     with connection.cursor() as cursor:
         cursor.execute(statement_for(payload.kinds), payload.parameters)
 

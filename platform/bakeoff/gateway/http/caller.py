@@ -15,7 +15,7 @@ from bakeoff.gateway.http.fields import flag, json_object, parse, request_type, 
 from bakeoff.gateway.http.rate_limits import ADDRESS, KEY, UNIT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from bakeoff.gateway.config.serving_config import KeyConfig
     from bakeoff.gateway.http.fields import Ids
@@ -98,7 +98,7 @@ class Caller:
         if self.key.kind == PUBLIC:
             self.rates.take(ADDRESS, self.address, rows)
 
-    def spend_on(self, several: Iterable[Ids]) -> None:
+    def spend_on(self, several: Sequence[Ids]) -> None:
         """Count what a public key says of units, one each time that it names one.
 
         Raises:
@@ -107,7 +107,8 @@ class Caller:
         if self.rates is None or self.key.kind != PUBLIC:
             return
         # One take per unit: a batch names the same visitor many times.
-        for (anonymous, user), count in Counter(several).items():
+        counts = Counter(several) if len(several) > 1 else dict.fromkeys(several, 1)
+        for (anonymous, user), count in counts.items():
             self.rates.take(UNIT, f"{self.key.project_id}:{user or anonymous}", count)
 
     @property

@@ -96,7 +96,7 @@ class Door:
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, by its handler or with an error."""
-        request = Request(_without_trailing_slash(scope), receive, self._bodies, self._text_threads)
+        request = Request.of(_without_trailing_slash(scope), receive, self._bodies, self._text_threads)
         headers = _cors(request)
         route = self._router.find(request.method, request.path)
         trace = begin_trace(scope["headers"], OTHER if route is None else route.path)

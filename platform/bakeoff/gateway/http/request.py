@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -17,7 +18,7 @@ from bakeoff.gateway.http.routes import JSON
 from experiments.bounds import NotJsonError, check, read_json, shown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from bakeoff.asgi_types import Receive, Scope, Send
     from bakeoff.gateway.http.routes import EventStream
@@ -39,12 +40,28 @@ _EVENTS = [
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request, its body not yet read."""
+    """One request, its body not yet read.
+
+    Attributes:
+        scope: of ASGI.
+        receive: likewise.
+        bodies: reads the body.
+        text_threads: for large bodies.
+        headers: by name, in lower case.
+    """
 
     scope: Scope
     receive: Receive
     bodies: BodyReader
     text_threads: TextThreads
+    headers: Mapping[bytes, bytes]
+
+    @classmethod
+    def of(
+        cls, scope: Scope, receive: Receive, bodies: BodyReader, text_threads: TextThreads
+    ) -> Request:
+        """Index the headers; of those that came several times the first counts."""
+        return cls(scope, receive, bodies, text_threads, dict(reversed(scope["headers"])))
 
     @property
     def method(self) -> str:
@@ -68,7 +85,7 @@ class Request:
         Raises:
             ApiError: 431.
         """
-        size = sum(len(name) + len(value) for name, value in self.scope["headers"])
+        size = sum(map(len, chain.from_iterable(self.scope["headers"])))
         size += len(self.scope.get("query_string", b"")) + len(self.path)
         if size > MAX_HEADER_BYTES:
             raise ApiError(
@@ -80,10 +97,7 @@ class Request:
 
     def header(self, name: bytes) -> str:
         """Return a header, or nothing."""
-        for key, value in self.scope["headers"]:
-            if key == name:
-                return str(value.decode("latin-1"))
-        return ""
+        return self.headers.get(name, b"").decode("latin-1")
 
     def query(self, name: str) -> str:
         """Return a query parameter, or nothing."""

@@ -108,12 +108,11 @@ class Router:
 
     def find(self, method: str, path: str) -> Route | None:
         """Return the route of a request, or None when another application answers it."""
-        head, _, last = path.rpartition("/")
-        route = (
-            self.routes.get(path)
-            or self._with_key.get(f"{head}/")
-            or self.routes.get(f"{head.rpartition('/')[0]}/{KEY}/{last}")
-        )
+        route = self.routes.get(path)
+        if route is None:
+            head, _, last = path.rpartition("/")
+            with_key = f"{head.rpartition('/')[0]}/{KEY}/{last}"
+            route = self._with_key.get(f"{head}/") or self.routes.get(with_key)
         if route is not None and route.get_by_django and method in {"GET", "HEAD"}:
             return None
         return route

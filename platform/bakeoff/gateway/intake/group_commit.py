@@ -141,11 +141,12 @@ class GroupCommit:
         except asyncio.QueueFull:
             raise _too_busy(f"requests waiting == {MAX_WAITING}, must be fewer") from None
         # Until it is answered, not until it is taken: a batch being written holds its bytes, too.
-        self._waiting_bytes += payload.size
+        size = payload.size
+        self._waiting_bytes += size
         try:
             return await waiting.done
         finally:
-            self._waiting_bytes -= payload.size
+            self._waiting_bytes -= size
 
     async def holds_spilled(self) -> bool:
         """Whether rows wait in the spill stream, or may: what is not found may be among them."""
@@ -181,7 +182,7 @@ def _payload_of(rows: Rows) -> Payload:
         ApiError: 400, a value of them has no JSON.
     """
     try:
-        return Payload.of([rows])
+        return Payload.of(rows)
     except TypeError as error:
         raise ApiError(400, "not_storable", f"A value cannot be stored: {error}.") from error
 

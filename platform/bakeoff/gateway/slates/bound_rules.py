@@ -30,6 +30,7 @@ async def bind(
     *,
     context: Mapping[str, Any],
     exclude: Collection[str],
+    named: Collection[str] = (),
 ) -> RequestRules:
     """Return the rules of a surface and a request, after what takes long was done in a thread.
 
@@ -42,7 +43,9 @@ async def bind(
             break
         await asyncio.to_thread(_do, work)
     try:
-        return bind_rules(stored, requested, filters, context=context, exclude=exclude)
+        return bind_rules(
+            stored, requested, filters, context=context, exclude=exclude, named=named
+        )
     except RuleError as error:
         raise ApiError(400, "invalid_value", str(error), field=error.field) from error
 

@@ -249,14 +249,14 @@ class Recommending:
         surface, acted = visitor.surface, history.acted
         if acted.banned:
             exclude = [*exclude, *acted.banned]
-        bound = await bind(
+        rules = await bind(
             surface.rules,
             request.rules,
             self._catalogues.filters_of(visitor.key.project_id),
             context=visitor.context,
             exclude=exclude,
+            named=request.candidates or (),
         )
-        rules = replace(bound, named=request.candidates or ())
         # Candidates that were made before the request know nothing of its context: they are made in
         # it, which is no fallback then.
         in_request = reads_context(ranker)
@@ -306,16 +306,14 @@ class Recommending:
     ) -> list[dict[str, Any]]:
         """Return the items of a slate as a client gets them."""
         catalogue = self._catalogues.of(visitor.key.project_id)
-        return [
-            {
-                "item_id": slot.item_id,
-                "position": position,
-                "score": slot.score,
-                **({"because": slot.because} if slot.because is not None else {}),
-                **answer_fields(catalogue, slot.item_id, request.fields),
-            }
-            for position, slot in enumerate(slate.slots, start=1)
-        ]
+        items = []
+        for position, slot in enumerate(slate.slots, start=1):
+            item = {"item_id": slot.item_id, "position": position, "score": slot.score}
+            if slot.because is not None:
+                item["because"] = slot.because
+            item |= answer_fields(catalogue, slot.item_id, request.fields)
+            items.append(item)
+        return items
 
     async def draw(
         self, prepared: Prepared, visitor: Visitor, version: ServingVersion | None
