@@ -54,8 +54,7 @@ class NewCandidates:
     share: float
 
 
-@dataclass(frozen=True, slots=True)
-class SlateRequest:
+class SlateRequest(NamedTuple):
     """One request for a slate.
 
     Attributes:
@@ -118,8 +117,7 @@ class Slot(NamedTuple):
     chance: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ServedSlate:
+class ServedSlate(NamedTuple):
     """A slate and how it came about.
 
     `cost` is what a remote answer says of itself, in money. `draft` is what is stored of the versions
@@ -134,8 +132,7 @@ class ServedSlate:
     draft: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Candidates:
+class Candidates(NamedTuple):
     """What may be shown, after all filters.
 
     Attributes:
@@ -195,7 +192,7 @@ def _explain(ranker: ItemRanker, slate: ServedSlate, recent: Sequence[int]) -> S
         most = int(np.argmax(line))
         if line[most] > 0:
             slots[place] = slots[place]._replace(because=ranker.item_ids[recent[most]])
-    return replace(slate, slots=slots)
+    return slate._replace(slots=slots)
 
 
 def fill_slate(

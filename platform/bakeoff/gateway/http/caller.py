@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crawleruseragents import is_crawler
 
@@ -51,8 +51,7 @@ def read_consent(value: Any, name: str) -> Consent:
     return FULL_CONSENT if value is None else parse(Consent, json_object(value, name))
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """One request's sender.
 
     Attributes:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bakeoff.accounts.keys import SECRET, digest_of, prefix_of
 from bakeoff.gateway.http.access import authenticate, key_text, path_key
@@ -52,8 +51,7 @@ requests_log = logging.getLogger("bakeoff.requests")
 CORS_MAX_AGE = b"600"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A request that was let in.
 
     Attributes:

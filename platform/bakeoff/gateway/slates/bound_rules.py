@@ -43,9 +43,7 @@ async def bind(
             break
         await asyncio.to_thread(_do, work)
     try:
-        return bind_rules(
-            stored, requested, filters, context=context, exclude=exclude, named=named
-        )
+        return bind_rules(stored, requested, filters, context=context, exclude=exclude, named=named)
     except RuleError as error:
         raise ApiError(400, "invalid_value", str(error), field=error.field) from error
 

@@ -7,7 +7,6 @@ per pipeline, which is most of a read's, is shared.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from redis.exceptions import RedisError
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
 MAX_PER_TRIP = 256
 
 
-@dataclass(frozen=True, slots=True)
-class UnitState:
+class UnitState(NamedTuple):
     """What the cache knows of a unit; nothing of it when the cache is away.
 
     Attributes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from bakeoff.gateway.http.access import require_secret
 from bakeoff.gateway.http.errors import ApiError, invalid, not_found
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
     from experiments.assignment import RunningExperiment, RunningVariant, UnitRecord
 
 GENERATE = "generate"
+NOT_INTERLEAVED: Mapping[int, ServingVersion | None] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class ChosenVersion:
+class ChosenVersion(NamedTuple):
     """The version that answers a unit, and why.
 
     Attributes:
@@ -45,7 +46,7 @@ class ChosenVersion:
     reason: str
     forced: bool = False
     reference: RunningExperiment | None = None
-    interleaved: Mapping[int, ServingVersion | None] = field(default_factory=dict)
+    interleaved: Mapping[int, ServingVersion | None] = NOT_INTERLEAVED
 
     @property
     def exposed_variant(self) -> str | None:
@@ -80,7 +81,7 @@ def with_rules_of(config: ServingConfig, variant: RunningVariant | None, visitor
     rules = config.variant_rules.get(variant.variant_id) if variant is not None else None
     if rules is None:
         return visitor
-    return replace(visitor, surface=replace(visitor.surface, rules=rules))
+    return visitor._replace(surface=replace(visitor.surface, rules=rules))
 
 
 def find_surface(config: ServingConfig, key: KeyConfig, name: str, kind: str) -> SurfaceConfig:
@@ -163,7 +164,7 @@ def choose_version(
         version = config.version_of(surface.holdout.variants[HELD])
         return ChosenVersion(version, surface.holdout, HELD, held.reason)
     chosen = _by_experiments(config, visitor, record)
-    return chosen if held.variant is None else replace(chosen, reference=surface.holdout)
+    return chosen if held.variant is None else chosen._replace(reference=surface.holdout)
 
 
 def _by_experiments(config: ServingConfig, visitor: Visitor, record: UnitRecord) -> ChosenVersion:

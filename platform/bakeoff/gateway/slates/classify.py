@@ -6,7 +6,6 @@ an example to learn from. The model sees the text as it came.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +111,7 @@ class Classifying:
         names = [labels.labels[i] for i in order]
         slate = _slate(names, [scores[i] for i in order], fallback, len(labels.labels))
         decision = table_of(costs, tuple(labels.labels)).decide(np.asarray(scores, dtype=np.float32))
-        return replace(slate, cost=cost), decision
+        return slate._replace(cost=cost), decision
 
 
 def _question(request: ClassifyRequest, visitor: Visitor) -> dict[str, Any]:

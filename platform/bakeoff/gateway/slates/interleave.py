@@ -6,7 +6,6 @@ can, and the slate says who failed. Nothing of such a slate is credited to anybo
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from inference.serving.ladder import ServedSlate, Slot, serve_static
@@ -40,7 +39,7 @@ def interleave(slates: Mapping[int, ServedSlate], request: SlateRequest, *, rng:
         alone = able[0] if able else next(iter(slates.values()))
         reason = next(iter(failed.values()), alone.fallback)
         whole = {"variants": list(slates), "failed": failed}
-        return replace(alone, fallback=reason, cost=_cost(slates), draft=whole)
+        return alone._replace(fallback=reason, cost=_cost(slates), draft=whole)
     rankings = [[slot.item_id for slot in slate.slots] for slate in slates.values()]
     draft = draft_slate(rankings, request.k, rng=rng)
     slots, teams, ranks, rest = _placed(list(slates.values()), draft, request)
@@ -67,7 +66,7 @@ def _placed(
     ranks |= dict(zip(draft.left_over, draft.rest, strict=True))
     shown = [pick.item_id for pick in draft.picks]
     if request.rules is not None:  # each list keeps them; that they hold in both says nothing of one
-        under_rules = replace(request, static_list=[*shown, *draft.left_over], only=None)
+        under_rules = request._replace(static_list=[*shown, *draft.left_over], only=None)
         shown = [slot.item_id for slot in serve_static(under_rules, "interleaved").slots]
     slots: list[Slot] = []
     teams: list[int | None] = []

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bakeoff.gateway.slates.new_items import new_candidates
 from inference.serving.context_ranker import reads_context
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 MAX_SCANNED = 50_000  # items that are scored within the event loop: a millisecond
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A request, ready to be answered.
 
     Attributes:
@@ -40,21 +38,20 @@ class Prepared:
 
     def because(self, reason: str | None) -> Prepared:
         """Return it with the fallback reason that its default order has."""
-        return replace(self, request=replace(self.request, default_reason=reason))
+        return self._replace(request=self.request._replace(default_reason=reason))
 
 
 def for_version(whole: Prepared, ranker: ItemRanker | None, precomputed: bytes | None) -> Prepared:
     """Return a request that was prepared for no version, for one, whose best it asks for."""
     in_request = reads_context(ranker)
-    request = replace(
-        whole.request,
+    request = whole.request._replace(
         temperature=0.0,
         precomputed=None if in_request else precomputed,
         new=new_candidates(ranker, whole.rules.rules, exploration=0.0, share=0.0),
         nearline_reason=None if in_request else "nearline",
         default_reason=None if in_request else "default_list",
     )
-    return replace(whole, request=request, ranker=ranker)
+    return whole._replace(request=request, ranker=ranker)
 
 
 def _ruled_candidates(prepared: Prepared) -> dict[str, Any]:

@@ -137,7 +137,7 @@ class PreviewHandler:
             # As if the request said them: a person who tries rules wants to hear what no item has.
             # But for what is remembered: a rule of the surface may be about any event.
             remembered = SlateRules(repeat=request.surface_rules.repeat)
-            visitor = replace(visitor, surface=replace(surface, rules=remembered))
+            visitor = visitor._replace(surface=replace(surface, rules=remembered))
             request = replace(request, rules=request.surface_rules.joined_with(request.rules))
         reasons = await self._explain(request, visitor, chosen.version)
         # Beside the event loop: a catalogue may have a million rows.
@@ -163,8 +163,8 @@ class PreviewHandler:
         # The best of each slot: what exploration draws is another slate each time.
         new = prepared.request.new
         new = None if new is None else replace(new, share=0.0)
-        slate_request = replace(prepared.request, temperature=0.0, new=new)
-        prepared = replace(prepared, request=slate_request)
+        slate_request = prepared.request._replace(temperature=0.0, new=new)
+        prepared = prepared._replace(request=slate_request)
         slate = await self._recommending.draw(prepared, visitor, version)
         ranks_of = await self._rank(prepared, visitor, version)
         return SlateReasons(
@@ -177,8 +177,8 @@ class PreviewHandler:
         """Return where each candidate stands, by the way of every answer: a model may be elsewhere."""
         if prepared.ranker is None:
             return {}
-        request = replace(prepared.request, k=MAX_SCORED, rules=None, new=None, explain=False)
-        every = await self._recommending.draw(replace(prepared, request=request), visitor, version)
+        request = prepared.request._replace(k=MAX_SCORED, rules=None, new=None, explain=False)
+        every = await self._recommending.draw(prepared._replace(request=request), visitor, version)
         if every.fallback in STATIC:
             return {}
         index = prepared.ranker.index

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -186,8 +185,8 @@ class Recommending:
         if ranker is None:
             return prepared
         # What nothing is found for is an empty list, not the surface's own.
-        return replace(
-            prepared, request=replace(prepared.request, static_list=(), default_reason=reason)
+        return prepared._replace(
+            request=prepared.request._replace(static_list=(), default_reason=reason)
         )
 
     async def _in_order(
@@ -204,7 +203,7 @@ class Recommending:
             version.version_id, order, visitor.key.project_id, country
         )
         # Candidates that were precomputed are places among other items.
-        history = replace(history, precomputed=None)
+        history = history._replace(precomputed=None)
         prepared = await self._prepare(request, visitor, history, ranker, exclude=request.exclude)
         return prepared.because(reason)
 
@@ -221,16 +220,15 @@ class Recommending:
         subject = Subject.of(request.item_id, filters)
         await make_ready(filters, [{"labels": label} for label in subject.labels])
         stand_in = stand_in_for(subject, ranker, filters)
-        history = replace(history, recent=stand_in.recent)
+        history = history._replace(recent=stand_in.recent)
         prepared = await self._prepare(
             request, visitor, history, stand_in.ranker, exclude=subject.exclude(request.exclude)
         )
-        slate_request = replace(
-            prepared.request,
+        slate_request = prepared.request._replace(
             nearline_reason=stand_in.nearline_reason,
             default_reason=stand_in.default_reason,
         )
-        return replace(prepared, request=slate_request)
+        return prepared._replace(request=slate_request)
 
     async def _prepare(
         self,
@@ -364,10 +362,10 @@ class Recommending:
             scores, cost = np.array(answer.scores, dtype=np.float32), answer.cost
         except RemoteError as error:
             # Within the variant: another variant's model must never stand in for this one's.
-            candidates = replace(candidates, fallback=str(error))
+            candidates = candidates._replace(fallback=str(error))
             scores, cost = ranker.score(candidates.items, candidates.recent), None
         slate = fill_slate(ranker, request, candidates, scores, rng=self._rng)
-        return replace(slate, cost=cost)
+        return slate._replace(cost=cost)
 
 
 def _waits(prepared: Prepared, version: ServingVersion | None) -> bool:

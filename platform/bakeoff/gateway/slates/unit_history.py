@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bakeoff.gateway.http.errors import ApiError
 from bakeoff.gateway.slates.cache_reader import GroupRead, UnitKeys
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.slates.visitors import Visitor
 
 
-@dataclass(frozen=True, slots=True)
-class UnitHistory:
+class UnitHistory(NamedTuple):
     """What is known of a unit.
 
     Attributes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bakeoff.accounts.keys import SECRET
 from bakeoff.gateway.http.access import require_secret
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from experiments.assignment import UnitRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
+class Visitor(NamedTuple):
     """Who is answered, on which surface.
 
     Attributes:
