@@ -1,10 +1,11 @@
-"""CPU of a web process for a request, of this checkout beside another: `python -m benchmarks.request_cpu`.
+"""CPU that our own code costs for a request, of this checkout beside another one.
 
-For work on the way of a request on a machine that others use: rates say little there, and what a process
-spends says what the code costs. The application answers within its process, without a server's HTTP,
-64 requests at once, with real PostgreSQL and Valkey. Both checkouts take turns of a few blocks of
-requests; what others do to the caches only adds, so a turn's figure is that of its cheapest block. How
-fast a machine serves is what `web` measures.
+`python -m benchmarks.request_cpu --beside CHECKOUT`, for work on the way of a request on a machine that
+others use: rates say little there. The application answers within its process, one request at a time,
+without a server's HTTP; reads and commits are left out, which a bare route makes as well: what the cache
+holds of a unit is read once, and rows are written as JSON and not sent. Both checkouts take turns of many
+short blocks of requests, and the figure is that of the cheapest: what others do to the caches only adds.
+How fast a machine serves is what `web` measures.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-CONNECTIONS, PER_CONNECTION, BLOCKS = 64, 8, 4
+UNITS, REQUESTS, BLOCKS = 2000, 10, 200  # requests of a block, blocks of a turn
 PATHS = ("/v1/recommend", "/v1/events")
 
 
@@ -34,6 +36,8 @@ def answer_in_turns(key: str) -> None:
     import uvloop
 
     from bakeoff.asgi import application
+
+    _leave_out_servers()
 
     async def run() -> None:
         loop, messages = asyncio.get_running_loop(), asyncio.Queue[dict[str, Any]]()
@@ -47,12 +51,13 @@ def answer_in_turns(key: str) -> None:
         living = loop.create_task(application({"type": "lifespan"}, messages.get, send))
         messages.put_nowait({"type": "lifespan.startup"})
         await started.wait()
-        bodies = {path: _bodies(path) for path in PATHS}
+        requests = {path: _requests(path, key) for path in PATHS}
+        for path in PATHS:  # what is met first is loaded, and exposed, once
+            for _ in range(UNITS):
+                await application(*next(requests[path]))
         print("ready", flush=True)
         while path := (await asyncio.to_thread(sys.stdin.readline)).strip():
-            # A block that something disturbed costs more, and none costs less than it must.
-            seen = [await _block(application, path, bodies[path], key) for _ in range(BLOCKS)]
-            print(json.dumps(min(seen)), flush=True)
+            print(min(_block(application, requests[path]) for _ in range(BLOCKS)), flush=True)
         messages.put_nowait({"type": "lifespan.shutdown"})
         await ended.wait()
         await living
@@ -60,10 +65,45 @@ def answer_in_turns(key: str) -> None:
     uvloop.run(run())
 
 
-def _bodies(path: str) -> Iterator[bytes]:
+def _leave_out_servers() -> None:
+    """Let reads be answered from memory, and commits at once."""
+    from bakeoff.gateway.intake import group_commit
+    from bakeoff.gateway.slates.cache_reader import GroupRead
+    from experiments.ingest.statement import Committed
+
+    really_read, states = GroupRead.read, {}
+
+    async def read(reader: GroupRead, keys: Any) -> Any:
+        if keys not in states:
+            states[keys] = await really_read(reader, keys)
+        return states[keys]
+
+    async def commit(_writer: Any, rows: Any) -> Any:
+        group_commit._payload_of(rows)
+        return group_commit.CommitResult("committed", Committed())
+
+    GroupRead.read = read  # type: ignore[method-assign]
+    group_commit.GroupCommit.commit = commit  # type: ignore[method-assign]
+
+
+def _block(application: Any, requests: Iterator[tuple[Any, Any, Any]]) -> float:
+    """Return milliseconds of CPU for a request, of a block that is answered."""
+    ready = [application(*next(requests)) for _ in range(REQUESTS)]
+    before = time.thread_time()
+    for answering in ready:
+        try:
+            answering.send(None)
+        except StopIteration:
+            continue
+        raise RuntimeError("a request waited")
+    return (time.thread_time() - before) / REQUESTS * 1000
+
+
+def _requests(path: str, key: str) -> Iterator[tuple[Any, Any, Any]]:
+    """Yield what an ASGI application is called with."""
     mark = uuid.uuid4().hex[:8]
     for n in itertools.count():
-        body: dict[str, Any] = {"unit_id": f"user-{n % 2000}"}
+        body: dict[str, Any] = {"unit_id": f"user-{n % UNITS}"}
         if path == "/v1/recommend":
             body |= {"surface": "home-feed", "k": 10}
         else:
@@ -73,38 +113,17 @@ def _bodies(path: str) -> Iterator[bytes]:
                 "item_id": f"item-{n % 5000}",
                 "value": 1.0,
             }
-        yield json.dumps(body).encode()
+        raw = json.dumps(body).encode()
+        yield _scope(path, raw, key), partial(_receive, raw), _send
 
 
-async def _block(application: Any, path: str, bodies: Iterator[bytes], key: str) -> float:
-    """Return milliseconds of CPU for a request, of a block that is answered."""
-    count = CONNECTIONS * PER_CONNECTION
-    ready = list(itertools.islice(bodies, count))
-    statuses: list[int] = []
-
-    async def connection(number: int) -> None:
-        for body in ready[number::CONNECTIONS]:
-            await application(_scope(path, body, key), *_channel(body, statuses))
-
-    before = time.process_time()
-    await asyncio.gather(*(connection(number) for number in range(CONNECTIONS)))
-    spent = time.process_time() - before
-    if len(statuses) != count or not set(statuses) <= {200, 202}:
-        raise RuntimeError(f"{len(statuses)} answers, {set(statuses)}")
-    return spent / count * 1000
+async def _receive(body: bytes) -> dict[str, Any]:
+    return {"type": "http.request", "body": body, "more_body": False}
 
 
-def _channel(body: bytes, statuses: list[int]) -> tuple[Any, Any]:
-    message = {"type": "http.request", "body": body, "more_body": False}
-
-    async def receive() -> dict[str, Any]:
-        return message
-
-    async def send(message: dict[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            statuses.append(message["status"])
-
-    return receive, send
+async def _send(message: dict[str, Any]) -> None:
+    if message["type"] == "http.response.start" and message["status"] not in {200, 202}:
+        raise RuntimeError(message)
 
 
 def _scope(path: str, body: bytes, key: str) -> dict[str, Any]:
@@ -178,9 +197,6 @@ def compare(trees: dict[str, Path], turns: int) -> None:
 
 
 def _compare(path: str, sides: dict[str, Side], turns: int) -> None:
-    for side in sides.values():  # what is met first is loaded, and exposed, once
-        for _ in range(2):
-            side.turn(path)
     seen: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(turns):
         # Who comes first changes: nobody gets the caches warm each time.
@@ -201,7 +217,7 @@ def _spread(values: list[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.request_cpu")
     parser.add_argument("--beside", type=Path, help="another checkout, with the same migrations")
-    parser.add_argument("--turns", type=int, default=15)
+    parser.add_argument("--turns", type=int, default=8)
     parser.add_argument("--key", help="of a platform that runs: be one side of it")
     arguments = parser.parse_args()
     if arguments.key:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     import redis.asyncio
 
-    from bakeoff.gateway.config.serving_config import KeyConfig
+    from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig
     from bakeoff.gateway.http.door import Call
     from bakeoff.gateway.intake.exclusions import Exclusions
     from bakeoff.gateway.intake.group_commit import CommitResult, GroupCommit
@@ -151,11 +151,20 @@ class BatchHandler:
             count_events(key.project, len(rows.events))
             # Only after the commit: one that failed must be tried again with the next event.
             self._exclusions.remember(rows.exclusions)
-            actions = [_action_of(event) for event in rows.events if event.item_id]
-            await self._recent.note(call.config, key.project_id, actions)
+            await self._note(call.config, key.project_id, rows.events)
         if key.project_id in call.config.watched:
             await self._show(key, request)
         return _counts(request, rows, result)
+
+    async def _note(self, config: ServingConfig, project: int, events: Sequence[EventRow]) -> None:
+        """Note what units did with items, as far as anything is remembered of it."""
+        about_items = [event for event in events if event.item_id]
+        if not about_items:
+            return
+        names = {event.name for event in about_items}
+        wanted = {name for name in names if self._recent.wants(config, project, name)}
+        actions = [_action_of(event) for event in about_items if event.name in wanted]
+        await self._recent.note(config, project, actions)
 
     async def _show(self, key: KeyConfig, request: RequestRows) -> None:
         """Show in the inspector what was stored and what was not."""
