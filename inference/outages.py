@@ -28,7 +28,7 @@ def is_outage(error: Exception) -> bool:
     state = getattr(error.__cause__, "sqlstate", None) or ""
     if isinstance(error, Error) and state:
         return state.startswith(MAY_PASS)
-    if isinstance(error.__cause__, StoreAwayError):
+    if isinstance(error, StoreAwayError) or isinstance(error.__cause__, StoreAwayError):
         return True
     return isinstance(error, RedisError | OperationalError | InterfaceError)
 

@@ -76,7 +76,11 @@ def build_item_indexes() -> int:
 def clean_stored_artifacts() -> None:
     """Delete artifacts and checkpoints that no version or run needs."""
     home = settings.BAKEOFF
-    clean_artifacts(artifacts=home.artifacts, checkpoints=home.home / "checkpoints")
+    clean_artifacts(
+        artifacts=home.artifacts,
+        checkpoints=home.home / "checkpoints",
+        snapshots=home.snapshots,
+    )
 
 
 @worker_shutting_down.connect

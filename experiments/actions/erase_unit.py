@@ -33,6 +33,7 @@ from inference.serving.keys import (
     shadow_key,
     taken_key,
 )
+from inference.serving.remote_store import RemoteStoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +78,7 @@ def erase_unit(*, project_id: int, unit_id: str, by: str) -> Erasure:
 
     Raises:
         CannotEraseError: spilled rows wait for the database and may hold the unit, or the archive
-            cannot be rewritten.
+            or the store of snapshots cannot be rewritten.
     """
     _drain_all()
     ids = ids_of_person(project_id, unit_id)
@@ -99,9 +100,7 @@ def erase_unit(*, project_id: int, unit_id: str, by: str) -> Erasure:
             ids=len(ids),
             rows=rows,
             cached=_forget_in_cache(project_id, ids),
-            snapshots=destroy_snapshots(
-                project_id=project_id, unit_ids=ids, folder=settings.BAKEOFF.snapshots
-            ),
+            snapshots=_destroy_snapshots(project_id, ids),
             refused_entries=cache_client().xlen(REFUSED),
         )
         record_audit(
@@ -125,6 +124,13 @@ def _erase_archived(project_id: int, ids: Sequence[str]) -> dict[str, int]:
     except ArchiveError as error:
         raise CannotEraseError(f"the archive may hold the unit: {error}") from error
     return {"archived": rows}
+
+
+def _destroy_snapshots(project_id: int, ids: Sequence[str]) -> int:
+    try:
+        return destroy_snapshots(project_id=project_id, unit_ids=ids, folder=settings.BAKEOFF.snapshots)
+    except RemoteStoreError as error:
+        raise CannotEraseError(f"training data may hold the unit: {error}") from error
 
 
 def _drain_all() -> None:

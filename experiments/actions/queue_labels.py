@@ -78,6 +78,9 @@ def queue_improbable_examples(*, run: TrainingRun, by: str) -> int:
 
     A visitor's correction is that visitor's word and is reviewed as feedback; examples that were
     replaced since the run are left out.
+
+    Raises:
+        RemoteStoreError: the object store that has the training data denies, or does not answer.
     """
     view = run.version.gate.get("about", {}).get("label_noise", {}) if run.version is not None else {}
     if run.snapshot is None or not view.get("rows"):

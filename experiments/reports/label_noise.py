@@ -11,6 +11,7 @@ from django.conf import settings
 
 from experiments.ingest.redact import redact
 from experiments.reports.downloads import plain_cell
+from inference.serving.remote_store import RemoteStoreError
 from inference.training.snapshot import Examples, SnapshotDestroyedError, read_snapshot
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class LabelNoise:
     Attributes:
         examined: how many examples were judged.
         count: how many seem mislabelled.
-        rows: the worst; empty where a unit among the training data was erased.
+        rows: the worst; empty where a unit among the training data was erased, or its store is away.
     """
 
     examined: int
@@ -69,7 +70,7 @@ def _with_texts(run: TrainingRun, rows: list[dict[str, str | int | float]]) -> l
         return []
     try:
         examples = read_snapshot(settings.BAKEOFF.snapshots, run.snapshot.sha256, Examples)
-    except SnapshotDestroyedError:
+    except (SnapshotDestroyedError, RemoteStoreError):  # the page shows the count, and Health the store
         return []
     listed = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""Delete artifacts and checkpoints that nothing needs any more.
+"""Delete artifacts, snapshots and checkpoints that nothing needs any more.
 
 Guarantees: what a version names stays, also as the model of its prompt or as the file that it was
 imported from, and so does whatever was
@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING
 from django.db.models import Min
 from django.utils import timezone
 
-from inference.models import ArtifactStore, ModelVersion, Surface, TrainingRun
+from inference.models import ArtifactStore, ModelVersion, Snapshot, Surface, TrainingRun
 from inference.serving.artifact import SHARED
 from inference.serving.item_index import FOLDER as INDEXES
 from inference.serving.models import IMPORTED
 from inference.serving.remote_store import RemoteStoreError, remote_of
 from inference.serving.store import read_store_id
+from inference.training.snapshot_files import delete_old_snapshots, move_snapshots
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,20 +36,37 @@ REMOVED = ".old-"  # a folder that is on its way out
 UNFINISHED = ".new-"  # as `save_artifact` begins one
 
 
-def clean_artifacts(*, artifacts: Path, checkpoints: Path) -> int:
+def clean_artifacts(*, artifacts: Path, checkpoints: Path, snapshots: Path) -> int:
     """Delete what nothing needs; return how many folders and files of artifacts that were.
 
     Args:
         artifacts: the store.
         checkpoints: folder of the runs' checkpoints.
+        snapshots: folder of the training data.
     """
     before = _cutoff()
     _clean_checkpoints(checkpoints, before)
     try:
+        _clean_snapshots(artifacts, snapshots, before)
         return _clean_store(artifacts, before)
     except RemoteStoreError as error:  # the next night's clean-up goes on
         logger.warning("artifacts are not cleaned up: %s", error)
         return 0
+
+
+def _clean_snapshots(artifacts: Path, snapshots: Path, before: float) -> None:
+    """Move what is in the folder to the object store, and delete what no row names any more."""
+    store = ArtifactStore.objects.first()
+    if store is None or read_store_id(artifacts) != store.store_id:
+        return
+    moved = move_snapshots(snapshots)
+    deleted = delete_old_snapshots(snapshots, before, _is_snapshot_named)
+    if moved or deleted:
+        logger.info("snapshots: %s moved to the object store, %s deleted", moved, deleted)
+
+
+def _is_snapshot_named(digest: str) -> bool:
+    return Snapshot.objects.filter(sha256=digest, destroyed_at__isnull=True).exists()
 
 
 def _clean_store(artifacts: Path, before: float) -> int:

@@ -17,6 +17,7 @@ from inference.models import Snapshot, Surface, TrainingRun
 from inference.providers import LOCAL, read_providers
 from inference.sending import RUN_TRAINING, send
 from inference.serving.models import IMPORTED
+from inference.serving.remote_store import RemoteStoreError
 from inference.training.decisions import Decisions
 from inference.training.questions import Questions
 from inference.training.snapshot import (
@@ -181,7 +182,7 @@ def freeze_rows(surface: Surface, rows: Rows) -> Snapshot:
     """Keep rows, at least one, under the hash of their content.
 
     Raises:
-        CannotTrainError: the folder of snapshots cannot be written.
+        CannotTrainError: the folder or the object store of snapshots cannot be written.
     """
     times = _times_of(rows)
     folder = settings.BAKEOFF.snapshots
@@ -191,6 +192,10 @@ def freeze_rows(surface: Surface, rows: Rows) -> Snapshot:
         why = error.strerror or error
         raise CannotTrainError(
             f"the snapshot of surface '{surface}' cannot be written to {folder}: {why}."
+        ) from error
+    except RemoteStoreError as error:
+        raise CannotTrainError(
+            f"the snapshot of surface '{surface}' cannot be stored: {error}"
         ) from error
     snapshot, _ = Snapshot.objects.get_or_create(
         surface=surface,

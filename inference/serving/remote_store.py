@@ -19,7 +19,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def remote_of(folder: Path) -> RemoteStore | None:
 
 
 class RemoteStore:
-    """An object store of artifacts: `artifacts/HASH/FILE`, and `store_id`."""
+    """An object store: `artifacts/HASH/FILE`, `snapshots/HASH.parquet`, and `store_id`."""
 
     def __init__(self, url: str) -> None:
         """Remember the URL; nothing is opened yet."""
@@ -195,7 +195,7 @@ class RemoteStore:
             try:
                 return bytes(library.get(store, key).bytes())
             except FileNotFoundError as error:
-                if "NoSuchBucket" in str(error):
+                if self._is_gone(error):
                     raise
                 return None
 
@@ -211,14 +211,24 @@ class RemoteStore:
             library.put(store, key, text.encode())
         return text
 
-    def put_file(self, key: str, path: Path) -> None:
+    def files(self, prefix: str) -> list[tuple[str, float]]:
+        """Return the keys under a prefix, and when each object came, in seconds since 1970.
+
+        Raises:
+            RemoteStoreError: the store denies, or does not answer.
+        """
+        with self._calls() as (store, library):
+            listed = [one for batch in library.list(store, prefix) for one in batch]
+        return [(one["path"], one["last_modified"].timestamp()) for one in listed]
+
+    def put_file(self, key: str, file: Path | bytes) -> None:
         """Upload a file; one that is there is replaced, and readers see either of both whole.
 
         Raises:
             RemoteStoreError: the store denies, has no such bucket, or does not answer.
         """
         with self._calls() as (store, library):
-            library.put(store, key, path)
+            library.put(store, key, file)
 
     def fetch_file(self, key: str, path: Path) -> None:
         """Download an object into a file.
@@ -255,7 +265,7 @@ class RemoteStore:
             try:
                 return int(library.head(store, key)["size"])
             except FileNotFoundError as error:
-                if "NoSuchBucket" in str(error):
+                if self._is_gone(error):
                     raise
                 return None
 
@@ -269,7 +279,7 @@ class RemoteStore:
             try:
                 library.delete(store, key)
             except FileNotFoundError as error:
-                if "NoSuchBucket" in str(error):
+                if self._is_gone(error):
                     raise
 
     def _chunks(self, key: str, start: int, end: int) -> Iterator[bytes]:
@@ -350,6 +360,14 @@ class RemoteStore:
                 self._away_until, self._why = time.monotonic() + PAUSE_SECONDS, str(problem)
             raise problem from error
 
+    def _is_gone(self, error: Exception) -> bool:
+        """Whether the bucket, or the folder in its place, is not there: then no object is missing."""
+        texts = ("NoSuchBucket", "Unable to canonicalize")
+        place = urlsplit(self.url)
+        return any(text in str(error) for text in texts) or (
+            place.scheme == "file" and not Path(unquote(place.path)).is_dir()
+        )
+
     def _problem(self, error: Exception) -> RemoteStoreError:
         import obstore  # noqa: PLC0415
 
@@ -364,7 +382,7 @@ class RemoteStore:
             return RemoteStoreError(
                 f"{self.url} denies access: its credentials must allow to list, read, write and delete."
             )
-        if "NoSuchBucket" in text or "Unable to canonicalize" in text:
+        if self._is_gone(error):
             return RemoteStoreError(f"{self.url} does not exist: make its bucket or folder first.")
         if isinstance(error, FileNotFoundError):
             return RemoteStoreError(f"{self.url} lacks an object: {line}.")

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from inference.training.decisions import Decisions
 from inference.training.questions import Questions
+from inference.training.snapshot_files import open_snapshot, put_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
+    from pathlib import Path
+    from typing import BinaryIO
 
 CATALOGUE = b"catalogue"  # key of the file's metadata
 CONTEXT = "context of a like: "  # before a feature's name, as a column
@@ -287,12 +286,7 @@ class SnapshotChangedError(SnapshotDestroyedError):
     """The data of a run is not what its name says."""
 
 
-def snapshot_file(folder: Path, digest: str) -> Path:
-    """Return where a snapshot is."""
-    return folder / f"{digest}.parquet"
-
-
-def holds_any(file: Path, unit_ids: Sequence[str]) -> bool:
+def holds_any(file: BinaryIO, unit_ids: Sequence[str]) -> bool:
     """Whether a snapshot has a row of one of the units; reads their columns alone, by row groups."""
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.compute as pc  # noqa: PLC0415
@@ -313,22 +307,17 @@ def write_snapshot(folder: Path, rows: Rows) -> str:
 
     Raises:
         OSError: the folder cannot be written; nothing of it is left there.
+        RemoteStoreError: the object store denies, or does not answer.
     """
     # Web processes import this module for its dataclasses, and have no use for pyarrow.
+    import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     table = _as_table(rows)
     digest = _digest_of(table)
-    folder.mkdir(parents=True, exist_ok=True)
-    target = snapshot_file(folder, digest)
-    if not target.exists():
-        handle, name = tempfile.mkstemp(dir=folder)
-        os.close(handle)
-        try:
-            pq.write_table(table, name)
-            Path(name).replace(target)
-        finally:
-            Path(name).unlink(missing_ok=True)  # half a snapshot on a full disk would keep it full
+    content = pa.BufferOutputStream()
+    pq.write_table(table, content)
+    put_snapshot(folder, digest, memoryview(content.getvalue()))
     return digest
 
 
@@ -368,16 +357,18 @@ def read_snapshot(folder: Path, digest: str, kind: type[Kind]) -> Kind:
 
     Raises:
         SnapshotDestroyedError: the file is gone, or is not what its name says.
+        RemoteStoreError: the object store denies, or does not answer.
     """
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    file = snapshot_file(folder, digest)
-    if not file.exists():
+    try:
+        with open_snapshot(folder, digest) as file:
+            stored = pq.read_table(file)
+    except FileNotFoundError as error:
         raise SnapshotDestroyedError(
             f"snapshot {digest[:12]} is gone: a unit in it was erased, or its file was deleted. "
             "Train on a new one."
-        )
-    stored = pq.read_table(file)
+        ) from error
     rows = kind.from_columns(stored.to_pydict())
     if isinstance(rows, Likes):
         rows = replace(rows, catalogue=_catalogue_of(stored))

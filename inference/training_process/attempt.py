@@ -25,6 +25,7 @@ from inference.runs.prefer_and_judge import prefer_and_judge
 from inference.runs.ranking_run import RankingRun
 from inference.serving.artifact import ArtifactError
 from inference.serving.rank_settings import RankSettings
+from inference.serving.remote_store import RemoteStoreError
 from inference.training.decisions import Decisions
 from inference.training.snapshot import Examples, Likes, Preferences, SnapshotDestroyedError
 from inference.training_process.inputs import (
@@ -44,7 +45,14 @@ if TYPE_CHECKING:
     from inference.runs.outcome import RunPlan, RunResult
 
 # What a person can correct; its message is a sentence.
-CORRECTABLE = (RunError, LostLeaseError, ArtifactError, SnapshotDestroyedError, ValueError)
+CORRECTABLE = (
+    RunError,
+    LostLeaseError,
+    ArtifactError,
+    SnapshotDestroyedError,
+    RemoteStoreError,
+    ValueError,
+)
 
 
 def attempt_run(run_id: int, lease: int) -> int:

@@ -220,6 +220,7 @@ def read_environment() -> Environment:
     )
     # Who opens an artifact knows its folder alone, in whatever process.
     use_remote(environment.artifacts, artifacts_url)
+    use_remote(environment.snapshots, artifacts_url)
     return environment
 
 

@@ -103,7 +103,9 @@ def make_old(path) -> None:
 
 
 def clean(root) -> int:
-    return clean_artifacts(artifacts=root, checkpoints=root / "checkpoints")
+    return clean_artifacts(
+        artifacts=root, checkpoints=root / "checkpoints", snapshots=root / "snapshots"
+    )
 
 
 def test_what_no_version_names_is_deleted_after_a_week(store):

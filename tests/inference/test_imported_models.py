@@ -225,7 +225,8 @@ def test_vectors_rank_the_catalogue_and_stay_while_a_version_needs_them(learner,
     assert {ranker.item_ids[i] for i in best[:PER_GROUP]} == set(ITEMS[PER_GROUP : 2 * PER_GROUP])
     assert ranker.item_ids[best[-1]] == ITEMS[-1]  # which the file does not have
     monkeypatch.setattr("inference.actions.clean_artifacts.GRACE", -timedelta(days=1))
-    clean_artifacts(artifacts=settings.BAKEOFF.artifacts, checkpoints=Path("nowhere"))
+    nowhere = Path("nowhere")
+    clean_artifacts(artifacts=settings.BAKEOFF.artifacts, checkpoints=nowhere, snapshots=nowhere)
     assert check_artifact(settings.BAKEOFF.artifacts, run.params["upload"])
 
 

@@ -258,6 +258,7 @@ def test_a_worker_builds_what_versions_lack_and_cleans_what_is_gone(empty_platfo
     assert build_missing_indexes(artifacts=tmp_path) == 0
     gone = index_folder(tmp_path, "0" * 64)
     gone.mkdir()
-    clean_artifacts(artifacts=tmp_path, checkpoints=tmp_path / "checkpoints")
+    nowhere = tmp_path / "nowhere"
+    clean_artifacts(artifacts=tmp_path, checkpoints=nowhere, snapshots=nowhere)
     assert not gone.exists()
     assert Ranker(tmp_path, digest).scorer.index is not None

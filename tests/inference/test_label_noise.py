@@ -13,7 +13,7 @@ from django.test import Client
 from inference.actions.load_examples import ExampleDraft, load_examples
 from inference.models import Example
 from inference.runs.label_noise import FOLDS, find_noise, folds_of
-from inference.training.snapshot import snapshot_file
+from inference.training.snapshot_files import snapshot_file
 from tests.support import builders
 from tests.support.learning import WORDS, train
 

@@ -63,6 +63,10 @@ def machines(tmp_path):
         use_remote(root, "")
 
 
+def clean(root) -> int:
+    return clean_artifacts(artifacts=root, checkpoints=root / "none", snapshots=root / "none")
+
+
 def test_what_one_machine_trains_another_serves(learner, machines, settings, monkeypatch):
     settings.BAKEOFF = replace(django_settings.BAKEOFF, home=machines.a.parent)
     monkeypatch.setenv("BAKEOFF_HOME", str(machines.a.parent))
@@ -135,11 +139,11 @@ def test_what_no_version_names_is_deleted_in_the_store_too(machines, tables, mon
     named, unnamed = (save_artifact(machines.a, draft_artifact(seed=n)) for n in range(2))
     ModelVersion.objects.filter(pk=shop.champion.pk).update(artifact_sha256=named)
     stored = machines.bucket / "artifacts"
-    assert clean_artifacts(artifacts=machines.a, checkpoints=machines.a / "none") == 0
+    assert clean(machines.a) == 0
     assert {path.name for path in stored.iterdir()} == {named, unnamed}
     monkeypatch.setattr("inference.actions.clean_artifacts._cutoff", lambda: 2e10)
     shutil.rmtree(machines.a / named)  # not cached here, and needed all the same
-    clean_artifacts(artifacts=machines.a, checkpoints=machines.a / "none")
+    clean(machines.a)
     assert (stored / named / "manifest.json").exists()
     assert not list((stored / unnamed).glob("*"))
 

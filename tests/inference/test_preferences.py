@@ -187,7 +187,8 @@ def test_a_training_that_is_killed_ends_in_a_version_of_the_same_file(
 
 def _stays_while_a_version_asks_it(model, monkeypatch):
     monkeypatch.setattr("inference.actions.clean_artifacts.GRACE", -timedelta(days=1))
-    clean_artifacts(artifacts=settings.BAKEOFF.artifacts, checkpoints=settings.BAKEOFF.home / "none")
+    none = settings.BAKEOFF.home / "none"
+    clean_artifacts(artifacts=settings.BAKEOFF.artifacts, checkpoints=none, snapshots=none)
     assert (settings.BAKEOFF.artifacts / model / MODEL_FILE).is_file()
 
 

@@ -40,6 +40,7 @@ from experiments.archive.place import ArchiveError, open_place
 from experiments.ingest.spill import STREAM
 from inference.serving.remote_store import RemoteStoreError, remote_of
 from inference.serving.store import ID_FILE, read_store_id
+from inference.training.snapshot_files import move_snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -208,6 +209,7 @@ def _upload_artifacts(environment: Environment) -> None:
         for path in environment.artifacts.iterdir():
             if (path / "manifest.json").is_file():
                 remote.upload(path, path.name)
+        move_snapshots(environment.snapshots)
     except RemoteStoreError as error:
         raise BackupError(f"artifacts cannot be stored: {error}") from error
 

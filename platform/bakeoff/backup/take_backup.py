@@ -35,6 +35,7 @@ from bakeoff.secret_files import SECRETS
 from experiments.ingest.spill import STREAM
 from inference.serving.artifact import ArtifactError, check_artifact
 from inference.serving.remote_store import RemoteStoreError, remote_of
+from inference.training.snapshot_files import FOLDER as SNAPSHOTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,6 +80,7 @@ def take_backup(environment: Environment, folder: Path, *, tools: Path | None = 
         _copy_home(environment, draft)
         counts, server, taken_at = _dump(environment, draft, tools)
         _fetch_artifacts(environment)
+        _fetch_snapshots(environment, draft)
         # Again: a version that came between the first copy and the rows' moment.
         _copy_home(environment, draft)
         _drop_cleaned(environment, draft)
@@ -189,6 +191,22 @@ def _fetch_artifacts(environment: Environment) -> None:
         # One that is cleaned away meanwhile is no loss; `_check_artifacts` misses what a row names.
         with suppress(ArtifactError):
             check_artifact(environment.artifacts, digest)
+
+
+def _fetch_snapshots(environment: Environment, draft: Path) -> None:
+    """Copy the training data of an object store; it goes into no home, where no erasure would reach it.
+
+    Raises:
+        BackupError: the store denies, or does not answer.
+    """
+    if (remote := remote_of(environment.snapshots)) is None:
+        return
+    try:
+        for key, _modified_at in remote.files(SNAPSHOTS):
+            with suppress(FileNotFoundError):  # destroyed meanwhile
+                remote.fetch_file(key, draft / key)
+    except RemoteStoreError as error:
+        raise BackupError(f"snapshots cannot be read: {error}") from error
 
 
 def _drop_cleaned(environment: Environment, draft: Path) -> None:

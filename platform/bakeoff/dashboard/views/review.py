@@ -28,6 +28,7 @@ from experiments.models import Feedback, JudgePlan, LabelTask, SampledAnswer
 from experiments.reports.reviewers_agreement import labels_agreement, reviewers_agreement
 from inference.actions.check_labelling import labels_of
 from inference.models import Surface, TrainingRun
+from inference.serving.remote_store import RemoteStoreError
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -46,7 +47,12 @@ def _queue_examples(request: HttpRequest, project: Project, person: str) -> None
     run = get_object_or_404(
         TrainingRun, pk=_number(request.POST["queue_run"]), surface__project=project
     )
-    _tell_count(request, queue_improbable_examples(run=run, by=person))
+    try:
+        count = queue_improbable_examples(run=run, by=person)
+    except RemoteStoreError as error:  # of the training data
+        messages.error(request, str(error))
+    else:
+        _tell_count(request, count)
 
 
 def _queue_entry(request: HttpRequest, project: Project, person: str) -> None:
