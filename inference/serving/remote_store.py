@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import lru_cache
 from importlib.util import find_spec
@@ -202,14 +202,17 @@ class RemoteStore:
     def claim(self, key: str, text: str) -> str:
         """Write a text where nothing stands yet; return what stands there.
 
+        Of two that claim at the same moment the store itself lets one write, by `If-None-Match`.
+
         Raises:
             RemoteStoreError: the store denies, or does not answer.
         """
-        if (there := self.read(key)) is not None:
-            return there.decode(errors="replace")
-        with self._calls() as (store, library):
-            library.put(store, key, text.encode())
-        return text
+        there = self.read(key)  # first: who only reads a store needs no right to write
+        if there is None:
+            with self._calls() as (store, library), suppress(library.exceptions.AlreadyExistsError):
+                library.put(store, key, text.encode(), mode="create")
+            there = self.read(key)
+        return (there or b"").decode(errors="replace")
 
     def files(self, prefix: str) -> list[tuple[str, float]]:
         """Return the keys under a prefix, and when each object came, in seconds since 1970.

@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from django.conf import settings as django_settings
+from django.db import connection
+from psycopg.conninfo import make_conninfo
 
 from bakeoff.backup import restore_backup, take_backup
 from bakeoff.backup.manifest import BackupError
@@ -299,3 +301,50 @@ def test_processes_that_start_at_once_agree_on_one_store(tables, machines, monke
     assert refused == []
     stored = ArtifactStore.objects.get().store_id
     assert {read_store_id(root) for root in roots} == {stored}
+
+
+def test_two_platforms_that_take_an_empty_store_at_once_are_told_apart(machines, tables, monkeypatch):
+    """Each reads that the store is nobody's before the other has written, as slow machines do."""
+    ArtifactStore.objects.all().delete()
+    with connection.cursor() as cursor:
+        cursor.execute("DROP SCHEMA IF EXISTS second CASCADE")
+        cursor.execute("CREATE SCHEMA second")
+        cursor.execute(
+            "CREATE TABLE second.inference_artifactstore "
+            "(LIKE public.inference_artifactstore INCLUDING ALL)"
+        )
+    second = make_conninfo(test_database_url(), options="-c search_path=second")
+    both_read, read = threading.Barrier(2, timeout=5), remote_store.RemoteStore.read
+
+    def read_late(remote, key):
+        content = read(remote, key)
+        if content is None:
+            with suppress(threading.BrokenBarrierError):
+                both_read.wait()
+        return content
+
+    monkeypatch.setattr(remote_store.RemoteStore, "read", read_late)
+    refused = []
+
+    def start(url, root):
+        try:
+            check_store(url, root)
+        except ForeignStoreError as error:
+            refused.append(str(error))
+
+    platforms = ((test_database_url(), machines.a), (second, machines.b))
+    threads = [threading.Thread(target=start, args=platform) for platform in platforms]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM second.inference_artifactstore")
+        owned = cursor.fetchone()[0] + ArtifactStore.objects.count()
+        cursor.execute("DROP SCHEMA second CASCADE")
+    assert owned == 1  # who was refused has no store
+    (sentence,) = refused
+    assert f"{machines.url} holds another platform's artifacts (id == " in sentence
+    assert sentence.endswith("set BAKEOFF_ARTIFACTS to a prefix of its own.")
+    winner = (machines.bucket / "store_id").read_text().strip()
+    assert winner in {str(read_store_id(root)) for root in (machines.a, machines.b)}

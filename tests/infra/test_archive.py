@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from datetime import date
+from uuid import uuid4
 
 import obstore
 import pytest
 from django.urls import reverse
 
 from bakeoff.dashboard import store_health
+from experiments.actions.archive_months import check_owner
 from experiments.actions.erase_unit import CannotEraseError, erase_unit
-from experiments.archive.place import ArchiveError, MissingFileError, StorePlace, open_place
+from experiments.archive.place import ID_FILE, ArchiveError, MissingFileError, StorePlace, open_place
 from experiments.archive.state import archived_rows, check_file, missing_files
 from experiments.models import ArchivedMonth, Event
+from inference.models import ArtifactStore
 from inference.serving import remote_store
+from inference.serving.remote_store import RemoteStore
 from tests.support import archives, builders
 from tests.support.config_checks import check
 
@@ -98,6 +102,25 @@ def test_the_health_page_names_an_archive_that_is_away_before_a_month_is_there(
     assert "s3://shop/cold does not answer" in page
     assert "BAKEOFF_ARCHIVE" in page
     assert "bakeoff config check" in page  # the remedy
+
+
+def test_of_two_platforms_that_claim_at_once_the_second_is_refused(tables, s3, monkeypatch):
+    """The second has read that the archive is nobody's when the first one writes."""
+    first, second = RemoteStore("s3://shop/nobodys"), open_place("s3://shop/nobodys")
+    read, claimed = RemoteStore.read, []
+
+    def read_early(remote, key):
+        content = read(remote, key)
+        if remote is not first and not claimed:
+            claimed.append(first.claim(ID_FILE, "the first\n"))
+        return content
+
+    monkeypatch.setattr(RemoteStore, "read", read_early)
+    ArtifactStore.objects.get_or_create(id=1, defaults={"store_id": uuid4()})
+    with pytest.raises(ArchiveError, match=r"is another platform's archive \(id == the first, must"):
+        check_owner(second)
+    assert claimed == ["the first\n"]
+    assert first.claim(ID_FILE, "the first\n") == "the first\n"
 
 
 def test_an_erasure_needs_the_store(shop, month, s3, monkeypatch):
