@@ -146,6 +146,7 @@ def _scope(path: str, body: bytes, key: str) -> dict[str, Any]:
         "headers": headers,
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 2),
+        "bakeoff.body_arrived": True,
     }
 
 

@@ -243,6 +243,28 @@ def test_one_address_has_a_limit_of_slow_bodies(lane, shop, monkeypatch):
         assert connection.recv(4096).startswith(b"HTTP/1.1 429")
 
 
+def test_a_body_that_came_with_its_header_is_read_without_a_deadline(lane, shop, monkeypatch):
+    from bakeoff.gateway.http import bodies
+
+    monkeypatch.setattr(bodies, "PROMPT_SECONDS", -1.0)  # over before it begins
+    monkeypatch.setattr(bodies, "MAX_SLOW_PER_ADDRESS", 0)
+    body = json.dumps({"name": "view", "unit_id": "u1"}).encode()
+    host, port = lane.url.removeprefix("http://").split(":")
+    head = (
+        b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n"
+        b"Content-Type: application/json\r\nX-API-Key: %s\r\n\r\n"
+    ) % (len(body), shop.public.encode())
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        for _ in range(2):  # the next request of a connection is marked by its own body
+            connection.sendall(head + body)
+            received = b""
+            while not received.endswith(b"}"):  # head and body may come apart
+                received += connection.recv(4096)
+            assert received.startswith(b"HTTP/1.1 202")
+        connection.sendall(head)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 429")
+
+
 def test_long_headers_are_refused(lane, shop):
     answer = lane.client.get("/v1/flags", headers={"X-API-Key": shop.public, "X-Long": "x" * 40_000})
     assert answer.status_code == 431

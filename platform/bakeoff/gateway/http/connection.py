@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from bakeoff.gateway.http.bodies import ARRIVED
 from bakeoff.gateway.http.errors import ApiError
 
 if TYPE_CHECKING:
@@ -63,6 +64,12 @@ class Connection(HttpToolsProtocol):
         """Note the last byte of its header."""
         super().on_headers_complete()
         self._in_header = False
+
+    def on_message_complete(self) -> None:
+        """Note that a body is whole; the request is begun only after all that came was read."""
+        super().on_message_complete()
+        if not self.cycle.more_body:
+            self.scope[ARRIVED] = True  # type: ignore[literal-required]  # a key of ours
 
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be parsed."""
