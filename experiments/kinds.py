@@ -36,6 +36,8 @@ PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 # How its users meet the variants: each in one, or each in all, by interleaved lists; or each in one,
 # by shares that follow the rewards; or all users of a cluster, or of a block of time, in one.
 Mode = Literal["split", "interleave", "bandit", "cluster", "switchback"]
+# Those that are planned from a surface's traffic: a bandit ends when it knows enough.
+PlanMode = Literal["split", "interleave", "cluster", "switchback"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 # What is randomised stands above the user: a cluster, or a block of time.
 ABOVE_USERS: frozenset[str] = frozenset({"cluster", "switchback"})

@@ -10,6 +10,8 @@ from django.utils.translation import ngettext
 if TYPE_CHECKING:
     from experiments.models import Metric
     from experiments.scorecards.change_plan import ChangePlan, Choice
+    from experiments.scorecards.cluster_plan import ClusterPlan
+    from experiments.scorecards.interleaving_plan import ListsPlan
     from experiments.scorecards.switchback_plan import SwitchbackPlan
     from experiments.scorecards.traffic_plan import WeekOfTraffic
     from inference.models import Surface
@@ -62,8 +64,7 @@ def advice_in_words(plan: ChangePlan, metric: Metric) -> list[str]:
     """Return what makes a plan that is too long shorter, one sentence each."""
     words = {
         "interleave": describe_interleaved(plan),
-        "larger_change": _larger_change(plan.feasible_choice)
-        or _("Send more traffic first: so few users show no change at all within weeks."),
+        "larger_change": _larger(plan.feasible_choice),
         "more_traffic": _("Let all of the traffic take part."),
         "even_split": _("Split it 50/50: that needs the fewest users."),
         "commoner_event": _commoner_event(metric),
@@ -104,3 +105,42 @@ def switchback_in_words(
         "commoner_event": _commoner_event(metric),
     }
     return [basis, *(words[code] for code in plan.advice)]
+
+
+def lists_in_words(plan: ListsPlan, metric: Metric) -> list[str]:
+    """Return what interleaving says and, where it is too long, what makes it shorter."""
+    basis = _(
+        "It says which version users prefer, by %(metric)s; how much better it is, a test says: of "
+        "%(users)s users."
+    ) % {"metric": metric, "users": f"{plan.split_users:,}"}
+    return [basis, *([_larger(plan.feasible_choice)] if plan.advice else ())]
+
+
+def clusters_in_words(plan: ClusterPlan, metric: Metric) -> list[str]:
+    """Return what a plan of clusters rests on and, where it is too long, what makes it shorter."""
+    basis = _(
+        "Last week %(clusters)s clusters by %(name)s had users: %(metric)s was %(baseline)s each. "
+        "Users of a cluster are alike (correlation %(correlation)s), so it takes %(times)s times as "
+        "many as single users would."
+    ) % {
+        "clusters": f"{plan.clusters:,}",
+        "name": plan.cluster_by,
+        "metric": metric,
+        "baseline": f"{plan.baseline:.3g}",
+        "correlation": f"{plan.correlation:.2g}",
+        "times": f"{plan.design_effect:.3g}",
+    }
+    more = _("Let more clusters take part: more users in the same ones help little.")
+    words = {
+        "larger_change": _larger(plan.feasible_choice),
+        "more_clusters": more,
+        "even_split": _("Split it 50/50: that needs the fewest users."),
+        "commoner_event": _commoner_event(metric),
+    }
+    return [basis, *(words[code] for code in plan.advice)]
+
+
+def _larger(choice: Choice | None) -> str:
+    return _larger_change(choice) or _(
+        "Send more traffic first: so few users show no change at all within weeks."
+    )

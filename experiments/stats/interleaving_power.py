@@ -30,3 +30,13 @@ def interleaved_users(test_users: float, lift: float | None) -> int | None:
         return None
     times = TIMES_CLOSE if abs(lift) < CLOSE_LIFT else TIMES_FAR
     return math.ceil(test_users / times * ANYTIME)
+
+
+def equal_test(users: float, *, close: bool) -> float:
+    """Return the users of a test, with one look, that finds what this many users of interleaving find.
+
+    Args:
+        users: that get interleaved lists.
+        close: whether what is to be seen is a lift below 10 %.
+    """
+    return users / ANYTIME * (TIMES_CLOSE if close else TIMES_FAR)

@@ -12,8 +12,11 @@ from mcp import Client, MCPError, StdioServerParameters
 
 from bakeoff.accounts.keys import SECRET
 from bakeoff.accounts.models import ApiKey, AuditEntry
+from bakeoff.mcp_server import server
 from bakeoff.mcp_server.server import make_server
+from experiments import kinds
 from experiments.actions.look_at_experiment import look_at_experiment
+from experiments.ingest.rows import Rows
 from experiments.models import Slate
 from tests.support import builders
 from tests.support.console import SCRIPT
@@ -120,6 +123,11 @@ def test_what_the_key_may_not_is_refused_in_a_sentence(lane, shop):
             "plan_experiment", baseline=2, min_lift=0.05, users_per_day=4000
         )
 
+        assert "must be named" in await ask("plan_experiment", min_lift=0.05, baseline=0.1)
+        assert "mode == 'cluster', cluster_by: must be planned with a surface" in await ask(
+            "plan_experiment", min_lift=0.05, mode="cluster", cluster_by="store"
+        )
+
     use(make_server(lane.url, key), steps)
     assert Slate.objects.filter(project_id=shop.project.pk).count() == before
 
@@ -127,6 +135,54 @@ def test_what_the_key_may_not_is_refused_in_a_sentence(lane, shop):
         return await ask("list_surfaces")
 
     assert "does not answer" in use(make_server("http://127.0.0.1:9", key), away)
+
+
+def test_it_names_the_modes_that_can_be_planned():
+    assert server.PlanMode == kinds.PlanMode
+
+
+def test_it_plans_in_every_mode_as_the_api_does(lane, shop):
+    shop.surface.project.metrics.exclude(pk=shop.metric.pk).delete()
+    for number in range(40):
+        builders.make_slate(shop, f"u{number}", context={"store": f"s{number // 2}"})
+    rows = Rows(events=[builders.event(shop.project, unit=f"u{n}", event_id=f"e{n}") for n in range(9)])
+    builders.write(rows)
+
+    async def steps(_client, ask):
+        planned = {}
+        for mode in ("split", "interleave"):
+            planned[mode] = await ask("plan_experiment", surface="home-feed", min_lift=0.5, mode=mode)
+        refusals = [
+            await ask("plan_experiment", surface="home-feed", min_lift=0.5, **fields)
+            for fields in (
+                {"mode": "cluster", "cluster_by": "store"},
+                {"mode": "switchback", "block_seconds": 300, "carry_over_seconds": 60},
+                {"mode": "bandit"},
+                {"baseline": 0.1},
+                {"mode": "interleave", "cluster_by": "store"},
+            )
+        ]
+        return planned, refusals
+
+    planned, refusals = use(make_server(lane.url, shop.secret), steps)
+    headers = {"Authorization": f"Bearer {shop.secret}"}
+    for mode, answer in planned.items():
+        path = f"/v1/surfaces/home-feed/plan?min_lift=0.5&mode={mode}"
+        expected = lane.client.get(path, headers=headers).json()
+        assert (answer["mode"], answer["planned_units"]) == (mode, expected["planned_units"])
+    assert planned["interleave"]["planned_units"] < planned["split"]["planned_units"]
+    for words, refusal in zip(
+        (
+            "clusters of the last week == 20, must be at least 40",
+            "past blocks of 300 s with users ==",
+            "'cluster' or 'switchback'",
+            "must be absent with a surface",
+            "cluster_by == 'store', must be empty",
+        ),
+        refusals,
+        strict=True,
+    ):
+        assert words in refusal, refusal
 
 
 @pytest.mark.parametrize("name", ["../keys", "trial?x=1", "a/b"])

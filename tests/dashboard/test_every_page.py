@@ -214,6 +214,10 @@ def visit_planner(visit: Visit, seeded: Seeded) -> None:
     filled = f"surface={seeded.shop.surface.pk}&primary={seeded.shop.metric.pk}&rule=fixed"
     for rest in ("change=20&allocation=100", "change=0.1&allocation=20", "change=0&allocation=x"):
         visit.get("plan", seeded.slug, query=f"?{filled}&treatment_share=40&{rest}")
+    # A plan, or why there is none: of lists, clusters and blocks of time.
+    for mode in ("interleave&change=50", "interleave&change=1", "cluster", "cluster&cluster_by=store",
+                 "switchback", "switchback&block_minutes=5&carry_over_minutes=1"):  # fmt: skip
+        visit.get("plan", seeded.slug, query=f"?{filled}&allocation=100&change=5&mode={mode}")
 
 
 def visit_acts(visit: Visit, seeded: Seeded) -> None:

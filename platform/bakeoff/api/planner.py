@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from django.http import HttpRequest
 from django.utils.translation import override
@@ -12,14 +12,12 @@ from bakeoff.api.access import project_of
 from bakeoff.api.errors import Problem
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.request_schema import RequestSchema
-from experiments.kinds import Rule
-from experiments.models import Metric
-from experiments.reports.remaining import describe_seconds
+from bakeoff.plan_answers import plan_as_json
+from experiments.kinds import PlanMode, Rule
 from experiments.scorecards.block_plan import FewBlocksError
-from experiments.scorecards.change_plan import find_metric, plan_change
-from experiments.scorecards.plan_words import advice_in_words, switchback_in_words
-from experiments.scorecards.switchback_plan import plan_switchback
-from experiments.scorecards.traffic_plan import Design, NoTrafficError
+from experiments.scorecards.change_plan import find_metric
+from experiments.scorecards.mode_plan import PlanRequest, plan_in_mode
+from experiments.scorecards.traffic_plan import NoTrafficError
 from experiments.stats.totals import StatisticsError
 from inference.models import Surface
 
@@ -34,7 +32,8 @@ class PlanQuery(RequestSchema):
     allocation: float = 1.0
     treatment_share: float = 0.5
     rule: Rule | None = None
-    mode: Literal["split", "switchback"] = "split"
+    mode: PlanMode = "split"
+    cluster_by: str = ""
     block_seconds: float = 0.0
     carry_over_seconds: float = 0.0
 
@@ -48,6 +47,11 @@ def plan_experiment(request: HttpRequest, key: str, query: Query[PlanQuery]) -> 
     `weeks` is null and `sentences` say what makes it shorter. `interleaved` is about what interleaved
     lists take on a recommend surface to say which version users prefer; null where they do not apply.
 
+    With `mode=interleave` it is the plan of interleaved lists, about, and `split_users` is what a test
+    would take. With `mode=cluster` it is of users in clusters, which the attribute `cluster_by` of the
+    requests' context names: `clusters` had users last week, `correlation` says how alike the users of
+    one are, and `planned_units` is null where so few clusters never show the change.
+
     With `mode=switchback` the plan is of blocks of time: `planned_units` are blocks of `block_seconds`,
     of which the first `carry_over_seconds` count for nobody; `block_deviation` is how the metric varied
     between the surface's `past_blocks`.
@@ -55,49 +59,21 @@ def plan_experiment(request: HttpRequest, key: str, query: Query[PlanQuery]) -> 
     surface = get_or_404(Surface.objects.filter(project=project_of(request)), "surface", key=key)
     try:
         metric = find_metric(surface, query.metric)
-        answer = (_plan_blocks if query.mode == "switchback" else _plan_users)(surface, metric, query)
+        plan = plan_in_mode(surface, metric, _request_of(query))
     except (FewBlocksError, NoTrafficError, StatisticsError) as error:
         raise Problem(422, "invalid_plan", str(error)) from error
-    return {"surface": surface.key, "metric": metric.key, **answer}
-
-
-def _plan_users(surface: Surface, metric: Metric, query: PlanQuery) -> dict[str, Any]:
-    for name in ("block_seconds", "carry_over_seconds"):
-        if value := getattr(query, name):
-            raise StatisticsError(
-                f"{name} == {value:g}, must be 0: mode == 'split', and only mode 'switchback' has "
-                "blocks of time."
-            )
-    design = Design(
-        treatment_share=query.treatment_share,
-        rule=query.rule or "group_sequential",
-        allocation=query.allocation,
-    )
-    plan = plan_change(surface, metric, design, lift=query.min_lift)
     with override("en"):
-        return {"mode": query.mode, **plan.as_json(), "sentences": advice_in_words(plan, metric)}
+        return {"surface": surface.key, "metric": metric.key, **plan_as_json(plan, metric)}
 
 
-def _plan_blocks(surface: Surface, metric: Metric, query: PlanQuery) -> dict[str, Any]:
-    if query.rule not in {None, "fixed"}:
-        raise StatisticsError(
-            f"rule == '{query.rule}', must be 'fixed' by blocks: they are judged once, at their "
-            "planned number."
-        )
-    design = Design(treatment_share=query.treatment_share, allocation=query.allocation, rule="fixed")
-    plan = plan_switchback(
-        surface,
-        metric,
-        design,
+def _request_of(query: PlanQuery) -> PlanRequest:
+    return PlanRequest(
+        mode=query.mode,
         lift=query.min_lift,
+        treatment_share=query.treatment_share,
+        allocation=query.allocation,
+        rule=query.rule,
+        cluster_by=query.cluster_by,
         block_seconds=query.block_seconds,
         carry_over_seconds=query.carry_over_seconds,
     )
-    with override("en"):
-        sentences = switchback_in_words(
-            plan,
-            metric,
-            length=describe_seconds(plan.block_seconds),
-            carry_over=describe_seconds(plan.carry_over_seconds),
-        )
-    return plan.as_json() | {"sentences": sentences}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.utils.translation import gettext as _
 
+from bakeoff.plan_answers import few_blocks_in_words
 from experiments.models import Experiment
 from experiments.reports.metric_library import suggest_metrics
 from experiments.reports.remaining import describe_seconds
@@ -60,14 +61,7 @@ def _plan_of_blocks(surface: Surface, metric: Metric, filled: dict[str, Any]) ->
     try:
         result = plan_blocks(surface, metric, _design(filled), **length)
     except FewBlocksError as error:
-        values = {"count": error.blocks, "length": describe_seconds(error.seconds)}
-        return {
-            "missing": _(
-                "Not enough traffic: %(count)s past blocks of %(length)s had users, and 20 are needed, "
-                "with the metric's events in some of them."
-            )
-            % values
-        }
+        return {"missing": few_blocks_in_words(error)}
     except StatisticsError as error:
         return {"missing": str(error)}
     return {

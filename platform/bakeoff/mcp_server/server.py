@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -18,7 +18,7 @@ from bakeoff import __version__
 from bakeoff.mcp_server.platform import Platform, PlatformError, segment
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
 INSTRUCTIONS = """Bakeoff tests models on live traffic and promotes the better one by a valid verdict.
 List surfaces and experiments first; explain_verdict has every number of a verdict. A draft takes no
@@ -27,6 +27,8 @@ READS = ToolAnnotations(read_only_hint=True)
 WRITES = ToolAnnotations(read_only_hint=False, destructive_hint=False)
 ENDS = ToolAnnotations(read_only_hint=False, destructive_hint=True)
 Tool = Any
+# As `experiments.kinds` has it, which an agent's machine need not have.
+PlanMode = Literal["split", "interleave", "cluster", "switchback"]
 
 
 def make_server(url: str, key: str, *, read_only: bool = False) -> MCPServer[Any]:
@@ -72,8 +74,8 @@ def _prompts() -> list[Callable[..., str]]:
         """Plan a test of an idea on a surface, and leave it as a draft."""
         return (
             f"Plan a test of this idea on surface {surface!r}: {idea!r}. List its models and metrics. "
-            "Ask for the smallest lift worth shipping and for the users per day, call plan_experiment, "
-            "and name users and days. Then create a draft. Do not start it."
+            "Ask for the smallest lift worth shipping, call plan_experiment with the surface and a "
+            "mode, and name users and weeks. Then create a draft. Do not start it."
         )
 
     return [explain_experiment, plan_test]
@@ -131,23 +133,36 @@ def _answers(platform: Platform) -> list[Callable[..., Awaitable[Any]]]:
         )  # fmt: skip
         return {name: report[name] for name in names}
 
-    async def plan_experiment(baseline: float, min_lift: float, users_per_day: float) -> dict[str, Any]:
-        """Plan a test of a proportion: how many users and days it needs to find a relative lift."""
-        # NumPy is slow to import, and an agent waits for the server's start: no other tool needs it.
-        from experiments.scorecards.plan import PlanQuestion, plan  # noqa: PLC0415
-        from experiments.stats.totals import StatisticsError  # noqa: PLC0415
+    async def plan_experiment(  # noqa: PLR0913, PLR0917  an agent names what it knows
+        min_lift: float,
+        mode: PlanMode = "split",
+        surface: str | None = None,
+        metric: str | None = None,
+        cluster_by: str | None = None,
+        block_seconds: float | None = None,
+        carry_over_seconds: float | None = None,
+        baseline: float | None = None,
+        users_per_day: float | None = None,
+    ) -> dict[str, Any]:
+        """Plan a test: how many users and weeks it needs to find a relative lift.
 
-        question = PlanQuestion(
-            kind="proportion",
-            baseline=baseline,
-            shares=(0.5, 0.5),
-            mde=min_lift,
-            traffic=(users_per_day,),
-        )
-        try:
-            return plan(question).as_json()
-        except StatisticsError as error:
-            raise PlatformError(str(error)) from error
+        Name a surface, and its own traffic of the last week is used. mode: split users; interleave
+        lists; cluster (name cluster_by, such as store); switchback (name block_seconds and
+        carry_over_seconds). Without a surface a proportion is planned from its baseline and
+        users_per_day, in mode split.
+        """
+        if surface is None:
+            beside = {"metric": metric, "cluster_by": cluster_by, "block_seconds": block_seconds,
+                      "carry_over_seconds": carry_over_seconds}  # fmt: skip
+            return _plan_proportion(mode, min_lift, baseline, users_per_day, beside)
+        if baseline is not None or users_per_day is not None:
+            message = "baseline and users_per_day must be absent with a surface: its traffic says them."
+            raise PlatformError(message)
+        answer: dict[str, Any] = await platform.get(
+            f"/v1/surfaces/{segment(surface)}/plan", min_lift=min_lift, mode=mode, metric=metric,
+            cluster_by=cluster_by, block_seconds=block_seconds, carry_over_seconds=carry_over_seconds,
+        )  # fmt: skip
+        return answer
 
     async def recommend(surface: str, user: str, k: int = 10) -> dict[str, Any]:
         """Show what a user is recommended, and by which model; nothing is recorded."""
@@ -159,6 +174,41 @@ def _answers(platform: Platform) -> list[Callable[..., Awaitable[Any]]]:
         return answer
 
     return [explain_verdict, plan_experiment, recommend]
+
+
+def _plan_proportion(
+    mode: str,
+    min_lift: float,
+    baseline: float | None,
+    users_per_day: float | None,
+    beside: Mapping[str, object],
+) -> dict[str, Any]:
+    """Return a plan from stated numbers, without a surface.
+
+    Raises:
+        PlatformError: a value is missing, breaks a rule or needs a surface.
+    """
+    # NumPy is slow to import, and an agent waits for the server's start: no other tool needs it.
+    from experiments.scorecards.plan import PlanQuestion, plan  # noqa: PLC0415
+    from experiments.stats.totals import StatisticsError  # noqa: PLC0415
+
+    named = [name for name, value in beside.items() if value is not None]
+    if mode != "split" or named:
+        what = ", ".join([*([f"mode == '{mode}'"] if mode != "split" else []), *named])
+        raise PlatformError(f"{what}: must be planned with a surface, from its own traffic.")
+    if baseline is None or users_per_day is None:
+        raise PlatformError("surface, or baseline and users_per_day, must be named.")
+    question = PlanQuestion(
+        kind="proportion",
+        baseline=baseline,
+        shares=(0.5, 0.5),
+        mde=min_lift,
+        traffic=(users_per_day,),
+    )
+    try:
+        return plan(question).as_json()
+    except StatisticsError as error:
+        raise PlatformError(str(error)) from error
 
 
 def _create_draft(platform: Platform) -> Callable[..., Awaitable[Any]]:

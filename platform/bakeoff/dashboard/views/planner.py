@@ -11,7 +11,9 @@ from django.views.decorators.http import require_safe
 from bakeoff.dashboard.access import project_for
 from bakeoff.dashboard.planner_form import PlannerForm
 from bakeoff.dashboard.replica_pages import read_page
-from experiments.scorecards.plan_words import advice_in_words, describe_interleaved
+from bakeoff.plan_answers import amount_in_words, sentences_of
+from experiments.scorecards.change_plan import ChangePlan
+from experiments.scorecards.plan_words import describe_interleaved
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -29,8 +31,10 @@ def show_planner(request: HttpRequest, slug: str) -> HttpResponse:
         context |= {
             "plan": plan,
             "metric": metric,
-            "advice": advice_in_words(plan, metric),
-            "interleaved": describe_interleaved(plan),
+            "mode": form.cleaned_data["mode"],
+            "amount": amount_in_words(plan),
+            "sentences": sentences_of(plan, metric),
+            "interleaved": describe_interleaved(plan) if isinstance(plan, ChangePlan) else "",
             "address": form.experiment_address(plan),
         }
     return render(request, "dashboard/planner.html", context)

@@ -1,0 +1,244 @@
+"""From the smallest change worth shipping to users and weeks of an experiment by clusters."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from django.db import connection
+from django.utils import timezone
+
+from experiments.kinds import PROPORTIONS
+from experiments.scorecards.change_plan import CHOICES, RARE_SHARE, Choice, weeks_of
+from experiments.scorecards.traffic_plan import WEEK, WeekOfTraffic, plan_for_week
+from experiments.stats.clusters import MIN_CLUSTERS
+from experiments.stats.intracluster import (
+    ClusterSums,
+    clustered_users,
+    design_effect,
+    intracluster_correlation,
+    size_imbalance,
+)
+from experiments.stats.policy import MAX_ATTRIBUTE
+from experiments.stats.power import days_for
+from experiments.stats.totals import StatisticsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from experiments.models import Metric
+    from experiments.scorecards.traffic_plan import Design, TrafficPlan
+    from inference.models import Surface
+
+MIN_USERS = 2  # of each cluster, on average
+Advice = Literal["larger_change", "more_clusters", "even_split", "commoner_event"]
+
+# A unit's cluster is that of its first answer that names one, as a look takes it.
+_SUMS = """WITH served AS (
+        SELECT DISTINCT ON (unit_id) unit_id, context ->> %(cluster_by)s AS cluster, served_at
+        FROM experiments_slate
+        WHERE project_id = %(project)s AND surface_id = %(surface)s AND served_at > %(since)s
+            AND coalesce(context ->> %(cluster_by)s, '') <> ''
+        ORDER BY unit_id, served_at),
+    did AS (
+        SELECT unit_id, count(*) AS events FROM experiments_event
+        WHERE project_id = %(project)s AND name = %(event)s AND occurred_at > %(since)s
+            AND unit_id IN (SELECT unit_id FROM served)
+        GROUP BY unit_id),
+    valued AS (
+        SELECT cluster, served_at, CASE WHEN %(proportion)s THEN least(coalesce(events, 0), 1)
+            ELSE coalesce(events, 0) END::float8 AS value
+        FROM served LEFT JOIN did USING (unit_id))
+    SELECT count(*), sum(value), sum(value * value), count(*) FILTER (WHERE value > 0), min(served_at)
+    FROM valued GROUP BY cluster"""
+
+
+@dataclass(frozen=True, slots=True)
+class WeekOfClusters:
+    """A surface's clusters of the last week, and a metric's values of their users.
+
+    Attributes:
+        clusters: that had users.
+        traffic: of all their users together.
+    """
+
+    clusters: Sequence[ClusterSums]
+    traffic: WeekOfTraffic
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPlan:
+    """What finding a change takes by clusters.
+
+    Attributes:
+        lift: the smallest relative change worth shipping.
+        users: over both variants; None where no number in so few clusters is enough.
+        weeks: full ones; None where it would take more than half a year, or for ever.
+        power: with that many users.
+        cluster_by: the attribute that names a cluster.
+        clusters: that take part, as of the last week.
+        users_per_cluster: by the end of the experiment; of the last week where `users` is None.
+        correlation: of two users of a cluster.
+        design_effect: how many times more users than single users would need.
+        visitors_per_day: who name a cluster.
+        baseline: the metric now, per user.
+        choices: what fixed durations find.
+        advice: what makes it shorter, the most effective first; empty where it is not too long.
+    """
+
+    lift: float
+    users: int | None
+    weeks: int | None
+    power: float
+    cluster_by: str
+    clusters: int
+    users_per_cluster: float
+    correlation: float
+    design_effect: float
+    visitors_per_day: float
+    baseline: float
+    choices: Sequence[Choice]
+    advice: Sequence[Advice]
+
+    @property
+    def feasible_choice(self) -> Choice | None:
+        """The longest duration to choose, with what it finds."""
+        return next((one for one in reversed(self.choices) if one.lift is not None), None)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the API has it; its sentences are the caller's."""
+        shown = asdict(self)
+        names = {"lift": "min_lift", "users": "planned_units"}
+        return {"mode": "cluster", **{names.get(name, name): value for name, value in shown.items()}}
+
+
+def plan_clusters(
+    surface: Surface, metric: Metric, design: Design, *, lift: float, cluster_by: str
+) -> ClusterPlan:
+    """Return how many users finding a change takes, by how alike last week's users of a cluster were.
+
+    Args:
+        surface: where.
+        metric: that decides.
+        design: of the experiment; its planned units and its rule are not read.
+        lift: the smallest relative change worth shipping, above 0.
+        cluster_by: the attribute of the request's context that names a cluster.
+
+    Raises:
+        NoTrafficError: nobody did what the metric counts.
+        StatisticsError: a value breaks a rule, or fewer than 20 clusters would be in a variant.
+    """
+    _check(surface, metric, lift, cluster_by)
+    week = read_clusters(surface, metric, cluster_by)
+    design = replace(design, rule="fixed")
+    taking_part = math.floor(len(week.clusters) * design.allocation)
+    smaller = min(design.treatment_share, 1 - design.treatment_share)
+    if taking_part * smaller < MIN_CLUSTERS:
+        raise StatisticsError(
+            f"clusters of the last week == {taking_part}, must be at least "
+            f"{math.ceil(MIN_CLUSTERS / smaller) if smaller > 0 else 2 * MIN_CLUSTERS}: "
+            f"{MIN_CLUSTERS} for each variant."
+        )
+    single = plan_for_week(week.traffic, metric, replace(design, min_lift=lift))
+    correlation, imbalance = intracluster_correlation(week.clusters), size_imbalance(week.clusters)
+    users = clustered_users(single.plan.units, taking_part, correlation, imbalance)
+    days = None
+    if users is not None:
+        # Clusters are judged by several users each, and those that nobody visited yet do not count.
+        users = max(users, MIN_USERS * taking_part)
+        days = days_for(users, [single.visitors_per_day], allocation=design.allocation)
+    weeks = None if users is None else weeks_of(days)
+    reached = users or week.traffic.visitors * design.allocation
+    return ClusterPlan(
+        lift=lift,
+        users=users,
+        weeks=weeks,
+        power=single.plan.power,
+        cluster_by=cluster_by,
+        clusters=taking_part,
+        users_per_cluster=reached / taking_part,
+        correlation=correlation,
+        design_effect=design_effect(reached, taking_part, correlation, imbalance),
+        visitors_per_day=single.visitors_per_day,
+        baseline=single.baseline,
+        choices=[
+            _choice(week, metric, design, weeks=n, clusters=taking_part, about=(correlation, imbalance))
+            for n in CHOICES
+        ],
+        advice=_advice(design, metric, single) if weeks is None else (),
+    )
+
+
+def read_clusters(surface: Surface, metric: Metric, cluster_by: str) -> WeekOfClusters:
+    """Return the clusters that came to a surface in the last week, with what their users did."""
+    now = timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _SUMS,
+            {
+                "cluster_by": cluster_by,
+                "project": surface.project_id,
+                "surface": surface.pk,
+                "since": now - WEEK,
+                "event": metric.event,
+                "proportion": metric.kind in PROPORTIONS,
+            },
+        )
+        rows = cursor.fetchall()
+    clusters = [ClusterSums(users, total, squares) for users, total, squares, _, _ in rows]
+    active = sum(row[3] for row in rows)
+    total, squares = sum(one.total for one in clusters), sum(one.squares for one in clusters)
+    mean = total / active if active else 0.0
+    spread = max(squares - active * mean**2, 0.0) / (active - 1) if active > 1 else 0.0
+    first = min((row[4] for row in rows), default=now - WEEK)
+    days = min(max((now - first) / timedelta(days=1), 1.0), float(WEEK.days))
+    users = sum(one.users for one in clusters)
+    return WeekOfClusters(clusters, WeekOfTraffic(users, active, mean, math.sqrt(spread), days))
+
+
+def _check(surface: Surface, metric: Metric, lift: float, cluster_by: str) -> None:
+    if not 0 < lift < math.inf:
+        raise StatisticsError(f"min_lift == {lift:g}, must be above 0.")
+    if not 0 < len(cluster_by) <= MAX_ATTRIBUTE:
+        raise StatisticsError(
+            f"cluster_by == '{cluster_by[:MAX_ATTRIBUTE]}', must name the attribute of the request's "
+            "context that is randomised, such as 'store'."
+        )
+    if surface.kind not in {surface.Kind.RECOMMEND, surface.Kind.CLASSIFY}:
+        raise StatisticsError(
+            f"mode == 'cluster' on a surface of kind '{surface.kind}', must be on one whose requests "
+            "name the cluster, and are stored: 'recommend' or 'classify'."
+        )
+    if metric.kind == metric.Kind.QUANTILE:
+        raise StatisticsError(f"metric == '{metric.key}', must be no quantile by clusters.")
+
+
+def _choice(
+    week: WeekOfClusters,
+    metric: Metric,
+    design: Design,
+    *,
+    weeks: int,
+    clusters: int,
+    about: tuple[float, float],
+) -> Choice:
+    traffic = week.traffic
+    units = math.floor(7 * weeks * traffic.visitors / traffic.days * design.allocation)
+    # As many single users would find the same.
+    single = math.floor(units / design_effect(units, clusters, *about))
+    try:
+        result = plan_for_week(traffic, metric, replace(design, planned_units=single, min_lift=None))
+    except StatisticsError:  # too few users for any change
+        return Choice(weeks, units, None)
+    return Choice(weeks, units, result.plan.mde_relative)
+
+
+def _advice(design: Design, metric: Metric, single: TrafficPlan) -> list[Advice]:
+    advice: list[Advice] = ["larger_change", "more_clusters"]
+    if not math.isclose(design.treatment_share, 0.5):
+        advice.append("even_split")
+    if single.active_share < RARE_SHARE or metric.kind not in PROPORTIONS:
+        advice.append("commoner_event")
+    return advice

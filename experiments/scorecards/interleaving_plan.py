@@ -1,0 +1,126 @@
+"""From the smallest change worth knowing to users and weeks of interleaved lists."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from experiments.metrics.spec import counts_items
+from experiments.scorecards.change_plan import CHOICES, Choice, plan_change
+from experiments.scorecards.traffic_plan import Design, plan_for_week, read_week
+from experiments.stats.interleaving import UNRELIABLE_LIFT
+from experiments.stats.interleaving_power import CLOSE_LIFT, equal_test
+from experiments.stats.totals import StatisticsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from experiments.models import Metric
+    from experiments.scorecards.traffic_plan import WeekOfTraffic
+    from inference.models import Surface
+
+
+@dataclass(frozen=True, slots=True)
+class ListsPlan:
+    """What saying which of two versions users prefer takes by interleaved lists, about.
+
+    Attributes:
+        lift: the smallest relative change worth knowing.
+        users: that get both versions' items.
+        weeks: full ones; None where it would take more than half a year.
+        split_users: that a test of the same change needs.
+        split_weeks: of that test; None where it would take more than half a year.
+        visitors_per_day: of the surface.
+        baseline: the metric now, per visitor.
+        choices: what fixed durations find.
+    """
+
+    lift: float
+    users: int
+    weeks: int | None
+    split_users: int
+    split_weeks: int | None
+    visitors_per_day: float
+    baseline: float
+    choices: Sequence[Choice]
+
+    @property
+    def feasible_choice(self) -> Choice | None:
+        """The longest duration to choose, with what it finds."""
+        return next((one for one in reversed(self.choices) if one.lift is not None), None)
+
+    @property
+    def advice(self) -> Sequence[str]:
+        """What makes it shorter, the most effective first; empty where it is not too long."""
+        return ("larger_change",) if self.weeks is None else ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the API has it; its sentences are the caller's."""
+        shown = asdict(self)
+        names = {"lift": "min_lift", "users": "planned_units"}
+        values = {names.get(name, name): value for name, value in shown.items()}
+        return {"mode": "interleave", **values, "advice": list(self.advice)}
+
+
+def plan_lists(surface: Surface, metric: Metric, design: Design, *, lift: float) -> ListsPlan:
+    """Return what interleaving takes, by the users that a test would take.
+
+    Args:
+        surface: whose lists.
+        metric: that decides.
+        design: of the experiment; its planned units, its rule and its split are not read.
+        lift: the smallest relative change worth knowing.
+
+    Raises:
+        NoTrafficError: nobody was served, or nobody did what the metric counts.
+        StatisticsError: the surface, the metric, the lift or the design breaks a rule.
+    """
+    if surface.kind != surface.Kind.RECOMMEND:
+        raise StatisticsError(
+            f"mode == 'interleave' on a surface of kind '{surface.kind}', must be on one of kind "
+            "'recommend': only lists are interleaved."
+        )
+    if not counts_items(metric) or metric.direction != "increase":
+        raise StatisticsError(
+            f"metric == '{metric.key}', must count events of items, more of which are better, by "
+            "interleaved lists."
+        )
+    if not UNRELIABLE_LIFT <= lift < math.inf:
+        raise StatisticsError(
+            f"min_lift == {lift:g}, must be at least {UNRELIABLE_LIFT:g} by interleaved lists: of "
+            "closer versions they do not tell reliably which is better."
+        )
+    test = plan_change(surface, metric, replace(design, treatment_share=0.5), lift=lift)
+    interleaved = test.interleaved
+    # Its conditions are those above.
+    assert interleaved is not None  # noqa: S101
+    week = read_week(surface, metric)
+    return ListsPlan(
+        lift=lift,
+        users=interleaved.users,
+        weeks=interleaved.weeks,
+        split_users=test.plan.units,
+        split_weeks=test.weeks,
+        visitors_per_day=test.visitors_per_day,
+        baseline=test.baseline,
+        choices=[_choice(week, metric, design, weeks=n) for n in CHOICES],
+    )
+
+
+def _choice(week: WeekOfTraffic, metric: Metric, design: Design, *, weeks: int) -> Choice:
+    users = math.floor(7 * weeks * week.visitors / week.days * design.allocation)
+    lift = _min_lift(week, metric, equal_test(users, close=True))
+    if lift is not None and lift < CLOSE_LIFT:
+        return Choice(weeks, users, max(lift, UNRELIABLE_LIFT))
+    lift = _min_lift(week, metric, equal_test(users, close=False))
+    return Choice(weeks, users, None if lift is None else max(lift, CLOSE_LIFT))
+
+
+def _min_lift(week: WeekOfTraffic, metric: Metric, users: float) -> float | None:
+    """Return the smallest change that a test with one look finds; None where it finds none."""
+    design = Design(planned_units=math.floor(users), rule="fixed")
+    try:
+        return plan_for_week(week, metric, design).plan.mde_relative
+    except StatisticsError:  # too few users for any change
+        return None
