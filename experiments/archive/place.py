@@ -115,6 +115,9 @@ class FolderPlace:
         draft = target.with_name(f".{target.name}.{uuid4()}")
         with self._sentences(f"{target} cannot be written"):
             target.parent.mkdir(parents=True, exist_ok=True)
+            # Of a process that was killed; the lock of the project lets one write at a time.
+            for left in list(target.parent.glob(f".{target.name}.*")):
+                left.unlink(missing_ok=True)
             try:
                 with file.open("rb") as source, draft.open("wb") as copy:
                     shutil.copyfileobj(source, copy)
