@@ -34,6 +34,7 @@ from experiments.reports.verdict import (
     VerdictSummary,
     count_treatments,
     describe_effect,
+    interval_meaning,
     interval_name,
     summarise_verdict,
 )
@@ -96,6 +97,7 @@ class ExperimentReport:
     remaining: str
     warnings: list[str]
     interval_name: str
+    interval_meaning: str
     gain: HoldbackGain | None = None
     breaker: BreakerReport | None = None
     interleaving: InterleavingReport | None = None
@@ -249,6 +251,7 @@ def report_on(experiment: Experiment) -> ExperimentReport:
             *describe_doubts(experiment, look),
         ],
         interval_name=interval_name(experiment, primary=True),
+        interval_meaning=interval_meaning(experiment),
         gain=gain_of(experiment) if experiment.purpose != experiment.Purpose.TEST else None,
         breaker=breaker_report_of(experiment, decisions),
         interleaving=interleaving_report_of(experiment, look),

@@ -273,6 +273,26 @@ INTERVALS = {
 }
 
 
+# What they mean, for readers who know no statistics.
+MEANINGS = {
+    "one fixed analysis": gettext_noop(
+        "The true change is very likely in this range: of 100 such ranges about %(level)s hold it. It "
+        "is calculated once, when the planned number is reached."
+    ),
+    "valid at any time": gettext_noop(
+        "The true change is very likely in this range: of 100 such ranges about %(level)s hold it, "
+        "however often you look and whenever you stop."
+    ),
+}
+
+
+def interval_meaning(experiment: Experiment) -> str:
+    """Return what the interval of the primary metric means, in a sentence without statistics."""
+    policy = experiment.parsed_policy
+    level = policy.interval_level(count_treatments(experiment))
+    return _(MEANINGS[policy.interval_kind]) % {"level": f"{100 * level:.4g}"}
+
+
 def interval_name(experiment: Experiment, *, primary: bool) -> str:
     """Return what the intervals of an experiment are called: their level, and when they hold.
 

@@ -48,6 +48,7 @@ class VerdictTiles:
         health: whether that can be trusted.
         sentence: the verdict, without statistics.
         next_step: what happens next, or what to do.
+        analysed: how many users, or blocks of time, of those that were planned.
     """
 
     decision: Tile
@@ -55,6 +56,7 @@ class VerdictTiles:
     health: Tile
     sentence: str
     next_step: str
+    analysed: str
 
     @property
     def named(self) -> Sequence[tuple[str, Tile]]:
@@ -70,6 +72,7 @@ def tiles_of(report: ExperimentReport) -> VerdictTiles:
         health=_health_tile(report),
         sentence=_sentence(report),
         next_step=describe_next_step(report),
+        analysed=_analysed(report),
     )
 
 
@@ -319,9 +322,22 @@ def _analysed(report: ExperimentReport) -> str:
         return _("%(units)s users analysed") % values
     if report.counts_blocks:
         return _("%(units)s of %(planned)s planned blocks of time are over") % values
+    # More than planned, or fewer at the end, reads as a mistake unless it is said.
+    more = report.verdict.units > report.planned_units
+    fewer = (
+        report.verdict.units < report.planned_units
+        and report.experiment.state == Experiment.State.ENDED
+    )
     if report.clusters is not None:
         values["clusters"] = f"{sum(row.clusters for row in report.clusters.rows):,}"
-        return _("%(units)s of %(planned)s planned users analysed, in %(clusters)s clusters") % values
+        words = _("%(units)s of %(planned)s planned users analysed, in %(clusters)s clusters")
+        if more:
+            words = _("%(units)s users in %(clusters)s clusters analysed, %(planned)s were planned")
+        return words % values
+    if more:
+        return _("%(units)s users analysed, %(planned)s were planned") % values
+    if fewer:
+        return _("%(units)s users analysed; it ended before all %(planned)s planned ones") % values
     return _("%(units)s of %(planned)s planned users analysed") % values
 
 

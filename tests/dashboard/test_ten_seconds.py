@@ -8,7 +8,9 @@ from html import unescape
 
 import pytest
 
-from tests.support.dashboard import report_path, sign_in
+from tests.support.browser import Visit
+from tests.support.dashboard import make_user, report_path, sign_in
+from tests.support.dashboard_pages import PHONE
 from tests.support.verdict_reports import MAKERS, make_verdict_reports
 
 SHOTS = os.environ.get("BAKEOFF_SHOTS", "")  # a folder for screenshots
@@ -70,7 +72,7 @@ ENGLISH = {
         ["No clear change", "+0.0%, but it could be −6.9% to +7.4%", "95% CI, valid at any time"],
         [
             "No problems",
-            "380 of 400 planned users analysed",
+            "380 users analysed; it ended before all 400 planned ones",
             "Split 50% / 50%, as planned",
         ],
         "No winner. No clear difference in clicks per user: 1.5 against 1.5.",
@@ -88,14 +90,22 @@ ENGLISH = {
     "interleave_prefers": (
         ["Preferred", "popularity@2 over popularity@1, not shipped", "Bakeoff, DATE"],
         ["+0.19", "Better: +0.043 to +0.35", "95% CI, valid at any time"],
-        ["No problems", "240 of 400 planned users analysed", "Each list has items of both versions"],
+        [
+            "No problems",
+            "240 users analysed; it ended before all 400 planned ones",
+            "Each list has items of both versions",
+        ],
         "Users prefer popularity@2. Lists of popularity@2 bring about 35% more clicks than those of popularity@1. By user: 120 for popularity@2, 60 for popularity@1, 60 for neither.",
         "popularity@1 serves everyone now. Your decision: start a test of popularity@2, as a preference in lists is not yet a gain.",
     ),
     "interleave_prefers_control": (
         ["Rolled back", "Bakeoff, DATE"],
         ["−0.19", "Worse: −0.35 to −0.043", "95% CI, valid at any time"],
-        ["No problems", "240 of 400 planned users analysed", "Each list has items of both versions"],
+        [
+            "No problems",
+            "240 users analysed; it ended before all 400 planned ones",
+            "Each list has items of both versions",
+        ],
         "Rolled back popularity@2. Lists of popularity@2 bring about 26% fewer clicks than those of popularity@1. By user: 60 for popularity@2, 120 for popularity@1, 60 for neither.",
         "popularity@1 serves everyone now. Nothing is left to do.",
     ),
@@ -145,7 +155,11 @@ ENGLISH = {
     "bandit_winner": (
         ["Shipped", "Bakeoff, DATE"],
         ["+200%", "Better: +137% to +279%", "95% CI, valid at any time"],
-        ["No problems", "400 of 1,000 planned users analysed", "Split 50% / 50%, as planned"],
+        [
+            "No problems",
+            "400 users analysed; it ended before all 1,000 planned ones",
+            "Split 50% / 50%, as planned",
+        ],
         "Shipped 'green'. It raised clicks per user by 200%: 1.5 against 0.5.",
         "Everyone gets 'green' now. Nothing is left to do.",
     ),
@@ -182,7 +196,7 @@ ENGLISH = {
         ["+120%", "Better: +69% to +204%", "95% CI, one fixed analysis"],
         [
             "No problems",
-            "240 of 200 planned users analysed, in 40 clusters",
+            "240 users in 40 clusters analysed, 200 were planned",
             "Split 50% / 50%, as planned",
         ],
         "Shipped popularity@2. It raised clicks per user by 120%: 5.5 against 2.5.",
@@ -244,6 +258,9 @@ def read_top(experiment, language: str) -> tuple[list[list[str]], str, str]:
 def texts_of(html: str) -> list[str]:
     """Return what a tile says, but for signs that are not read out."""
     html = re.sub(r'<span aria-hidden="true">.*?</span>', "", html)
+    html = re.sub(
+        r"</summary>.*?</details>", "</summary></details>", html, flags=re.DOTALL
+    )  # is folded
     pieces = (unescape(piece).strip() for piece in re.sub(r"<[^>]+>", "\n", html).split("\n"))
     return [re.sub(r"\d{4}-\d\d-\d\d", "DATE", piece) for piece in pieces if piece]
 
@@ -259,6 +276,33 @@ def test_the_same_in_chinese(experiments, name):
     tiles, sentence, following = read_top(experiments[name], "zh-hans")
     assert (sentence, following) == CHINESE[name]
     assert all(tile for tile in tiles)
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "sentence"),
+    [
+        ("ship", "en", "The true change is very likely in this range: of 100 such ranges about 95 hold it, "
+         "however often you look and whenever you stop."),
+        ("cluster_ship", "en", "The true change is very likely in this range: of 100 such ranges about 95 hold "
+         "it. It is calculated once, when the planned number is reached."),
+        ("ship", "zh-hans", "真实变化很可能在此范围内：100 个这样的范围中约有 95 个包含它，无论查看多少次、何时停止都成立。"),
+    ],
+)  # fmt: skip
+def test_what_an_interval_means_is_one_press_away(
+    experiments, shared_lane, chromium, name, language, sentence
+):
+    """By keyboard, without JavaScript, on a phone."""
+    experiment = experiments[name]
+    seen = Visit(
+        chromium, shared_lane, make_user(experiment.project), viewport=PHONE, java_script_enabled=False,
+        locale=language,
+    )  # fmt: skip
+    seen.page.goto(report_path(experiment))
+    meaning = seen.page.locator('[data-tile="effect"] details')
+    assert not meaning.get_by_text(sentence).is_visible()
+    meaning.locator("summary").press("Enter")
+    assert meaning.get_by_text(sentence).is_visible()
+    seen.close()
 
 
 @pytest.mark.parametrize("name", ["ship", "interleave_prefers", "bandit_learning"])
