@@ -157,7 +157,7 @@ class Side:
         """Start it."""
         folders = [str(tree), str(tree / "platform"), os.environ.get("PYTHONPATH", "")]
         self._process = subprocess.Popen(
-            [sys.executable, __file__, "--key", key],
+            [sys.executable, "-P", __file__, "--key", key],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
