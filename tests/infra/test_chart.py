@@ -69,8 +69,9 @@ def pods(objects) -> dict[str, dict]:
         {},
         {"ingress": INGRESS, "podAnnotations": {"a": "b"}},
         {"objectStore": OBJECT_STORE, "serviceAccountName": "bakeoff"},
+        {"objectStore": OBJECT_STORE, "existingClaim": ""},
     ],
-    ids=["plain", "ingress", "object store"],
+    ids=["plain", "ingress", "object store", "no claim"],
 )
 def test_what_it_renders_is_valid(chart, values, version):
     objects = rendered(chart, **values)
@@ -171,6 +172,20 @@ def test_google_reads_a_file_itself_and_an_identity_needs_no_keys(chart):
     plain = pods(rendered(chart))["demo-web"]
     assert "serviceAccountName" not in plain
     assert {one["name"] for one in plain["volumes"]} == {"home", "secrets", "tmp"}
+
+
+def test_with_an_object_store_no_folder_is_shared(chart):
+    store = {"artifacts": "s3://models/shop"}
+    for name, pod in pods(rendered(chart, objectStore=store, existingClaim="")).items():
+        (home,) = [one for one in pod["volumes"] if one["name"] == "home"]
+        assert home == {"name": "home", "emptyDir": {}}, name
+    # What is in the home and nowhere else needs the claim.
+    with pytest.raises(helm_python.HelmError) as refusal:
+        rendered(chart, objectStore=store | {"archive": "/cold"}, existingClaim="")
+    sentence = "objectStore.archive == '/cold', must be in a store, or come with existingClaim"
+    assert sentence in str(refusal.value)
+    (home, *_) = pods(rendered(chart, objectStore=store))["demo-web"]["volumes"]
+    assert home["persistentVolumeClaim"] == {"claimName": "bakeoff-home"}
 
 
 @pytest.mark.parametrize(

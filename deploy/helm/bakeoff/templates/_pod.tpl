@@ -9,6 +9,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- /* The sentence of what the schema cannot say: values of the object store that need each other. */}}
 {{- define "bakeoff.checkObjectStore" -}}
+{{- if and (hasPrefix "/" .Values.objectStore.archive) (not .Values.existingClaim) }}
+{{- fail (printf "objectStore.archive == '%s', must be in a store, or come with existingClaim: a pod's own folder ends with it." .Values.objectStore.archive) }}
+{{- end }}
 {{- with .Values.objectStore }}
 {{- if and .secretKeys (not .existingSecret) }}
 {{- fail (printf "objectStore.secretKeys == [%s], must come with objectStore.existingSecret." (join ", " .secretKeys)) }}
@@ -52,7 +55,11 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 volumes:
   - name: home
+{{- if .Values.existingClaim }}
     persistentVolumeClaim: {claimName: {{ .Values.existingClaim }}}
+{{- else }}
+    emptyDir: {}
+{{- end }}
   - name: secrets
     secret: {secretName: {{ .Values.existingSecret }}, defaultMode: 0440}
 {{- with .Values.objectStore.existingSecret }}
