@@ -42,6 +42,7 @@ NAMES = (
     "parallel",
     "generators",
     "recommenders",
+    "tuned_recommenders",
     "recbole",
     "classify",
     "multilingual",

@@ -55,7 +55,7 @@ class Size:
     refit: bool
 
 
-SIZES = {"full": Size(5, 8, 50, True), "small": Size(1, 3, 20, True)}
+SIZES = {"full": Size(5, 3, 20, True), "small": Size(1, 3, 20, True)}
 
 
 def run(size: str, home: str) -> None:

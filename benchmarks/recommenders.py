@@ -1,4 +1,6 @@
-"""All recommenders on MovieLens-100k: each user's last fifth held out, beside two peers on the same split.
+"""Recommenders on MovieLens-100k: each user's last fifth held out, beside two peers on the same split.
+
+Those that fine-tune an encoder take an hour of training: tuned_recommenders.py measures them.
 
 Hits and NDCG at 10 over the full catalogue, the user's earlier items left out. Intervals are a bootstrap over
 users. Peers run their own code with the same likes: `implicit` scores the users that it was fitted on, and a
@@ -28,7 +30,6 @@ from inference.training.split import hold_out_last
 
 PLAIN = ("popularity", "frozen-text", "item-knn", "ease", "als", "two-tower", "sasrec")
 BLEND = ("blend", {"parts": ["als", "item-knn"]})
-TUNED = (("tuned-two-tower", {"method": "lora"}), ("bert", {"method": "full", "steps": 300}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +54,11 @@ def run(size: str, home: str) -> None:
     stage = split_movielens(root)
     seeds = 5 if size == "full" else 2
     fitted = {
-        name: [
-            _fit(root, stage, name, params=params, seed=seed)
-            for seed in range(seeds if recommenders()[name].seeds > 1 else 1)
-        ]
-        for name, params in [*((name, {}) for name in PLAIN), BLEND, *(TUNED if size == "full" else ())]
+        name: fit_seeds(root, stage, name, params, seeds)
+        for name, params in [*((name, {}) for name in PLAIN), BLEND]
     }
     scores = {name: [fit.scores for fit in fits] for name, fits in fitted.items()}
-    rows = [row for name, fits in fitted.items() for row in _rows_of(name, fits)]
+    rows = [row for name, fits in fitted.items() for row in rows_of(name, fits)]
     rows += _above_popularity(scores)
     rows.append(_beside_item_knn(scores))
     rows.append(_passes_gate(scores))
@@ -71,6 +69,12 @@ def run(size: str, home: str) -> None:
         "Peers: implicit 0.7 scoring the users it was fitted on; EASE with every weight and the user's whole history."
     )
     write_result("recommenders", size, rows, notes, ("torch", "transformers", "implicit"))
+
+
+def fit_seeds(root: Path, stage: Stage, name: str, params: dict, seeds: int) -> list[Fitted]:
+    """Fit an algorithm with as many seeds; once where nothing is random."""
+    count = seeds if recommenders()[name].seeds > 1 else 1
+    return [_fit(root, stage, name, params=params, seed=seed) for seed in range(count)]
 
 
 def _fit(root: Path, stage: Stage, name: str, *, params: dict, seed: int) -> Fitted:
@@ -86,7 +90,7 @@ def _fit(root: Path, stage: Stage, name: str, *, params: dict, seed: int) -> Fit
     return Fitted(stage.scores_of(ranked), seconds, each, artifact_bytes(root, digest) / 2**20)
 
 
-def _rows_of(name: str, fits: list[Fitted]) -> list[Row]:
+def rows_of(name: str, fits: list[Fitted]) -> list[Row]:
     """Quality over all seeds, costs of the first."""
     rows = []
     for metric in ("ndcg", "recall", "hit_rate"):
