@@ -60,7 +60,9 @@ def test_rows_become_the_condition(shop, form):
     done = form(
         rows(
             "condition",
-            comparison(comparison="$in", value="DE, AT，CH"),
+            comparison(comparison="$in", value="DE, AT，CH、LI"),
+            comparison("city", "$nin", '"Paris, France", Rome, "7", "The \\"City\\"、London"'),
+            comparison("screen", "$eq", '5", wide'),
             comparison("age", "$gte", "18"),
             comparison("age", "$lt", "65"),
             comparison("plan", "$eq", '"7"'),
@@ -79,7 +81,8 @@ def test_rows_become_the_condition(shop, form):
     assert done.status_code == 302, done.content.decode()
     survey = Survey.objects.get(project=shop.project)
     assert survey.condition == {
-        "country": {"$in": ["DE", "AT", "CH"]}, "age": {"$gte": 18, "$lt": 65}, "plan": {"$eq": "7"},
+        "country": {"$in": ["DE", "AT", "CH", "LI"]}, "screen": {"$eq": '5", wide'},
+        "city": {"$nin": ["Paris, France", "Rome", "7", 'The "City"、London']}, "age": {"$gte": 18, "$lt": 65}, "plan": {"$eq": "7"},
         "member": {"$eq": True}, "id": {"$inGroup": "beta"}, "coupon": {"$exists": False},
     }  # fmt: skip
     assert survey.translations["de"] == GERMAN
@@ -100,6 +103,8 @@ def test_variants_are_ticked_and_those_of_others_refused(shop, form):
         (rows("condition", comparison(attribute="")), ["Attribute"], "This field is required."),
         (rows("condition", comparison(value=" ")), ["Compared with"], "This field is required."),
         (rows("condition", comparison(comparison="$in", value=" , ")), ["Compared with"], "is required"),
+        *((rows("condition", comparison(comparison="$in", value=value)), ["Compared with"], "the whole value in")
+          for value in ('Rome, "Paris', 'Paris", Rome', '5" wide, 6" wide', '"a" "b"', '"', r'"C:\d"')),
         (rows("condition", comparison("unit.plan")), ["Attribute"], "Name an attribute of the request"),
         (rows("condition", comparison("$or")), ["Attribute"], "Name an attribute of the request"),
         (rows("condition", comparison(comparison="$near")), ["Comparison"], "Select a valid choice"),
@@ -120,7 +125,7 @@ def test_a_refusal_stands_at_its_field_and_what_was_typed_stays(shop, form, entr
     assert refused.status_code == 422
     assert wrong_fields(page) == fields
     assert words in page
-    again = read_form(page, "survey")
+    again = read_form(refused.content.decode(), "survey")
     # A choice that the page does not offer is the one thing that it cannot show again.
     typed = {name: value for name, value in entries.items() if value != "$near"}
     assert {name: again[name][-1] for name in typed} == typed

@@ -119,7 +119,8 @@ class SurveyForm(forms.Form):
                 _("Targeting"),
                 _(
                     "Only users for whom all rows hold are asked; none: all users. Several values are "
-                    "separated by commas. A number in quotes is a text. Empty rows are ignored."
+                    "separated by commas; one with a comma stands in quotes. A number in quotes is a "
+                    "text. Empty rows are ignored."
                 ),
                 rows_of(
                     ConditionRow, "condition", MAX_ROWS, data,

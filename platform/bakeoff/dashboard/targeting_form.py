@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -12,10 +13,8 @@ from django.utils.translation import gettext_lazy
 MAX_ROWS = 20
 MAX_NAME, MAX_VALUE = 100, 2000
 KNOWN_ATTRIBUTES = ("id", "country", "language", "device")  # offered as one types; any other is fine
-HAS, HAS_NOT = (
-    "$exists",
-    "$missing",
-)  # the second is no operator of conditions, but the first turned round
+HAS = "$exists"
+HAS_NOT = "$missing"  # no operator of conditions: that of above, negated
 LISTS = frozenset({"$in", "$nin"})
 GROUPS = frozenset({"$inGroup", "$notInGroup"})
 COMPARISONS = (
@@ -32,8 +31,10 @@ COMPARISONS = (
     ("$inGroup", gettext_lazy("is in the group")),
     ("$notInGroup", gettext_lazy("is not in the group")),
 )
-# A Chinese keyboard writes the comma of full width.
-_NARROW = str.maketrans({"，": ","})
+# A Chinese keyboard writes a comma of full width, and one that enumerates.
+_COMMAS = frozenset(",，、")
+# A text in quotes, a comma, what stands between them, or a quote without its other one.
+_PARTS = re.compile(r'"(?:[^"\\]|\\.)*"|[,，、]|[^",，、]+|"')
 
 
 if TYPE_CHECKING:
@@ -73,14 +74,25 @@ class ConditionRow(forms.Form):
             self.add_error("attribute", self.fields["attribute"].error_messages["required"])
         if name.startswith(("$", "unit.")):
             self.add_error("attribute", _("Name an attribute of the request, such as country."))
-        needs_value = comparison not in {HAS, HAS_NOT}
-        if name and needs_value and not _values_in(value) and "value" not in self.errors:
-            self.add_error("value", self.fields["value"].error_messages["required"])
-        if name and not needs_value and value:
-            self.add_error("value", _("This comparison has no value: leave this empty."))
+        if name and "value" not in self.errors:
+            self._check_value(comparison, value)
         if comparison in GROUPS and value and value not in self.groups:
             self.add_error("value", _("“%(value)s” is no group of this project.") % {"value": value})
         return row
+
+    def _check_value(self, comparison: str, value: str) -> None:
+        """Refuse a value that is missing, out of place, or cannot be split into several."""
+        try:
+            several = _values_in(value) if comparison in LISTS else [value] * bool(value)
+        except ValueError:
+            words = _('Put the whole value in quotes: "Paris, France". A quote in it is written \\".')
+            self.add_error("value", words)
+            return
+        has_none = comparison in {HAS, HAS_NOT}
+        if not has_none and not several:
+            self.add_error("value", self.fields["value"].error_messages["required"])
+        if has_none and several:
+            self.add_error("value", _("This comparison has no value: leave this empty."))
 
     def values(self) -> dict[str, Any] | None:
         """Return the comparison as conditions have it; None of an empty row."""
@@ -121,7 +133,22 @@ def condition_of(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _values_in(text: str) -> list[str]:
-    return [one.strip() for one in text.translate(_NARROW).split(",") if one.strip()]
+    """Return the values between commas; those in quotes have theirs.
+
+    Raises:
+        ValueError: a quote is not one of two around a whole value.
+    """
+    values = [""]
+    for part in _PARTS.findall(text):
+        if part in _COMMAS:
+            values.append("")
+        else:
+            values[-1] += part
+    values = [one.strip() for one in values if one.strip()]
+    for value in values:
+        if '"' in value:
+            orjson.loads(value)
+    return values
 
 
 def _read_value(text: str) -> Any:
