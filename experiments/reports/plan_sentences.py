@@ -32,10 +32,18 @@ PLAN_SENTENCES: tuple[tuple[str, str], ...] = (
         gettext_noop("Name the attribute of the context that has the cluster, such as store"),
     ),
     (
-        "clusters of the last week == {count}, must be at least {limit}: {each} for each variant.",
+        "clusters that take part == {count} of last week's {past}, must be at least {limit}: {each} "
+        "for each variant.",
         gettext_noop(
-            "Last week %(count)s clusters had users: at least %(limit)s are needed, %(each)s for each "
-            "variant"
+            "%(count)s of the %(past)s clusters that had users last week take part: at least %(limit)s "
+            "are needed, %(each)s for each variant"
+        ),
+    ),
+    (
+        "clusters == {count} with {users} users, must be at least two, some with several users.",
+        gettext_noop(
+            "%(count)s clusters had %(users)s users last week: name an attribute that several users "
+            "share, such as store"
         ),
     ),
     (

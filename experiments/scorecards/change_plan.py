@@ -121,7 +121,14 @@ def find_metric(surface: Surface, key: str) -> Metric:
     return metrics[name]
 
 
-def plan_change(surface: Surface, metric: Metric, design: Design, *, lift: float) -> ChangePlan:
+def plan_change(
+    surface: Surface,
+    metric: Metric,
+    design: Design,
+    *,
+    lift: float,
+    traffic: WeekOfTraffic | None = None,
+) -> ChangePlan:
     """Return what finding a change takes at the last week's traffic.
 
     Args:
@@ -129,6 +136,7 @@ def plan_change(surface: Surface, metric: Metric, design: Design, *, lift: float
         metric: that decides.
         design: of the experiment; its planned units are what is asked for.
         lift: the smallest relative change worth shipping, above 0.
+        traffic: of the last week; None: it is read.
 
     Raises:
         NoTrafficError: nobody was served, or nobody did what the metric counts.
@@ -136,7 +144,8 @@ def plan_change(surface: Surface, metric: Metric, design: Design, *, lift: float
     """
     if not 0 < lift < math.inf:
         raise StatisticsError(f"min_lift == {lift:g}, must be above 0.")
-    traffic = read_week(surface, metric)
+    if traffic is None:
+        traffic = read_week(surface, metric)
     result = plan_for_week(traffic, metric, replace(design, min_lift=lift))
     weeks = weeks_of(result.plan.days)
     interleaved = _interleaved(surface, metric, design, result)

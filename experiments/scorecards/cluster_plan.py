@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from django.db import connection
 from django.utils import timezone
 
+from experiments.bounds import MAX_COUNT
 from experiments.kinds import PROPORTIONS
 from experiments.scorecards.change_plan import CHOICES, RARE_SHARE, Choice, weeks_of
 from experiments.scorecards.traffic_plan import WEEK, WeekOfTraffic, plan_for_week
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from inference.models import Surface
 
 MIN_USERS = 2  # of each cluster, on average
+ROUNDING = 1e-9  # relative: 200 * (1 - 0.9) is less than 20
 Advice = Literal["larger_change", "more_clusters", "even_split", "commoner_event"]
 
 # A unit's cluster is that of its first answer that names one, as a look takes it.
@@ -78,7 +80,8 @@ class ClusterPlan:
         weeks: full ones; None where it would take more than half a year, or for ever.
         power: with that many users.
         cluster_by: the attribute that names a cluster.
-        clusters: that take part, as of the last week.
+        past_clusters: that had users in the last week.
+        clusters: those of them that take part.
         users_per_cluster: by the end of the experiment; of the last week where `users` is None.
         correlation: of two users of a cluster.
         design_effect: how many times more users than single users would need.
@@ -93,6 +96,7 @@ class ClusterPlan:
     weeks: int | None
     power: float
     cluster_by: str
+    past_clusters: int
     clusters: int
     users_per_cluster: float
     correlation: float
@@ -130,17 +134,11 @@ def plan_clusters(
         NoTrafficError: nobody did what the metric counts.
         StatisticsError: a value breaks a rule, or fewer than 20 clusters would be in a variant.
     """
-    _check(surface, metric, lift, cluster_by)
+    _check(surface, metric, design, lift)
+    _check_name(cluster_by)
     week = read_clusters(surface, metric, cluster_by)
     design = replace(design, rule="fixed")
-    taking_part = math.floor(len(week.clusters) * design.allocation)
-    smaller = min(design.treatment_share, 1 - design.treatment_share)
-    if taking_part * smaller < MIN_CLUSTERS:
-        raise StatisticsError(
-            f"clusters of the last week == {taking_part}, must be at least "
-            f"{math.ceil(MIN_CLUSTERS / smaller) if smaller > 0 else 2 * MIN_CLUSTERS}: "
-            f"{MIN_CLUSTERS} for each variant."
-        )
+    taking_part = _taking_part(len(week.clusters), design)
     single = plan_for_week(week.traffic, metric, replace(design, min_lift=lift))
     correlation, imbalance = intracluster_correlation(week.clusters), size_imbalance(week.clusters)
     users = clustered_users(single.plan.units, taking_part, correlation, imbalance)
@@ -157,6 +155,7 @@ def plan_clusters(
         weeks=weeks,
         power=single.plan.power,
         cluster_by=cluster_by,
+        past_clusters=len(week.clusters),
         clusters=taking_part,
         users_per_cluster=reached / taking_part,
         correlation=correlation,
@@ -198,14 +197,31 @@ def read_clusters(surface: Surface, metric: Metric, cluster_by: str) -> WeekOfCl
     return WeekOfClusters(clusters, WeekOfTraffic(users, active, mean, math.sqrt(spread), days))
 
 
-def _check(surface: Surface, metric: Metric, lift: float, cluster_by: str) -> None:
+def _taking_part(clusters: int, design: Design) -> int:
+    """Return how many of the last week's clusters take part.
+
+    Raises:
+        StatisticsError: fewer than 20 of them would be in a variant.
+    """
+    taking_part = math.floor(clusters * design.allocation * (1 + ROUNDING))
+    smaller = min(design.treatment_share, 1 - design.treatment_share)
+    if taking_part * smaller * (1 + ROUNDING) < MIN_CLUSTERS:
+        # A share of almost nothing would need infinitely many.
+        needed = math.ceil(min(MIN_CLUSTERS / smaller * (1 - ROUNDING), MAX_COUNT))
+        raise StatisticsError(
+            f"clusters that take part == {taking_part} of last week's {clusters}, must be at least "
+            f"{needed}: {MIN_CLUSTERS} for each variant."
+        )
+    return taking_part
+
+
+def _check(surface: Surface, metric: Metric, design: Design, lift: float) -> None:
     if not 0 < lift < math.inf:
         raise StatisticsError(f"min_lift == {lift:g}, must be above 0.")
-    if not 0 < len(cluster_by) <= MAX_ATTRIBUTE:
-        raise StatisticsError(
-            f"cluster_by == '{cluster_by[:MAX_ATTRIBUTE]}', must name the attribute of the request's "
-            "context that is randomised, such as 'store'."
-        )
+    if not 0 < design.allocation <= 1:
+        raise StatisticsError(f"allocation == {design.allocation:g}, must be in (0, 1].")
+    if not 0 < design.treatment_share < 1:
+        raise StatisticsError(f"treatment_share == {design.treatment_share:g}, must be in (0, 1).")
     if surface.kind not in {surface.Kind.RECOMMEND, surface.Kind.CLASSIFY}:
         raise StatisticsError(
             f"mode == 'cluster' on a surface of kind '{surface.kind}', must be on one whose requests "
@@ -213,6 +229,15 @@ def _check(surface: Surface, metric: Metric, lift: float, cluster_by: str) -> No
         )
     if metric.kind == metric.Kind.QUANTILE:
         raise StatisticsError(f"metric == '{metric.key}', must be no quantile by clusters.")
+
+
+def _check_name(cluster_by: str) -> None:
+    # PostgreSQL's texts have no NUL, so no context has it either.
+    if not 0 < len(cluster_by) <= MAX_ATTRIBUTE or "\0" in cluster_by:
+        raise StatisticsError(
+            f"cluster_by == {cluster_by[:MAX_ATTRIBUTE]!r}, must name the attribute of the request's "
+            "context that is randomised, such as 'store'."
+        )
 
 
 def _choice(

@@ -91,11 +91,12 @@ def plan_lists(surface: Surface, metric: Metric, design: Design, *, lift: float)
             f"min_lift == {lift:g}, must be at least {UNRELIABLE_LIFT:g} by interleaved lists: of "
             "closer versions they do not tell reliably which is better."
         )
-    test = plan_change(surface, metric, replace(design, treatment_share=0.5), lift=lift)
-    interleaved = test.interleaved
-    # Its conditions are those above.
-    assert interleaved is not None  # noqa: S101
     week = read_week(surface, metric)
+    halves = replace(design, treatment_share=0.5)
+    test = plan_change(surface, metric, halves, lift=lift, traffic=week)
+    interleaved = test.interleaved
+    # Its conditions are those above: the plan has the stated lift, not one computed from it.
+    assert interleaved is not None  # noqa: S101
     return ListsPlan(
         lift=lift,
         users=interleaved.users,

@@ -209,6 +209,7 @@ def plan(question: PlanQuestion) -> Plan:
     total = one_look * inflation
     # Rounding must not ask for one unit more than the exact number.
     per_variant = [math.ceil(total * share - 1e-9) for share in question.fractions]
+    relative = _relative(question, effect)
     return Plan(
         rule=question.rule,
         alpha=question.alpha,
@@ -219,14 +220,21 @@ def plan(question: PlanQuestion) -> Plan:
         units_one_look=one_look,
         inflation=inflation,
         mde_absolute=effect,
-        mde_relative=effect / question.baseline if question.baseline else None,
+        mde_relative=relative,
         stop_null=shape.mean_stop[0],
         stop_effect=shape.mean_stop[1],
         days=_days(question, total),
-        units_interleaved=interleaved_users(
-            one_look, effect / question.baseline if question.baseline else None
-        ),
+        units_interleaved=interleaved_users(one_look, relative),
     )
+
+
+def _relative(question: PlanQuestion, effect: float) -> float | None:
+    """Return an absolute effect as a share of the baseline; None of a baseline of zero."""
+    if question.mde is not None and not question.absolute:
+        return (
+            question.mde
+        )  # multiplied and divided, 0.02 may be less, and break the rule that it obeys
+    return effect / question.baseline if question.baseline else None
 
 
 def _names(treatments: int) -> list[str]:

@@ -118,17 +118,21 @@ def lists_in_words(plan: ListsPlan, metric: Metric) -> list[str]:
 
 def clusters_in_words(plan: ClusterPlan, metric: Metric) -> list[str]:
     """Return what a plan of clusters rests on and, where it is too long, what makes it shorter."""
-    basis = _(
-        "Last week %(clusters)s clusters by %(name)s had users: %(metric)s was %(baseline)s each. "
-        "Users of a cluster are alike (correlation %(correlation)s), so it takes %(times)s times as "
-        "many as single users would."
-    ) % {
+    if plan.clusters == plan.past_clusters:
+        basis = _(
+            "Last week %(past)s clusters by %(name)s had users: %(metric)s was %(baseline)s per user."
+        )
+    else:
+        basis = _(
+            "Last week %(past)s clusters by %(name)s had users, and %(clusters)s of them take part: "
+            "%(metric)s was %(baseline)s per user."
+        )
+    basis %= {
+        "past": f"{plan.past_clusters:,}",
         "clusters": f"{plan.clusters:,}",
         "name": plan.cluster_by,
         "metric": metric,
         "baseline": f"{plan.baseline:.3g}",
-        "correlation": f"{plan.correlation:.2g}",
-        "times": f"{plan.design_effect:.3g}",
     }
     more = _("Let more clusters take part: more users in the same ones help little.")
     words = {
@@ -137,7 +141,28 @@ def clusters_in_words(plan: ClusterPlan, metric: Metric) -> list[str]:
         "even_split": _("Split it 50/50: that needs the fewest users."),
         "commoner_event": _commoner_event(metric),
     }
-    return [basis, *(words[code] for code in plan.advice)]
+    return [basis, _how_alike(plan), *(words[code] for code in plan.advice)]
+
+
+def _how_alike(plan: ClusterPlan) -> str:
+    """Say how alike the users of a cluster are, and what follows for their number."""
+    times = f"{plan.design_effect:.3g}"
+    if plan.users is None:
+        sentence = _(
+            "Users of a cluster are alike (correlation %(correlation)s): in so few clusters no number "
+            "of them shows this change."
+        )
+    elif times == "1":
+        sentence = _(
+            "Users of a cluster are hardly more alike than others (correlation %(correlation)s): each "
+            "counts about as much as a single user."
+        )
+    else:
+        sentence = _(
+            "Users of a cluster are alike (correlation %(correlation)s), so it takes %(times)s times "
+            "as many as single users would."
+        )
+    return sentence % {"correlation": f"{plan.correlation:.2g}", "times": times}
 
 
 def _larger(choice: Choice | None) -> str:

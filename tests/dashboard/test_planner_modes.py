@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,6 +15,7 @@ from experiments.scorecards.cluster_plan import plan_clusters, read_clusters
 from experiments.scorecards.interleaving_plan import plan_lists
 from experiments.scorecards.mode_plan import PlanRequest, plan_in_mode
 from experiments.scorecards.plan import PlanQuestion, plan
+from experiments.scorecards.plan_words import clusters_in_words
 from experiments.scorecards.traffic_plan import Design, NoTrafficError, read_week
 from experiments.stats.intracluster import clustered_users, intracluster_correlation
 from experiments.stats.totals import StatisticsError
@@ -24,6 +26,7 @@ from tests.support.dashboard_pages import PHONE
 from tests.support.form_reader import read_form
 
 STORES, USERS, DAYS = 60, 8, 4
+LIKES = 49  # with the mean of 49 of 481 users, a lift of 2 % of the baseline over the baseline is less
 
 
 @pytest.fixture(scope="module")
@@ -35,18 +38,27 @@ def busy(shared_lane):
         store, user = divmod(number, USERS)
         at = now - timedelta(days=DAYS * number / (STORES * USERS), minutes=5)
         rows.slates.append(
-            builders.slate(shop, f"u{number}", served_at=at.isoformat(), context={"store": f"s{store}"})
+            builders.slate(
+                shop,
+                f"u{number}",
+                served_at=at.isoformat(),
+                context={"store": f"s{store}", "account": f"a{number}", "half": f"h{number // 2}"},
+            )
         )
         for click in range(store % 3 + (user == 0)):
             name = f"{number}-{click}"
             rows.events.append(builders.event(shop.project, unit=f"u{number}", event_id=name))
     rows.slates.append(builders.slate(shop, "nowhere", served_at=now.isoformat()))
+    shop.project.metrics.create(key="likes", kind="mean", event="like")
+    for user in range(LIKES):
+        like = builders.event(shop.project, unit=f"u{user}", name="like", event_id=f"like-{user}")
+        rows.events.append(like)
     builders.write(rows)
     shared_lane.refresh()
     return shop
 
 
-def address(shop, **fields):
+def address_of(shop, **fields):
     filled = {
         "surface": shop.surface.pk, "primary": shop.metric.pk, "change": 40, "allocation": 100,
         "treatment_share": 50, "rule": "group_sequential",
@@ -80,7 +92,7 @@ def test_a_plan_of_clusters_is_that_of_single_users_times_the_design_effect(busy
     assert result.users == pytest.approx(plan(question).units * result.design_effect, rel=0.01)
     large = plan_clusters(busy.surface, busy.metric, Design(), lift=9, cluster_by="store")
     assert (large.users, large.weeks) == (2 * STORES, 1)  # some users of each store
-    assert (result.clusters, result.advice) == (STORES, ())
+    assert (result.past_clusters, result.clusters, result.advice) == (STORES, STORES, ())
     lifts = [one.lift for one in result.choices]
     assert lifts == sorted(lifts, reverse=True)
     # More users in the same stores help little: what eight weeks find is not far from what one does.
@@ -91,6 +103,35 @@ def test_too_few_clusters_for_a_change_say_so(busy):
     result = plan_clusters(busy.surface, busy.metric, Design(), lift=0.01, cluster_by="store")
     assert (result.users, result.weeks) == (None, None)
     assert list(result.advice) == ["larger_change", "more_clusters", "commoner_event"]
+
+
+def test_clusters_of_last_week_are_not_those_that_take_part(busy, lane):
+    address = "/v1/surfaces/home-feed/plan?mode=cluster&cluster_by=store&min_lift=0.9&allocation=0.7"
+    answer = lane.client.get(address, headers={"Authorization": f"Bearer {busy.secret}"}).json()
+    assert (answer["past_clusters"], answer["clusters"]) == (STORES, 42)
+    expected = "Last week 60 clusters by store had users, and 42 of them take part: clicks"
+    assert answer["sentences"][0].startswith(expected)
+
+
+def test_shares_are_counted_without_the_rounding_of_floats(busy):
+    """240 pairs of users: 200 take part, of which 1 − 0.9 is a little less than 20."""
+    for share in (0.1, 0.9):
+        full, fewer = (Design(treatment_share=share, allocation=one / 240) for one in (200, 199.5))
+        result = plan_clusters(busy.surface, busy.metric, full, lift=9, cluster_by="half")
+        assert result.clusters == 200
+        with pytest.raises(StatisticsError, match=r"== 199 of last week's 240, must be at least 200: "):
+            plan_clusters(busy.surface, busy.metric, fewer, lift=9, cluster_by="half")
+
+
+def test_what_alike_users_cost_is_said_only_where_they_are(busy):
+    def sentence(lift, **about):
+        result = plan_clusters(busy.surface, busy.metric, Design(), lift=lift, cluster_by="store")
+        return clusters_in_words(replace(result, **about), busy.metric)[1]
+
+    assert "so it takes" in sentence(0.54)
+    assert "times as many" not in sentence(0.54, correlation=0.0, design_effect=1.0)
+    assert "hardly more alike" in sentence(0.54, correlation=0.0, design_effect=1.0)
+    assert sentence(0.01).endswith("no number of them shows this change.")
 
 
 def test_a_plan_of_lists_is_that_beside_a_test(busy):
@@ -107,6 +148,25 @@ def test_a_plan_of_lists_is_that_beside_a_test(busy):
             assert (one.lift <= lift + 1e-9) == (one.units >= answer.users - 1), (lift, one)
 
 
+def test_the_smallest_change_of_lists_can_be_planned_at_any_baseline(busy, lane):
+    """A lift that is multiplied by the baseline, and divided by it, may be less than it was."""
+    address = "/v1/surfaces/home-feed/plan?mode=interleave&metric=likes&min_lift=0.02"
+    answer = lane.client.get(address, headers={"Authorization": f"Bearer {busy.secret}"})
+    assert answer.status_code == 200, answer.text
+    baseline = answer.json()["baseline"]
+    assert 0.02 * baseline / baseline < 0.02  # this one shows it
+    page = sign_in(busy.project).get(
+        address_of(busy, mode="interleave", change=2, primary=busy.project.metrics.get(key="likes").pk)
+    )
+    assert page.status_code == 200
+    assert "Too long: more than half a year at this traffic." in page.content.decode()
+
+
+def test_a_plan_of_lists_reads_the_week_once(busy, django_assert_num_queries):
+    with django_assert_num_queries(2):  # visitors, and what they did
+        plan_lists(busy.surface, busy.metric, Design(), lift=0.4)
+
+
 MODES = [
     ("interleave", {}, "About {users:,} users"),
     ("cluster", {"cluster_by": "store", "change": 150}, "{users:,} users of 60 clusters"),
@@ -116,7 +176,7 @@ MODES = [
 @pytest.mark.parametrize(("mode", "fields", "amount"), MODES)
 def test_page_api_and_form_say_the_same(busy, lane, mode, fields, amount):
     client = sign_in(busy.project, role="analyst")
-    page = client.get(address(busy, mode=mode, **fields)).content.decode()
+    page = client.get(address_of(busy, mode=mode, **fields)).content.decode()
     lift = fields.get("change", 40) / 100
     request = PlanRequest(mode=mode, lift=lift, cluster_by=fields.get("cluster_by", ""))
     result = plan_in_mode(busy.surface, busy.metric, request)
@@ -140,7 +200,7 @@ def test_a_mode_does_not_read_the_fields_of_another(busy):
     """They are not shown in it: what was typed into them before must not be in the way."""
     client = sign_in(busy.project, role="analyst")
     page = client.get(
-        address(busy, mode="interleave", treatment_share="x", cluster_by="a", block_minutes="2")
+        address_of(busy, mode="interleave", treatment_share="x", cluster_by="a", block_minutes="2")
     ).content.decode()
     assert "data-weeks" in page
     assert "problem" not in page
@@ -151,9 +211,11 @@ def test_a_mode_does_not_read_the_fields_of_another(busy):
     [
         ({"mode": "cluster"}, "Cluster: attribute of the context", "Name the attribute of the context"),
         ({"mode": "cluster", "cluster_by": "town"}, "Cluster: attribute of the context",
-         "Last week 0 clusters had users: at least 40 are needed"),
+         "0 of the 0 clusters that had users last week take part: at least 40 are needed"),
+        ({"mode": "cluster", "cluster_by": "account"}, "Cluster: attribute of the context",
+         "480 clusters had 480 users last week: name an attribute that several users share"),
         ({"mode": "cluster", "cluster_by": "store", "allocation": 50}, "Cluster: attribute of the context",
-         "Last week 30 clusters had users: at least 40 are needed"),
+         "30 of the 60 clusters that had users last week take part: at least 40 are needed"),
         ({"mode": "interleave", "change": 1}, "Smallest change worth shipping", "at least 2%"),
         ({"mode": "switchback"}, "Switchback: minutes of a block", "at least 5 minutes"),
         ({"mode": "switchback", "block_minutes": 5, "carry_over_minutes": 4},
@@ -164,7 +226,7 @@ def test_a_mode_does_not_read_the_fields_of_another(busy):
     ],
 )  # fmt: skip
 def test_a_refusal_stands_at_its_field_and_the_others_stay(busy, fields, label, sentence):
-    page = sign_in(busy.project).get(address(busy, **fields)).content.decode()
+    page = sign_in(busy.project).get(address_of(busy, **fields)).content.decode()
     (wrong,) = re.findall(r'<div class="field wrong".*?</div>', page, re.DOTALL)
     assert label in wrong
     assert sentence in wrong.replace("&#x27;", "'")
@@ -191,8 +253,18 @@ def test_a_refusal_stands_at_its_field_and_the_others_stay(busy, fields, label, 
          "judged once, at the planned number of users."),
         ("mode=cluster&cluster_by=store&block_seconds=300", "block_seconds == 300, must be 0: mode == "
          "'cluster', and only mode 'switchback' has blocks of time."),
-        ("mode=cluster&cluster_by=town", "clusters of the last week == 0, must be at least 40: 20 for each "
-         "variant."),
+        ("mode=cluster&cluster_by=%00", "cluster_by == '\\x00', must name the attribute of the request's "
+         "context that is randomised, such as 'store'."),
+        ("mode=cluster&cluster_by=town", "clusters that take part == 0 of last week's 0, must be at least 40: "
+         "20 for each variant."),
+        ("mode=cluster&cluster_by=account", "clusters == 480 with 480 users, must be at least two, some with "
+         "several users."),
+        *((f"mode=cluster&cluster_by=store&allocation={value}", f"allocation == {value}, must be in (0, 1].")
+          for value in ("nan", "inf", "-1", "0")),
+        *((f"mode=cluster&cluster_by=store&treatment_share={value}",
+           f"treatment_share == {value}, must be in (0, 1).") for value in ("nan", "inf", "1.5", "0")),
+        ("mode=cluster&cluster_by=store&treatment_share=1e-320", "clusters that take part == 60 of last week's "
+         "60, must be at least 1000000000000: 20 for each variant."),
         ("mode=cluster&cluster_by=store&min_lift=0", "min_lift == 0, must be above 0."),
     ],
 )  # fmt: skip
@@ -200,6 +272,21 @@ def test_the_api_refuses_what_breaks_a_rule(busy, lane, query, message):
     headers = {"Authorization": f"Bearer {busy.secret}"}
     answer = lane.client.get(f"/v1/surfaces/home-feed/plan?{query}", headers=headers)
     assert (answer.status_code, answer.json()["error"]["message"]) == (422, message)
+
+
+def test_a_surface_of_no_possible_name_is_none(busy, lane):
+    headers = {"Authorization": f"Bearer {busy.secret}"}
+    answer = lane.client.get("/v1/surfaces/%00/plan", headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
+
+def test_a_chinese_reader_reads_why_users_are_no_clusters(busy):
+    client = sign_in(busy.project)
+    page = client.get(
+        address_of(busy, mode="cluster", cluster_by="account"), headers={"accept-language": "zh-hans"}
+    ).content.decode()
+    assert "请填写由多名用户共享的属性" in page
+    assert "must be" not in page
 
 
 def test_what_a_mode_cannot_do_is_refused(busy):

@@ -32,6 +32,8 @@ def get_or_404(rows: QuerySet[Row], kind: str, **address: Any) -> Row:
         Problem: 404, there is none; 503, it is there and cannot be read.
     """
     name = "@".join(str(value) for value in address.values())[:MAX_SHOWN]
+    if any("\0" in str(value) for value in address.values()):
+        rows = rows.none()  # PostgreSQL's texts have no NUL, and it would refuse the query
     try:
         return rows.get(**address)
     except ObjectDoesNotExist:

@@ -49,8 +49,9 @@ def plan_experiment(request: HttpRequest, key: str, query: Query[PlanQuery]) -> 
 
     With `mode=interleave` it is the plan of interleaved lists, about, and `split_users` is what a test
     would take. With `mode=cluster` it is of users in clusters, which the attribute `cluster_by` of the
-    requests' context names: `clusters` had users last week, `correlation` says how alike the users of
-    one are, and `planned_units` is null where so few clusters never show the change.
+    requests' context names: `past_clusters` had users last week, `clusters` of them take part,
+    `correlation` says how alike the users of one are, and `planned_units` is null where so few clusters
+    never show the change.
 
     With `mode=switchback` the plan is of blocks of time: `planned_units` are blocks of `block_seconds`,
     of which the first `carry_over_seconds` count for nobody; `block_deviation` is how the metric varied

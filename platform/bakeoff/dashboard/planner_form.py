@@ -42,7 +42,8 @@ PLACES = {
     "metric": "primary",
     "mode": "mode",
     "cluster_by": "cluster_by",
-    "clusters of the last week": "cluster_by",
+    "clusters": "cluster_by",
+    "clusters that take part": "cluster_by",
     "block_seconds": "block_minutes",
     "carry_over_seconds": "carry_over_minutes",
 }
