@@ -11,7 +11,7 @@ from django.conf import settings
 
 from experiments.ingest.redact import redact
 from experiments.reports.downloads import plain_cell
-from inference.serving.remote_store import RemoteStoreError
+from inference.serving.remote_store import RemoteStoreError, remote_of
 from inference.training.snapshot import Examples, SnapshotDestroyedError, read_snapshot
 
 if TYPE_CHECKING:
@@ -49,20 +49,39 @@ class LabelNoise:
     Attributes:
         examined: how many examples were judged.
         count: how many seem mislabelled.
-        rows: the worst; empty where a unit among the training data was erased, or its store is away.
+        rows: the worst; empty where a unit among the training data was erased.
+        is_loaded: whether the texts were read; an object store's are downloaded where they are wanted.
+        problem: why they cannot be read now, a sentence; empty: no reason.
     """
 
     examined: int
     count: int
     rows: list[NoisyExample]
+    is_loaded: bool = True
+    problem: str = ""
 
 
-def label_noise_of(run: TrainingRun) -> LabelNoise | None:
-    """Read what a run found, and the texts from its snapshot; None where nothing was examined."""
+def label_noise_of(run: TrainingRun, *, downloads: bool = True) -> LabelNoise | None:
+    """Read what a run found, and the texts from its snapshot; None where nothing was examined.
+
+    Args:
+        run: the run.
+        downloads: whether texts are read that are in an object store: all of the training data come
+            from there, for 50 texts at most.
+    """
     view = run.version.gate.get("about", {}).get("label_noise") if run.version is not None else None
     if not view:
         return None
-    return LabelNoise(view["examined"], view["count"], _with_texts(run, view["rows"]))
+    examined, count = view["examined"], view["count"]
+    remote = remote_of(settings.BAKEOFF.snapshots)
+    if remote is not None and not downloads:
+        return LabelNoise(examined, count, [], is_loaded=False)
+    try:
+        if remote is not None:
+            remote.refuse_while_away()
+        return LabelNoise(examined, count, _with_texts(run, view["rows"]))
+    except RemoteStoreError as error:
+        return LabelNoise(examined, count, [], problem=str(error))
 
 
 def _with_texts(run: TrainingRun, rows: list[dict[str, str | int | float]]) -> list[NoisyExample]:
@@ -70,7 +89,7 @@ def _with_texts(run: TrainingRun, rows: list[dict[str, str | int | float]]) -> l
         return []
     try:
         examples = read_snapshot(settings.BAKEOFF.snapshots, run.snapshot.sha256, Examples)
-    except (SnapshotDestroyedError, RemoteStoreError):  # the page shows the count, and Health the store
+    except SnapshotDestroyedError:  # the page shows the count
         return []
     listed = []
     for row in rows:

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from inference.models import Snapshot
 from inference.training.snapshot import holds_any
-from inference.training.snapshot_files import destroy_snapshot, open_snapshot
+from inference.training.snapshot_files import destroy_snapshot, has_tombstone, open_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 def destroy_snapshots(*, project_id: int, unit_ids: Sequence[str], folder: Path) -> int:
     """Delete each file that holds one of the units and leave a tombstone; return how many.
+
+    Safe to run again after a failure: one that is gone already, but has its tombstone, counts.
 
     Args:
         project_id: whose snapshots are searched.
@@ -29,16 +31,20 @@ def destroy_snapshots(*, project_id: int, unit_ids: Sequence[str], folder: Path)
     destroyed = 0
     now = timezone.now()
     snapshots = Snapshot.objects.filter(surface__project=project_id, destroyed_at__isnull=True)
-    for digest in set(snapshots.values_list("sha256", flat=True)):
+    # Sorted: two erasures at once lock the rows of snapshots that both hold in one order.
+    for digest in sorted(set(snapshots.values_list("sha256", flat=True))):
         try:
             with open_snapshot(folder, digest) as file:
                 is_held = holds_any(file, unit_ids)
         except FileNotFoundError:
-            continue
-        if not is_held:
-            continue
-        destroy_snapshot(folder, digest, destroyed_at=now)
+            # Destroyed by an erasure whose rows were rolled back: what the row should say is lost.
+            if not has_tombstone(folder, digest):
+                continue
+        else:
+            if not is_held:
+                continue
+            destroy_snapshot(folder, digest, destroyed_at=now)
         # The file may be another surface's too: its name is the hash of its content.
-        Snapshot.objects.filter(sha256=digest).update(destroyed_at=now)
-        destroyed += 1
+        rows = Snapshot.objects.filter(sha256=digest, destroyed_at__isnull=True)
+        destroyed += bool(rows.update(destroyed_at=now))  # else another erasure's, and counted there
     return destroyed

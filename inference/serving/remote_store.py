@@ -8,19 +8,20 @@ download is never served. The library is imported where a store is set, and nowh
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import shutil
 import tempfile
 import time
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
+
+from inference.serving.remote_file import RemoteFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -111,6 +112,15 @@ class RemoteStore:
         """Whether it did not answer a moment ago."""
         return self._away_until > time.monotonic()
 
+    def refuse_while_away(self) -> None:
+        """Spare who cannot wait another time-out.
+
+        Raises:
+            StoreAwayError: it did not answer a moment ago; the sentence of then.
+        """
+        if self.is_away:
+            raise StoreAwayError(self._why)
+
     def upload(self, folder: Path, digest: str) -> None:
         """Make an artifact's files be in the store, its manifest last.
 
@@ -145,8 +155,7 @@ class RemoteStore:
         Raises:
             RemoteStoreError: it is not there, is damaged, or the store does not answer.
         """
-        if self.is_away:
-            raise StoreAwayError(self._why)
+        self.refuse_while_away()
         manifest = self.read(_key(digest, MANIFEST))
         if manifest is None:
             raise RemoteStoreError(f"artifact {digest[:12]} is not in {self.url}.")
@@ -246,7 +255,7 @@ class RemoteStore:
             raise FileNotFoundError(key)
         _write_synced(path, self._chunks(key, 0, size))
 
-    def open_file(self, key: str) -> io.RawIOBase:
+    def open_file(self, key: str) -> RemoteFile:
         """Open an object whose parts are downloaded as they are read.
 
         Raises:
@@ -256,7 +265,7 @@ class RemoteStore:
         size = self.size_of(key)
         if size is None:
             raise FileNotFoundError(key)
-        return _RemoteFile(self, key, size)
+        return RemoteFile(partial(self._chunks, key), size=size, max_bytes=CHUNK)
 
     def size_of(self, key: str) -> int | None:
         """Return an object's size in bytes, or None where it is not there.
@@ -264,9 +273,22 @@ class RemoteStore:
         Raises:
             RemoteStoreError: the store denies, has no such bucket, or does not answer.
         """
+        about = self._head(key)
+        return None if about is None else int(about["size"])
+
+    def modified_at(self, key: str) -> float | None:
+        """Return when an object came, in seconds since 1970, or None where it is not there.
+
+        Raises:
+            RemoteStoreError: the store denies, has no such bucket, or does not answer.
+        """
+        about = self._head(key)
+        return None if about is None else float(about["last_modified"].timestamp())
+
+    def _head(self, key: str) -> Any:
         with self._calls() as (store, library):
             try:
-                return int(library.head(store, key)["size"])
+                return library.head(store, key)
             except FileNotFoundError as error:
                 if self._is_gone(error):
                     raise
@@ -390,33 +412,6 @@ class RemoteStore:
         if isinstance(error, FileNotFoundError):
             return RemoteStoreError(f"{self.url} lacks an object: {line}.")
         return StoreAwayError(f"{self.url} does not answer: {line}.")
-
-
-class _RemoteFile(io.RawIOBase):
-    """An object of a known size, read by ranges."""
-
-    def __init__(self, remote: RemoteStore, key: str, size: int) -> None:
-        self._remote, self._key, self._size, self._at = remote, key, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        end = min(self._at + min(len(buffer), CHUNK), self._size)
-        content = b"".join(self._remote._chunks(self._key, self._at, end))  # noqa: SLF001  the same file
-        buffer[: len(content)] = content
-        self._at += len(content)
-        return len(content)
 
 
 def _key(digest: str, name: str) -> str:

@@ -15,12 +15,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inference.serving.remote_store import CHUNK, remote_of
+from inference.serving.remote_store import CHUNK, RemoteStoreError, remote_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
     from typing import BinaryIO
+
+    from inference.serving.remote_store import RemoteStore
 
 FOLDER = "snapshots"  # in the object store
 SUFFIX, TOMBSTONE = ".parquet", ".tombstone.json"
@@ -76,6 +78,18 @@ def open_snapshot(folder: Path, digest: str) -> BinaryIO:
     return snapshot_file(folder, digest).open("rb")
 
 
+def has_tombstone(folder: Path, digest: str) -> bool:
+    """Whether a snapshot was destroyed, here or in the object store.
+
+    Raises:
+        RemoteStoreError: the object store denies, or does not answer.
+    """
+    if snapshot_file(folder, digest).with_suffix(TOMBSTONE).exists():
+        return True
+    remote = remote_of(folder)
+    return remote is not None and remote.size_of(_key(digest, TOMBSTONE)) is not None
+
+
 def destroy_snapshot(folder: Path, digest: str, *, destroyed_at: datetime) -> None:
     """Delete a snapshot wherever it is and leave a tombstone there.
 
@@ -102,15 +116,33 @@ def move_snapshots(folder: Path) -> int:
     if (remote := remote_of(folder)) is None:
         return 0
     for tombstone in list(folder.glob(f"*{TOMBSTONE}")):
-        remote.put_file(f"{FOLDER}/{tombstone.name}", tombstone)
-        tombstone.unlink(missing_ok=True)
-    files = list(folder.glob(f"*{SUFFIX}"))
-    for file in files:
-        # One that was destroyed in the store meanwhile does not come back.
-        if remote.size_of(_key(file.stem, TOMBSTONE)) is None:
-            remote.put_file(f"{FOLDER}/{file.name}", file)
+        _move_file(remote, tombstone)
+    return sum(_move_snapshot(remote, file) for file in list(folder.glob(f"*{SUFFIX}")))
+
+
+def _move_snapshot(remote: RemoteStore, file: Path) -> bool:
+    key, tombstone = _key(file.stem), _key(file.stem, TOMBSTONE)
+    # One that was destroyed in the store meanwhile does not come back.
+    if remote.size_of(tombstone) is not None:
         file.unlink(missing_ok=True)
-    return len(files)
+        return True
+    is_moved = _move_file(remote, file)
+    # Again: an erasure that came between has deleted in the store before this file was there.
+    if remote.size_of(tombstone) is not None:
+        remote.delete_file(key)
+    return is_moved
+
+
+def _move_file(remote: RemoteStore, file: Path) -> bool:
+    """Upload a file and delete it here; return whether it was still here."""
+    try:
+        remote.put_file(f"{FOLDER}/{file.name}", file)
+    except RemoteStoreError:
+        if file.exists():
+            raise
+        return False  # another clean-up, or an erasure, was first
+    file.unlink(missing_ok=True)
+    return True
 
 
 def delete_old_snapshots(folder: Path, before: float, is_named: Callable[[str], bool]) -> int:
@@ -126,17 +158,28 @@ def delete_old_snapshots(folder: Path, before: float, is_named: Callable[[str], 
     """
     deleted = 0
     for file in list(folder.glob(f"*{SUFFIX}")):
-        if file.stat().st_mtime < before and not is_named(file.stem):
+        # Its time again, last: the same rows may have been frozen anew, and have no row yet.
+        if _is_old(file, before) and not is_named(file.stem) and _is_old(file, before):
             file.unlink(missing_ok=True)
             deleted += 1
     if (remote := remote_of(folder)) is None:
         return deleted
     for key, modified_at in remote.files(FOLDER):
         digest = key.rpartition("/")[2].removesuffix(SUFFIX)
-        if key.endswith(SUFFIX) and modified_at < before and not is_named(digest):
+        if not key.endswith(SUFFIX) or modified_at >= before or is_named(digest):
+            continue
+        written_at = remote.modified_at(key)
+        if written_at is not None and written_at < before:
             remote.delete_file(key)
             deleted += 1
     return deleted
+
+
+def _is_old(file: Path, before: float) -> bool:
+    try:
+        return file.stat().st_mtime < before
+    except FileNotFoundError:  # another clean-up moved or deleted it
+        return False
 
 
 def _key(digest: str, suffix: str = SUFFIX) -> str:

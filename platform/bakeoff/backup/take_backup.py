@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bakeoff.environment import Environment
+    from inference.serving.remote_store import RemoteStore
 
 # What a restore is judged by: a lost row would show here.
 COUNTED = (
@@ -203,10 +204,21 @@ def _fetch_snapshots(environment: Environment, draft: Path) -> None:
         return
     try:
         for key, _modified_at in remote.files(SNAPSHOTS):
-            with suppress(FileNotFoundError):  # destroyed meanwhile
-                remote.fetch_file(key, draft / key)
+            _fetch_snapshot(remote, key, draft / key)
     except RemoteStoreError as error:
         raise BackupError(f"snapshots cannot be read: {error}") from error
+
+
+def _fetch_snapshot(remote: RemoteStore, key: str, target: Path) -> None:
+    """Copy one; of one that is destroyed meanwhile nothing stays."""
+    try:
+        remote.fetch_file(key, target)
+    except FileNotFoundError:
+        return
+    except RemoteStoreError:
+        if remote.size_of(key) is not None:
+            raise
+        target.unlink(missing_ok=True)  # its parts until then
 
 
 def _drop_cleaned(environment: Environment, draft: Path) -> None:

@@ -101,7 +101,8 @@ def show_run(request: HttpRequest, run_id: int) -> HttpResponse:
     }
     if request.headers.get("HX-Request"):  # a page that is open asks for its progress alone
         return render(request, "dashboard/run_progress.html", context)
-    more = {"noise": label_noise_of(run), "others": others_of(run)}
+    noise = label_noise_of(run, downloads="texts" in request.GET)
+    more = {"noise": noise, "others": others_of(run)}
     return render(request, "dashboard/run.html", {**context, **more})
 
 
