@@ -167,9 +167,11 @@ class FolderPlace:
 
     def probe(self) -> None:
         """Write, read and delete a file; where the folder is not there yet, where it would be made."""
-        folder = next(one for one in (self.root, *self.root.parents) if one.exists())
-        target, content = folder / f".probe-{uuid4()}", b"bakeoff"
+        content = b"bakeoff"
         with self._sentences(f"{self.root} cannot be written"):
+            # Below a folder that this user may not read, the question itself is refused.
+            folder = next(one for one in (self.root, *self.root.parents) if one.exists())
+            target = folder / f".probe-{uuid4()}"
             try:
                 target.write_bytes(content)
                 same = target.read_bytes() == content

@@ -1,10 +1,9 @@
 """Delete artifacts, snapshots and checkpoints that nothing needs any more.
 
 Guarantees: what a version names stays, also as the model of its prompt or as the file that it was
-imported from, and so does whatever was
-written or used again within a week, or since the oldest active run began: a run saves its artifact
-before a version names it. A folder that is not this database's store is left alone: no version here
-would name anything in it.
+imported from, and so does whatever was written or used again within a week, or since the oldest active
+run began: a run saves its artifact before a version names it. A folder that is not this database's
+store is left alone: no version here would name anything in it.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ def clean_artifacts(*, artifacts: Path, checkpoints: Path, snapshots: Path) -> i
     try:
         _clean_snapshots(artifacts, snapshots, before)
         return _clean_store(artifacts, before)
-    except RemoteStoreError as error:  # the next night's clean-up goes on
+    except RemoteStoreError as error:  # the next hour's clean-up goes on
         logger.warning("artifacts are not cleaned up: %s", error)
         return 0
 

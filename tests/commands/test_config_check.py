@@ -157,6 +157,10 @@ def test_the_archive_is_tried(tmp_path):
     assert (done.returncode, done.stdout) == (
         1, f"BAKEOFF_ARCHIVE: {file}/archive cannot be written: Not a directory.\n",
     )  # fmt: skip
+    # Where even the question whether it exists is refused, as below an unreadable folder.
+    done = check(BAKEOFF_ARCHIVE=f"{tmp_path}/{'a' * 300}")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.endswith("cannot be written: File name too long.\n")
     done = check(BAKEOFF_ARCHIVE=str(file / "archive"), BAKEOFF_ARTIFACTS=f"file://{tmp_path}/none")
     assert [line.partition(":")[0] for line in done.stdout.splitlines()] == [
         "BAKEOFF_ARTIFACTS",

@@ -189,6 +189,18 @@ def test_with_an_object_store_no_folder_is_shared(chart):
 
 
 @pytest.mark.parametrize(
+    "stored",
+    [None, {"artifacts": "s3://models", "archive": None, "endpoint": None, "secretKeys": None}],
+)
+def test_values_that_an_older_release_stored_lack_what_is_new(chart, stored):
+    # As `--reuse-values` leaves them: null takes the chart's own value away.
+    env = pods(rendered(chart, objectStore=stored))["demo-web"]["containers"][0]["env"]
+    variables = {one["name"]: one["value"] for one in env}
+    assert variables.get("BAKEOFF_ARTIFACTS") == (stored or {}).get("artifacts")
+    assert not {"BAKEOFF_ARCHIVE", "AWS_ENDPOINT", "AWS_ALLOW_HTTP"} & set(variables)
+
+
+@pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         (

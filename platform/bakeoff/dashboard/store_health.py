@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from experiments.archive.place import ID_FILE as ARCHIVE_ID
 from experiments.archive.place import ArchiveError
 from experiments.archive.state import archive_place, missing_files
 from inference.serving.remote_store import RemoteStoreError, remote_of
@@ -54,7 +55,7 @@ def _read() -> Iterator[tuple[str, str]]:
             yield "BAKEOFF_ARTIFACTS", str(error)
     place = archive_place()
     try:
-        place.size(ID_FILE)  # an archive that is away is named before the first month goes there
+        place.size(ARCHIVE_ID)  # an archive that is away is named before the first month goes there
         for number, sentence in enumerate(missing_files(place)):
             if number == MAX_NAMED:
                 break

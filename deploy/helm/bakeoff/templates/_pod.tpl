@@ -9,8 +9,10 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- /* The sentence of what the schema cannot say: values of the object store that need each other. */}}
 {{- define "bakeoff.checkObjectStore" -}}
-{{- if and (hasPrefix "/" .Values.objectStore.archive) (not .Values.existingClaim) }}
-{{- fail (printf "objectStore.archive == '%s', must be in a store, or come with existingClaim: a pod's own folder ends with it." .Values.objectStore.archive) }}
+{{- /* Values that an older release stored (--reuse-values) lack what has come since. */}}
+{{- $archive := (.Values.objectStore | default dict).archive | default "" }}
+{{- if and (hasPrefix "/" $archive) (not .Values.existingClaim) }}
+{{- fail (printf "objectStore.archive == '%s', must be in a store, or come with existingClaim: a pod's own folder ends with it." $archive) }}
 {{- end }}
 {{- with .Values.objectStore }}
 {{- if and .secretKeys (not .existingSecret) }}
@@ -22,7 +24,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if ne (has "AWS_ACCESS_KEY_ID" .secretKeys) (has "AWS_SECRET_ACCESS_KEY" .secretKeys) }}
 {{- fail (printf "objectStore.secretKeys == [%s], must have both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither." (join ", " .secretKeys)) }}
 {{- end }}
-{{- if and .secretKeys (not .artifacts) (not (contains "://" .archive)) }}
+{{- if and .secretKeys (not .artifacts) (not (contains "://" $archive)) }}
 {{- fail (printf "objectStore.secretKeys == [%s], must come with objectStore.artifacts or objectStore.archive in a store." (join ", " .secretKeys)) }}
 {{- end }}
 {{- end }}
@@ -62,7 +64,7 @@ volumes:
 {{- end }}
   - name: secrets
     secret: {secretName: {{ .Values.existingSecret }}, defaultMode: 0440}
-{{- with .Values.objectStore.existingSecret }}
+{{- with (.Values.objectStore | default dict).existingSecret }}
   - name: object-store
     secret: {secretName: {{ . }}, defaultMode: 0440}
 {{- end }}
@@ -92,7 +94,7 @@ env:
   - {name: {{ $name }}, value: {{ $value | quote }}}
 {{- end }}
 {{- end }}
-{{- if hasPrefix "http://" .endpoint }}
+{{- if hasPrefix "http://" (.endpoint | default "") }}
   - {name: AWS_ALLOW_HTTP, value: "true"}
 {{- end }}
 {{- if .archiveAfterMonths }}
@@ -105,7 +107,7 @@ env:
 volumeMounts:
   - {name: home, mountPath: /var/lib/bakeoff}
   - {name: secrets, mountPath: /run/secrets/bakeoff, readOnly: true}
-{{- if .Values.objectStore.existingSecret }}
+{{- if (.Values.objectStore | default dict).existingSecret }}
   - {name: object-store, mountPath: /run/secrets/object-store, readOnly: true}
 {{- end }}
   - {name: tmp, mountPath: /tmp}
