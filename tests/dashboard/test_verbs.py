@@ -278,7 +278,13 @@ VERBS = {
     "act stop": (OPERATE, act(running, "stop", state="ended", shows={"data_state": "ended"})),
     "act ship": (
         OPERATE,
-        act(running, "ship", {"variant": "treatment"}, state="ended", shows={"data_state": "ended"}),
+        act(
+            running,
+            "ship",
+            {"variant": "treatment", "reason": "it is cheaper"},
+            state="ended",
+            shows={"data_state": "ended"},
+        ),
     ),
     "act ramp": (
         OPERATE,

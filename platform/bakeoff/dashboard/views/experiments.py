@@ -35,7 +35,7 @@ from experiments.actions.edit_draft import DraftChangedError, discard_draft, edi
 from experiments.actions.start_experiment import CannotStartError, start_experiment
 from experiments.actions.stop_experiment import ship_experiment, stop_experiment
 from experiments.actions.switch_experiment import switch
-from experiments.models import Experiment
+from experiments.models import Decision, Experiment
 from experiments.models.experiment import WrongStateError
 from experiments.reports.code_names import name_of
 from inference.actions.move_champion import CannotPromoteError
@@ -185,13 +185,33 @@ def _number(request: HttpRequest, name: str) -> float:
         ) from None
 
 
+def _to_ship(experiment: Experiment) -> str | None:
+    """Return the key of the variant that the last look would ship, if there is one."""
+    look = experiment.looks.last()
+    is_better = look is not None and look.action == Decision.Action.SHIP
+    return look.parsed_result.variant if is_better else None
+
+
+def _say_ship(experiment: Experiment) -> str:
+    says = _(
+        "The experiment will end and the chosen variant will serve all users on '%(surface)s'. To undo, "
+        "promote the previous champion again."
+    ) % {"surface": experiment.surface}
+    if _to_ship(experiment) is not None:
+        return says
+    return says + " " + _("No variant is shown to be better yet: to ship one, give your reason.")
+
+
 def _ship(experiment: Experiment, request: HttpRequest) -> None:
-    ship_experiment(
-        experiment=experiment,
-        variant=request.POST.get("variant", ""),
-        by=str(request.user),
-        reason=request.POST.get("reason", ""),
-    )
+    variant, reason = request.POST.get("variant", ""), request.POST.get("reason", "").strip()
+    # To stay with the control is no claim that needs a reason.
+    claims = experiment.variants.filter(key=variant, is_control=False).exists()
+    if claims and not reason and variant != _to_ship(experiment):
+        raise ValueError(
+            _("'%(variant)s' is not shown to be better: shipping it needs a reason.")
+            % {"variant": variant}
+        )
+    ship_experiment(experiment=experiment, variant=variant, by=str(request.user), reason=reason)
 
 
 def _learn(experiment: Experiment, request: HttpRequest) -> None:
@@ -237,13 +257,7 @@ ACTS: dict[str, Act] = {
     "ship": Act(
         gettext_lazy("Ship"),
         OPERATOR,
-        lambda e: (
-            _(
-                "The experiment will end and the chosen variant will serve all users on '%(surface)s'. To undo, "
-                "promote the previous champion again."
-            )
-            % {"surface": e.surface}
-        ),
+        _say_ship,
         _ship,
         (("variant", gettext_lazy("Variant")), REASON),
         danger=True,

@@ -40,8 +40,20 @@
   // A part that is fetched anew keeps what a person opened in it, and where they are.
   const seen = {};
   const nth = (root, node) => [...root.querySelectorAll(node.tagName)].indexOf(node);
+  // While a page is open the session may end, or the platform go away: that is said, and what is shown stays.
+  const lost = document.getElementById("lost");
+  const say = (what) => { for (const one of lost.children) one.hidden = one.dataset.why !== what; };
+  if (lost) {
+    document.addEventListener("htmx:sendError", () => say("away"));
+    document.addEventListener("htmx:responseError", (event) => say(event.detail.xhr.status < 500 ? "gone" : "away"));
+  }
   document.addEventListener("htmx:beforeSwap", (event) => {
     const root = event.detail.target, at = document.activeElement;
+    if (lost && event.detail.pathInfo.responsePath?.startsWith(lost.dataset.signIn)) {
+      event.detail.shouldSwap = false; // the page to sign in would take the place of what a person reads
+      return say("session");
+    }
+    if (lost && event.detail.shouldSwap) say("");
     if (!root.id) return;
     const open = [...root.querySelectorAll("details")].map((one) => one.open);
     seen[root.id] = { open, focus: at !== root && root.contains(at) ? [at.tagName, nth(root, at)] : null };

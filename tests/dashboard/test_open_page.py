@@ -1,0 +1,99 @@
+"""A page that stays open while its session ends or the platform goes away; and shipping without evidence."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from experiments.actions.advance_challenger import advance_challenger
+from experiments.actions.look_at_experiment import look_at_experiment
+from tests.support import builders
+from tests.support.browser import Visit
+from tests.support.builders import QUICK_POLICY, visits
+from tests.support.dashboard import make_user, sign_in
+
+ASK_ANEW = "htmx.trigger(document.body, 'live-looks')"
+
+
+@pytest.fixture
+def reader(chromium, lane, shop):
+    """Somebody who has a running experiment's report open."""
+    experiment = shop.run_experiment(**QUICK_POLICY, promote=False)
+    lane.refresh()
+    seen = Visit(chromium, lane, make_user(shop.project, role="admin"))
+    seen.page.goto(f"/experiments/{shop.project.slug}/{experiment.key}/")
+    yield seen
+    seen.close()
+
+
+def note(page, words):
+    return page.locator("#lost .note:visible").filter(has_text=words)
+
+
+def test_a_report_stays_when_its_reader_is_signed_out(reader):
+    page = reader.page
+    cookies = reader.context.cookies()
+    reader.context.clear_cookies()
+    page.evaluate(ASK_ANEW)
+    note(page, "You are signed out").wait_for(timeout=20_000)
+    assert "No analysis" in page.inner_text("#report")
+    address = page.locator("#lost a:visible").get_attribute("href")
+    assert unquote(address).endswith(f"?next={urlsplit(page.url).path}")
+    reader.context.add_cookies(cookies)
+    page.evaluate(ASK_ANEW)
+    page.locator("#lost .note:visible").wait_for(state="detached", timeout=20_000)
+
+
+def test_a_report_stays_while_the_platform_is_away(reader):
+    page = reader.page
+    for answer in ("abort", 503):
+        page.route("**/experiments/**", lambda route, _request, answer=answer: (
+            route.abort() if answer == "abort" else route.fulfill(status=answer)
+        ))  # fmt: skip
+        page.evaluate(ASK_ANEW)
+        note(page, "Bakeoff does not answer").wait_for(timeout=20_000)
+        assert "No analysis" in page.inner_text("#report")
+        page.unroute("**/experiments/**")
+        page.evaluate(ASK_ANEW)
+        page.locator("#lost .note:visible").wait_for(state="detached", timeout=20_000)
+    page.route("**/experiments/**", lambda route: route.fulfill(status=404))
+    page.evaluate(ASK_ANEW)
+    note(page, "no longer there for you").wait_for(timeout=20_000)
+
+
+def ship_button(client, address):
+    page = client.get(address).content.decode()
+    return re.search(r'<a class="([^"]*)" href="act/ship/">', page).group(1).split()
+
+
+def test_shipping_is_offered_first_only_after_a_verdict_and_wants_a_reason_before(shop):
+    experiment = shop.run_experiment(**QUICK_POLICY, promote=False)
+    client = sign_in(shop.project, role="admin")
+    address = f"/experiments/{shop.project.slug}/{experiment.key}/"
+    assert ship_button(client, address) == ["button"]
+    assert "No variant is shown to be better yet" in client.get(f"{address}act/ship/").content.decode()
+    refused = client.post(f"{address}act/ship/", {"variant": "treatment", "reason": "  "})
+    assert refused.status_code == 409
+    said = refused.content.decode()
+    assert "&#x27;treatment&#x27; is not shown to be better: shipping it needs a reason." in said
+    experiment.refresh_from_db()
+    assert experiment.state == "running"
+
+
+def test_what_a_verdict_proposes_ships_without_a_reason(shop):
+    shop.surface.policy = QUICK_POLICY
+    shop.surface.save()
+    builders.set_programme(shop, approval="propose", holdback_share=0)
+    builders.make_version(shop.surface, [1] * 10, algorithm="ease")
+    experiment = advance_challenger(surface=shop.surface)
+    visits(experiment, {"control": 1, "treatment": 2})
+    assert look_at_experiment(experiment_id=experiment.pk).action == "ship"
+    client = sign_in(shop.project, role="admin")
+    address = f"/experiments/{shop.project.slug}/{experiment.key}/"
+    assert ship_button(client, address) == ["button", "main"]
+    assert "No variant is shown" not in client.get(f"{address}act/ship/").content.decode()
+    assert client.post(f"{address}act/ship/", {"variant": "treatment"}).status_code == 302
+    experiment.refresh_from_db()
+    assert experiment.state == "ended"
