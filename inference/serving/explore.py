@@ -32,11 +32,6 @@ def _log_weights(pool: int, temperature: float) -> Floats:
 
 
 @cache
-def _weights(pool: int, temperature: float) -> Floats:
-    return np.exp(_log_weights(pool, temperature))
-
-
-@cache
 def _pairs(slots: int) -> tuple[Ranks, Ranks]:
     """Return each slot with each one before it, as two arrays."""
     return np.tril_indices(slots, -1)
@@ -45,7 +40,7 @@ def _pairs(slots: int) -> tuple[Ranks, Ranks]:
 @cache
 def _chances(pool: int, temperature: float) -> tuple[list[float], list[float]]:
     """Return the chance of each rank in a draw of one, and the sums of the first ones."""
-    weights = _weights(pool, temperature)
+    weights = np.exp(_log_weights(pool, temperature))
     chances = weights / weights.sum()
     return chances.tolist(), np.cumsum(chances).tolist()
 
@@ -87,7 +82,7 @@ def draw_slate(
     # The k largest of log-weight + Gumbel noise are a Plackett-Luce draw without replacement.
     noisy = log_weights + rng.gumbel(size=pool)
     ranks = (-noisy).argsort()[:k]
-    chances = _chances_in_order(ranks, _weights(pool, temperature))
+    chances = _chances_in_order(ranks, log_weights)
     return list(zip(ranks.tolist(), chances.tolist(), strict=True))
 
 
@@ -112,21 +107,24 @@ def propensities_of(
     """
     pool = min(count, pool_of(k))
     possible = np.array([rank for rank in ranks if rank is not None and rank < pool], dtype=np.intp)
-    chances = iter(_chances_in_order(possible, _weights(pool, temperature)).tolist())
+    chances = iter(_chances_in_order(possible, _log_weights(pool, temperature)).tolist())
     return [0.0 if rank is None or rank >= pool else next(chances) for rank in ranks]
 
 
-def _chances_in_order(ranks: Ranks, weights: Floats) -> Floats:
+def _chances_in_order(ranks: Ranks, log_weights: Floats) -> Floats:
     """Return the chance of each slot's rank given those of the slots before it, (k,).
 
     Args:
         ranks: by slot, (k,), below m.
-        weights: of the ranks, (m,).
+        log_weights: of the ranks, (m,).
     """
     slots = len(ranks)
-    left = weights[None].repeat(slots, axis=0)
+    left = log_weights[None].repeat(slots, axis=0)
     slot, before = _pairs(slots)
-    left[slot, ranks[before]] = 0.0
+    left[slot, ranks[before]] = -np.inf
+    # By the best that is left: at a low temperature all others' weights may be too small for a float.
+    left -= left.max(axis=1, keepdims=True, initial=-np.inf)
+    weights = np.exp(left)
     # Summed anew for each slot: subtracting would lose the small weights in the large ones.
-    chances: Floats = left[np.arange(slots), ranks] / left.sum(axis=1)
+    chances: Floats = weights[np.arange(slots), ranks] / weights.sum(axis=1)
     return chances

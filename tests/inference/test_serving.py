@@ -11,7 +11,7 @@ from inference.recommenders import RECOMMENDERS
 from inference.serving.artifact import ArtifactError, check_artifact, save_artifact
 from inference.serving.catalogue import Catalogue, CatalogueRow
 from inference.serving.eligible import Eligible
-from inference.serving.explore import draw_slate
+from inference.serving.explore import draw_slate, propensities_of
 from inference.serving.keys import candidates_key, recent_key
 from inference.serving.ladder import SlateRequest, serve
 from inference.serving.ranker import Ranker
@@ -182,6 +182,15 @@ def test_second_slot_is_conditional_on_the_first():
         (first, _), (second, propensity) = draw_slate(5, 2, temperature=1.0, rng=rng)
         weights = 1 / np.arange(1, 6)
         assert propensity == pytest.approx(weights[second] / (weights.sum() - weights[first]), rel=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [0.001, 0.01, 0.04])
+def test_a_low_temperature_has_chances_too(temperature):
+    """Weights of later ranks beside that of the first are too small for a float there."""
+    drawn = draw_slate(50, 10, temperature=temperature, rng=np.random.default_rng(4))
+    ranks, chances = zip(*drawn, strict=True)
+    assert all(0 < chance <= 1 for chance in chances)
+    assert propensities_of(ranks, 50, 10, temperature=temperature) == list(chances)
 
 
 def test_no_exploration_keeps_the_ranking():

@@ -188,8 +188,9 @@ def _number(request: HttpRequest, name: str) -> float:
 def _to_ship(experiment: Experiment) -> str | None:
     """Return the key of the variant that the last look would ship, if there is one."""
     look = experiment.looks.last()
-    is_better = look is not None and look.action == Decision.Action.SHIP
-    return look.parsed_result.variant if is_better else None
+    if look is None or look.action != Decision.Action.SHIP:
+        return None
+    return look.parsed_result.variant
 
 
 def _say_ship(experiment: Experiment) -> str:

@@ -68,7 +68,7 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Note that a body is whole; the request is begun only after all that came was read."""
         super().on_message_complete()
-        if not self.cycle.more_body:
+        if self.cycle is not None and not self.cycle.more_body:  # an upgrade has no cycle
             self.scope[ARRIVED] = True  # type: ignore[literal-required]  # a key of ours
 
     def send_400_response(self, msg: str) -> None:

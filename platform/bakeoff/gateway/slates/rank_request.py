@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -101,13 +100,8 @@ def _other_names(field: str, features: Any, first: Mapping[str, Any]) -> ApiErro
 def _as_columns(
     ids: list[str], names: tuple[str, ...], values: list[list[Any]], context: Mapping[str, Any]
 ) -> ActionSet:
-    flat = list(chain.from_iterable(values))
-    # Nearly always thousands of plain numbers: an array of doubles takes those and nothing else.
-    with suppress(TypeError):
-        numbers = np.frombuffer(array("d", flat)).reshape(len(values), len(names))
-        return ActionSet(ids, names, _within_bounds(numbers, values, names), {}, context)
-    if set(map(type, flat)) <= _NUMBER_TYPES:
-        return ActionSet(ids, names, _matrix(values, names), {}, context)
+    if (numbers := _plain_numbers(values, names)) is not None:  # nearly always
+        return ActionSet(ids, names, numbers, {}, context)
     check([{"features": dict(zip(names, row, strict=True))} for row in values], "actions")
     texts = {name: [row[i] for row in values] for i, name in enumerate(names) if _is_text(values, i)}
     for name, column in texts.items():
@@ -124,6 +118,18 @@ def _as_columns(
     numbered = tuple(names[i] for i in numeric)
     numbers = _matrix([[row[i] for i in numeric] for row in values], numbered)
     return ActionSet(ids, numbered, numbers, texts, context)
+
+
+def _plain_numbers(values: list[list[Any]], names: Sequence[str]) -> NDArray[np.float64] | None:
+    """Return thousands of numbers and gaps at once, (actions, names); None where there is a text."""
+    flat = list(chain.from_iterable(values))
+    try:
+        numbers = np.frombuffer(array("d", flat))  # takes plain numbers and nothing else
+    except TypeError:
+        if not set(map(type, flat)) <= _NUMBER_TYPES:
+            return None
+        numbers = np.array(flat, dtype=float)
+    return _within_bounds(numbers.reshape(len(values), len(names)), values, names)
 
 
 def _is_text(values: Sequence[Sequence[Any]], column: int) -> bool:

@@ -80,10 +80,11 @@ class Recommending:
         versions = list(chosen.interleaved.values())
         prepared = await self.prepare_all(request, visitor, versions)
         pairs = list(zip(prepared, versions, strict=True))
-        drawing = [self.draw(one, visitor, version) for one, version in pairs]
         # At once where one waits for something; tasks of their own cost more than a short draw.
-        at_once = any(_waits(one, version) for one, version in pairs)
-        drawn = await asyncio.gather(*drawing) if at_once else [await one for one in drawing]
+        if any(_waits(one, version) for one, version in pairs):
+            drawn = await asyncio.gather(*(self.draw(one, visitor, version) for one, version in pairs))
+        else:
+            drawn = [await self.draw(one, visitor, version) for one, version in pairs]
         slates = dict(zip(chosen.interleaved, drawn, strict=True))
         merged = interleave(slates, prepared[0].request, rng=self._coins)
         return KindAnswer(

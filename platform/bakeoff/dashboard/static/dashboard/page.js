@@ -22,8 +22,8 @@
   const squeezed = (cell) => cell.offsetWidth < 112 && cell.offsetHeight > 76 && !cell.querySelector("svg, form");
   const fits = (table) => table.scrollWidth <= table.clientWidth &&
     !(phone.matches && [...table.querySelectorAll("tbody > tr > *")].some(squeezed));
-  function fitTables() {
-    const tables = [...document.querySelectorAll("table")];
+  function fitTables(within = document) {
+    const tables = [...within.querySelectorAll("table")];
     for (const table of tables) table.classList.remove("stack");
     // All are measured before any changes: the browser lays the page out once.
     const wide = tables.filter((table) => !fits(table));
@@ -34,9 +34,11 @@
     }
   }
   fitTables();
-  addEventListener("resize", fitTables);
-  document.addEventListener("htmx:afterSettle", fitTables);
-  document.addEventListener("toggle", fitTables, true); // what was folded had no width
+  let width = innerWidth;
+  // A phone's bar of addresses comes and goes, which changes the height alone: nothing may jump then.
+  addEventListener("resize", () => { if (width !== innerWidth) { width = innerWidth; fitTables(); } });
+  document.addEventListener("htmx:afterSettle", () => fitTables());
+  document.addEventListener("toggle", (event) => fitTables(event.target), true); // what was folded had no width
   // A part that is fetched anew keeps what a person opened in it, and where they are.
   const seen = {};
   const nth = (root, node) => [...root.querySelectorAll(node.tagName)].indexOf(node);
