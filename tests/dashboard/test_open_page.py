@@ -76,8 +76,8 @@ def test_shipping_is_offered_first_only_after_a_verdict_and_wants_a_reason_befor
     assert "No variant is shown to be better yet" in client.get(f"{address}act/ship/").content.decode()
     refused = client.post(f"{address}act/ship/", {"variant": "treatment", "reason": "  "})
     assert refused.status_code == 409
-    said = refused.content.decode()
-    assert "&#x27;treatment&#x27; is not shown to be better: shipping it needs a reason." in said
+    shown = refused.content.decode()
+    assert "&#x27;treatment&#x27; is not shown to be better: shipping it needs a reason." in shown
     experiment.refresh_from_db()
     assert experiment.state == "running"
 

@@ -125,7 +125,7 @@ def scraped(*, token="", platform=None, address="127.0.0.1", **headers):
         "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
     }
     try:
-        return asyncio.run(scrape.answer(Request(scope, None, None, None)))
+        return asyncio.run(scrape.answer(Request.of(scope, None, None, None)))
     finally:
         asyncio.run(scrape.stop())
 

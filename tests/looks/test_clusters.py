@@ -287,7 +287,7 @@ def test_a_form_makes_one_and_a_split_takes_it_back(shop):
         return answer
 
     unnamed = save(mode="cluster").content.decode()
-    assert "must name the attribute of the request" in unnamed
+    assert "Name the attribute of the context that has the cluster, such as store." in unnamed
     assert stored.mode == "split"
     assert save(mode="cluster", cluster_by="store").status_code == 302
     assert (stored.mode, stored.breaker_alpha) == ("cluster", 0)

@@ -130,7 +130,7 @@ def test_a_form_makes_one_and_a_split_takes_it_back(shop):
 
     lengths = {"block_minutes": 60, "carry_over_minutes": 40, "planned_units": 200}
     refused = save(mode="switchback", **lengths).content.decode()
-    assert "carry_over_seconds is 2400; it must be at most 1800, half of block_seconds" in refused
+    assert "Enter at most half of the block: more of it must count than is left out." in refused
     assert 'value="40"' in refused  # nothing of it is lost
     assert stored.mode == "split"
     assert save(mode="switchback", **lengths | {"carry_over_minutes": 10}).status_code == 302
