@@ -12,7 +12,9 @@ from mcp import Client, MCPError, StdioServerParameters
 
 from bakeoff.accounts.keys import SECRET
 from bakeoff.accounts.models import ApiKey, AuditEntry
+from bakeoff.mcp_server import server
 from bakeoff.mcp_server.server import make_server
+from experiments import kinds
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.ingest.rows import Rows
 from experiments.models import Slate
@@ -133,6 +135,10 @@ def test_what_the_key_may_not_is_refused_in_a_sentence(lane, shop):
         return await ask("list_surfaces")
 
     assert "does not answer" in use(make_server("http://127.0.0.1:9", key), away)
+
+
+def test_it_names_the_modes_that_can_be_planned():
+    assert server.PlanMode == kinds.PlanMode
 
 
 def test_it_plans_in_every_mode_as_the_api_does(lane, shop):

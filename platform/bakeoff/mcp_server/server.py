@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -16,7 +16,6 @@ from mcp.types import ToolAnnotations
 
 from bakeoff import __version__
 from bakeoff.mcp_server.platform import Platform, PlatformError, segment
-from experiments.kinds import PlanMode  # noqa: TC001  MCP reads it while the program runs
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -28,6 +27,9 @@ READS = ToolAnnotations(read_only_hint=True)
 WRITES = ToolAnnotations(read_only_hint=False, destructive_hint=False)
 ENDS = ToolAnnotations(read_only_hint=False, destructive_hint=True)
 Tool = Any
+# As `experiments.kinds` has it. The protocol reads it at start, which imports nothing of `experiments`
+# to be fast: only a plan without a surface does.
+PlanMode = Literal["split", "interleave", "cluster", "switchback"]
 
 
 def make_server(url: str, key: str, *, read_only: bool = False) -> MCPServer[Any]:
