@@ -48,6 +48,7 @@ def autopilot_as_json(report: AutopilotReport) -> dict[str, Any]:
             "rolled_back": year.rolled_back,
             "breaker_trips": year.breaker_trips,
             "refreshed": year.refreshed,
+            "screened": year.screened,
             "gain": _gain(year.gain) if year.gain is not None else None,
         },
     }
@@ -152,6 +153,7 @@ def _row_as_json(row: PipelineRow) -> dict[str, Any]:
                 "label": stage.label,
                 "detail": stage.detail,
                 "at": stage.at,
+                "experiment": _key(stage.experiment),
             }
             for stage in row.stages
         ],

@@ -15,15 +15,16 @@ if TYPE_CHECKING:
     from experiments.stats.cumulative_gain import Lift
     from inference.models import ModelVersion, Surface
 
-Stage = Literal["trained", "gate", "shadow", "ramp", "verdict", "holdback"]
+Stage = Literal["trained", "gate", "shadow", "screening", "ramp", "verdict", "holdback"]
 StageState = Literal["done", "now", "held", "stopped", "skipped", "none"]
 ChallengerState = Literal[
     "training", "refused", "waiting", "on_hold", "shadow", "ramping", "held", "testing", "proposed",
     "champion", "confirmed", "rolled_back", "inconclusive", "superseded", "dropped", "retired",
+    "screening", "not_preferred",
 ]  # fmt: skip
 NowState = Literal[
     "no_primary_metric", "paused", "off", "held", "ramping", "testing", "proposed", "cooling_down",
-    "ready", "idle",
+    "ready", "idle", "screening",
 ]  # fmt: skip
 
 
@@ -110,6 +111,7 @@ class PipelineStage:
         label: in a few words: "Passed", "Held at 20%", "Breaker".
         detail: one more fact: "NDCG@10 +4.1%".
         at: when it was reached; None where that is not known.
+        experiment: whose report tells more; only of a screening.
     """
 
     stage: Stage
@@ -117,6 +119,7 @@ class PipelineStage:
     label: str = ""
     detail: str = ""
     at: datetime | None = None
+    experiment: Experiment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,7 @@ class PipelineRow:
         run: its training run's id; None of a registered version.
         algorithm: what is trained, also where there is no version yet.
         state: where it stands.
-        stages: all six, from left to right.
+        stages: all, from left to right; a screening only where the surface screens or has screened.
         experiment: that tests or tested it; None where none did.
     """
 
@@ -155,11 +158,12 @@ class YearFigures:
     """What the autopilot did in the last 12 months.
 
     Attributes:
-        tested: experiments that ended.
+        tested: experiments that ended, without screenings.
         shipped: of these, those that shipped.
         rolled_back: of these, those that were rolled back.
         breaker_trips: of those, by the breaker.
         refreshed: refits that became champion without an experiment.
+        screened: screenings by interleaving that ended.
         gain: of what was promoted, less what was taken back; None where nothing was tested.
     """
 
@@ -168,6 +172,7 @@ class YearFigures:
     rolled_back: int
     breaker_trips: int
     refreshed: int
+    screened: int = 0
     gain: MetricGain | None = None
 
 

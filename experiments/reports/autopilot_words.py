@@ -81,6 +81,10 @@ AUTOPILOT_SENTENCES: tuple[tuple[str, str], ...] = (
     ),
     ("'{key}' would ship: needs approval", gettext_noop("'%(key)s' would ship: needs approval")),
     ("'{key}' runs until its verdict", gettext_noop("'%(key)s' runs until its verdict")),
+    (
+        "'{key}' screens challengers by interleaving",
+        gettext_noop("'%(key)s' screens challengers by interleaving"),
+    ),
     ("'{key}' is held at {share}: {why}", gettext_noop("'%(key)s' is held at %(share)s: %(why)s")),
     ("'{key}' is at {share}: {why}", gettext_noop("'%(key)s' is at %(share)s: %(why)s")),
     (

@@ -164,6 +164,8 @@ NAMES = {
     "autopilot idle": gettext_noop("Idle"),
     "autopilot ramping": gettext_noop("Ramping"),
     "autopilot held": gettext_noop("Held"),
+    "autopilot screening": gettext_noop("Screening"),
+    "autopilot not_preferred": gettext_noop("Not preferred"),
     "autopilot testing": gettext_noop("Testing"),
     "autopilot proposed": gettext_noop("Needs approval"),
     "autopilot training": gettext_noop("Training"),

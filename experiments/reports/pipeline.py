@@ -1,4 +1,4 @@
-"""Where each challenger of a surface stands: trained, gate, shadow, ramp, verdict, holdback.
+"""Where each challenger of a surface stands: trained, gate, shadow, screening, ramp, verdict, holdback.
 
 Read in a handful of queries, however many challengers there are.
 """
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
-from experiments.models import Challenger, Decision, Experiment, Proposal, Variant
+from experiments.models import Challenger, Decision, Experiment, Proposal, Variant, programme_of
 from experiments.programme.queue import IN_SHADOW
 from experiments.programme.queue_types import LeftQueue
 from experiments.programme.ramp import read_ramp
 from experiments.reports.autopilot_report import PipelineRow, PipelineStage
 from experiments.reports.code_names import name_of
+from experiments.reports.screening_stage import is_screening, last_looks, screening_stage
 from experiments.reports.stored_text import show_stored
 from experiments.reports.verdict import word_of
 from inference.models import AliasMove, ModelVersion, TrainingRun
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from inference.models import Surface
 
 MAX_ROWS = 15
+STAGES: tuple[Stage, ...] = (
+    "trained", "gate", "shadow", "screening", "ramp", "verdict", "holdback",
+)  # fmt: skip
 ALIAS = ModelVersion.Alias
 
 
@@ -41,6 +45,8 @@ class _Facts:
         run: that trained it.
         moves: of its alias, in their order.
         test: in which it is or was the treatment, the newest.
+        screening: its variant in the newest interleaving that screened it.
+        screened: how far it is there.
         holdback: after its promotion.
         decisions: on the test and the holdback, by experiment.
         ramp: of the test, while it runs.
@@ -52,6 +58,8 @@ class _Facts:
     run: TrainingRun | None = None
     moves: list[AliasMove] = field(default_factory=list)
     test: Experiment | None = None
+    screening: Variant | None = None
+    screened: PipelineStage | None = None
     holdback: Experiment | None = None
     decisions: dict[int, Decision] = field(default_factory=dict)
     ramp: RampState | None = None
@@ -68,10 +76,13 @@ def read_pipeline(surface: Surface, now: datetime) -> list[PipelineRow]:
     """Return challengers and the runs that are under way, the newest first."""
     versions = list(surface.versions.order_by("-id")[:MAX_ROWS])
     facts = _read_facts(surface, versions, now)
+    asks = programme_of(surface).interleave_first > 0
+    screens = asks or any(one.screening is not None for one in facts.values())
+    order = STAGES if screens else tuple(stage for stage in STAGES if stage != "screening")
     active = surface.training_runs.filter(state__in=TrainingRun.ACTIVE).order_by("-id")
     return [
-        *(_training_row(run) for run in active[:MAX_ROWS]),
-        *(_version_row(version, facts[version.pk], surface) for version in versions),
+        *(_training_row(run, order) for run in active[:MAX_ROWS]),
+        *(_version_row(version, facts[version.pk], surface, order, asks=asks) for version in versions),
     ]
 
 
@@ -90,13 +101,17 @@ def _read_facts(
     for variant in variants.select_related("experiment").order_by("experiment_id"):
         fact, experiment = facts[variant.model_version_id or 0], variant.experiment
         if experiment.purpose == Experiment.Purpose.TEST and not variant.is_control:
-            fact.test = experiment
+            if is_screening(experiment):
+                fact.screening = variant
+            else:
+                fact.test = experiment
         elif experiment.purpose == Experiment.Purpose.HOLDBACK and variant.key == "promoted":
             fact.holdback = experiment
         else:
             continue
         by_experiment[experiment.pk].append(fact)
     _read_experiments(by_experiment, now)
+    _read_screenings(facts, versions)
     return facts
 
 
@@ -111,11 +126,24 @@ def _read_experiments(by_experiment: Mapping[int, Sequence[_Facts]], now: dateti
     # One test runs on a surface: this is one ramp, not one per row.
     running = Experiment.objects.running().tests().filter(pk__in=by_experiment)
     for experiment in running:
+        if is_screening(experiment):
+            continue
         for fact in by_experiment[experiment.pk]:
             fact.ramp = read_ramp(experiment, now)
 
 
-def _training_row(run: TrainingRun) -> PipelineRow:
+def _read_screenings(facts: Mapping[int, _Facts], versions: Sequence[ModelVersion]) -> None:
+    screened = [version for version in versions if facts[version.pk].screening is not None]
+    looks = last_looks(one.experiment_id for v in screened if (one := facts[v.pk].screening))
+    for version in screened:
+        fact = facts[version.pk]
+        if (variant := fact.screening) is not None:
+            decision = fact.decision_on(variant.experiment)
+            look = looks.get(variant.experiment_id)
+            fact.screened = screening_stage(variant, version, look, decision)
+
+
+def _training_row(run: TrainingRun, order: Sequence[Stage]) -> PipelineRow:
     label = f"{run.progress:.0%}" if run.state == TrainingRun.State.RUNNING else _("Queued")
     detail = _("Run %(number)s") % {"number": run.pk}
     return PipelineRow(
@@ -124,11 +152,13 @@ def _training_row(run: TrainingRun) -> PipelineRow:
         run=run.pk,
         algorithm=run.algorithm,
         state="training",
-        stages=_filled(PipelineStage("trained", "now", label, detail, run.started_at)),
+        stages=_filled(order, PipelineStage("trained", "now", label, detail, run.started_at)),
     )
 
 
-def _version_row(version: ModelVersion, facts: _Facts, surface: Surface) -> PipelineRow:
+def _version_row(
+    version: ModelVersion, facts: _Facts, surface: Surface, order: Sequence[Stage], *, asks: bool
+) -> PipelineRow:
     return PipelineRow(
         name=facts.test.title if facts.test is not None and facts.test.name else version.label,
         version=version,
@@ -136,9 +166,11 @@ def _version_row(version: ModelVersion, facts: _Facts, surface: Surface) -> Pipe
         algorithm=version.algorithm,
         state=_state(version, facts),
         stages=_filled(
+            order,
             _trained(version, facts),
             _gate(version),
             *_shadow(version, facts, surface),
+            *_screening(version, facts, asks=asks),
             *_ramp(facts),
             *_verdict(facts),
             *_holdback(facts),
@@ -147,9 +179,8 @@ def _version_row(version: ModelVersion, facts: _Facts, surface: Surface) -> Pipe
     )
 
 
-def _filled(*reached: PipelineStage) -> tuple[PipelineStage, ...]:
+def _filled(order: Sequence[Stage], *reached: PipelineStage) -> tuple[PipelineStage, ...]:
     """Return all stages in their order; what was not reached is none."""
-    order: tuple[Stage, ...] = ("trained", "gate", "shadow", "ramp", "verdict", "holdback")
     by_stage = {stage.stage: stage for stage in reached}
     return tuple(by_stage.get(stage, PipelineStage(stage, "none")) for stage in order)
 
@@ -157,19 +188,35 @@ def _filled(*reached: PipelineStage) -> tuple[PipelineStage, ...]:
 def _state(version: ModelVersion, facts: _Facts) -> ChallengerState:
     if facts.test is not None and facts.test.state == Experiment.State.RUNNING:
         return _running_state(facts)
+    if facts.test is None and facts.screened is not None and facts.screened.state == "now":
+        return "screening"
     if version.alias == ALIAS.REJECTED:
-        decision = facts.decision_on(facts.test)
-        rolled_back = decision is not None and decision.action == Decision.Action.ROLL_BACK
-        return "rolled_back" if rolled_back else "refused"
+        return _rejected_state(facts)
     if version.alias == ALIAS.RETIRED:
-        confirmed = facts.decision_on(facts.holdback)
-        is_confirmed = confirmed is not None and confirmed.action == Decision.Action.CONFIRM
-        return "confirmed" if is_confirmed else "retired"
+        return _retired_state(facts)
     if version.alias == ALIAS.CANDIDATE:
         return _candidate_state(facts)
+    return _alive_state(version, facts)
+
+
+def _alive_state(version: ModelVersion, facts: _Facts) -> ChallengerState:
     if version.alias == ALIAS.CHALLENGER:
         return "on_hold" if facts.challenger is not None and facts.challenger.held else "waiting"
     return "champion" if version.alias == ALIAS.CHAMPION else "shadow"
+
+
+def _rejected_state(facts: _Facts) -> ChallengerState:
+    if facts.test is None and facts.screened is not None:
+        return "not_preferred"
+    decision = facts.decision_on(facts.test)
+    rolled_back = decision is not None and decision.action == Decision.Action.ROLL_BACK
+    return "rolled_back" if rolled_back else "refused"
+
+
+def _retired_state(facts: _Facts) -> ChallengerState:
+    confirmed = facts.decision_on(facts.holdback)
+    is_confirmed = confirmed is not None and confirmed.action == Decision.Action.CONFIRM
+    return "confirmed" if is_confirmed else "retired"
 
 
 def _running_state(facts: _Facts) -> ChallengerState:
@@ -181,7 +228,7 @@ def _running_state(facts: _Facts) -> ChallengerState:
 
 
 def _candidate_state(facts: _Facts) -> ChallengerState:
-    if facts.test is not None:
+    if facts.test is not None or facts.screening is not None:
         return "inconclusive"
     cause = facts.moves[-1].evidence.get("queue") if facts.moves else None
     return "superseded" if cause in {LeftQueue.SUPERSEDED, LeftQueue.OLDER_DATA} else "dropped"
@@ -206,7 +253,9 @@ def _gate(version: ModelVersion) -> PipelineStage:
 def _shadow(version: ModelVersion, facts: _Facts, surface: Surface) -> list[PipelineStage]:
     entered = [move for move in facts.moves if move.after == ALIAS.SHADOW]
     if not entered:
-        passed_by = facts.test is not None or (version.passed_gate and not surface.shadow_first)
+        passed_by = any((facts.test, facts.screening)) or (
+            version.passed_gate and not surface.shadow_first
+        )
         return [PipelineStage("shadow", "skipped", _("Skipped"))] if passed_by else []
     last = entered[-1]
     if version.alias == ALIAS.SHADOW:
@@ -216,6 +265,15 @@ def _shadow(version: ModelVersion, facts: _Facts, surface: Surface) -> list[Pipe
     if left is not None and left.after == ALIAS.REJECTED:
         return [PipelineStage("shadow", "stopped", _("Refused"), show_stored(left.reason))]
     return [PipelineStage("shadow", "done", _("Passed"), at=last.moved_at)]
+
+
+def _screening(version: ModelVersion, facts: _Facts, *, asks: bool) -> list[PipelineStage]:
+    if facts.screened is not None:
+        return [facts.screened]
+    if facts.test is not None:
+        return [PipelineStage("screening", "skipped", _("Skipped"))]
+    waits = asks and version.alias == ALIAS.CHALLENGER
+    return [PipelineStage("screening", "none", _("Waiting"))] if waits else []
 
 
 def _ramp(facts: _Facts) -> list[PipelineStage]:

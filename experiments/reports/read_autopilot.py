@@ -19,6 +19,7 @@ from experiments.reports.expected_dates import next_step_at, verdict_at
 from experiments.reports.impact import gain_since
 from experiments.reports.pipeline import read_pipeline
 from experiments.reports.programme_warnings import programme_warnings
+from experiments.reports.screening_stage import is_screening
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,6 +83,9 @@ def _running_now(
     since = test.started_at
     if any(one.experiment == test and one.kind == Proposal.Kind.SHIP for one in proposals):
         return AutopilotNow("proposed", f"'{test.key}' would ship: needs approval.", test, since)
+    if is_screening(test):
+        sentence = f"'{test.key}' screens challengers by interleaving."
+        return AutopilotNow("screening", sentence, test, since, test.ends_at)
     if ramp is None or ramp.next_share is None:
         return AutopilotNow("testing", f"'{test.key}' runs until its verdict.", test, since)
     share, step = f"{100 * ramp.current.share:.3g}%", ramp.current
@@ -112,7 +116,8 @@ def _idle_now(programme: Programme, queue: Sequence[QueuedChallenger], now: date
 
 def _year(surface: Surface, now: datetime) -> YearFigures:
     since = now - YEAR
-    tests = Experiment.objects.tests().filter(surface=surface, ended_at__gte=since)
+    ended = Experiment.objects.filter(surface=surface, ended_at__gte=since)
+    tests = ended.settling()
     decisions = Decision.objects.filter(surface=surface, created_at__gte=since)
     on_tests = decisions.filter(experiment__in=tests)
     counts = on_tests.aggregate(
@@ -126,5 +131,6 @@ def _year(surface: Surface, now: datetime) -> YearFigures:
         rolled_back=counts["rolled_back"],
         breaker_trips=counts["trips"],
         refreshed=decisions.filter(evidence__has_key="refit").count(),
+        screened=ended.tests().count() - tests.count(),
         gain=gain_since(surface, since, now),
     )

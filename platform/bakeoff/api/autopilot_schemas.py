@@ -117,6 +117,7 @@ class YearOut(Schema):
     rolled_back: int
     breaker_trips: int
     refreshed: int
+    screened: int
     gain: GainOut | None
 
 

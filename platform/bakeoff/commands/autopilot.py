@@ -210,21 +210,20 @@ def _show(report: AutopilotReport) -> None:
     _show_queue(report)
     _show_settings(report)
     echo(
-        f"12 months: {year.shipped} of {year.tested} shipped, {year.rolled_back} rolled back, "
-        f"{year.breaker_trips} by the breaker, {year.refreshed} refreshed."
+        f"12 months: {year.shipped} of {year.tested} shipped, {year.screened} screened, "
+        f"{year.rolled_back} rolled back, {year.breaker_trips} by the breaker, "
+        f"{year.refreshed} refreshed."
     )
 
 
 def _show_pipeline(report: AutopilotReport) -> None:
-    table = Table("challenger", "state", *_STAGES, title="Pipeline")
+    stages = [stage.stage for stage in report.pipeline[0].stages] if report.pipeline else []
+    table = Table("challenger", "state", *stages, title="Pipeline")
     for row in report.pipeline:
         cells = [f"{STAGE_MARKS[stage.state]} {stage.label}".rstrip() for stage in row.stages]
         table.add_row(row.version.label if row.version else row.name, row.state, *cells)
     if table.row_count:
         console.print(table)
-
-
-_STAGES = ("trained", "gate", "shadow", "ramp", "verdict", "holdback")
 
 
 def _show_queue(report: AutopilotReport) -> None:
