@@ -88,7 +88,7 @@ def test_the_page_says_so_in_both_languages(screened, lane):
     assert "正以交错实验筛选挑战者" in chinese
     decide(screened, screening)
     assert f'<a href="{report}">Not preferred</a>' in page(screened)
-    assert f'<a href="{report}">不受欢迎</a>' in page(screened, "zh-hans")
+    assert f'<a href="{report}">未更受偏好</a>' in page(screened, "zh-hans")
 
 
 def test_a_surface_that_screens_nothing_has_no_such_stage(shop, lane):
