@@ -29,7 +29,7 @@ def reader(chromium, lane, shop):
 
 
 def note(page, words):
-    return page.locator("#lost .note:visible").filter(has_text=words)
+    return page.locator("#lost .lost:visible").filter(has_text=words)
 
 
 def test_a_report_stays_when_its_reader_is_signed_out(reader):
@@ -43,7 +43,7 @@ def test_a_report_stays_when_its_reader_is_signed_out(reader):
     assert unquote(address).endswith(f"?next={urlsplit(page.url).path}")
     reader.context.add_cookies(cookies)
     page.evaluate(ASK_ANEW)
-    page.locator("#lost .note:visible").wait_for(state="detached", timeout=20_000)
+    page.locator("#lost .lost:visible").wait_for(state="detached", timeout=20_000)
 
 
 def test_a_report_stays_while_the_platform_is_away(reader):
@@ -57,7 +57,7 @@ def test_a_report_stays_while_the_platform_is_away(reader):
         assert "No analysis" in page.inner_text("#report")
         page.unroute("**/experiments/**")
         page.evaluate(ASK_ANEW)
-        page.locator("#lost .note:visible").wait_for(state="detached", timeout=20_000)
+        page.locator("#lost .lost:visible").wait_for(state="detached", timeout=20_000)
     page.route("**/experiments/**", lambda route: route.fulfill(status=404))
     page.evaluate(ASK_ANEW)
     note(page, "no longer there for you").wait_for(timeout=20_000)
