@@ -86,11 +86,6 @@ class ChangePlan:
     advice: Sequence[Advice]
     interleaved: InterleavedPlan | None = None
 
-    @property
-    def feasible_choice(self) -> Choice | None:
-        """The longest duration to choose, with what it finds."""
-        return next((one for one in reversed(self.choices) if one.lift is not None), None)
-
     def as_json(self) -> dict[str, Any]:
         """Return it as the API has it; its sentence is the caller's."""
         return {

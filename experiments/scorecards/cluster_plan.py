@@ -106,11 +106,6 @@ class ClusterPlan:
     choices: Sequence[Choice]
     advice: Sequence[Advice]
 
-    @property
-    def feasible_choice(self) -> Choice | None:
-        """The longest duration to choose, with what it finds."""
-        return next((one for one in reversed(self.choices) if one.lift is not None), None)
-
     def as_json(self) -> dict[str, Any]:
         """Return it as the API has it; its sentences are the caller's."""
         shown = asdict(self)

@@ -46,11 +46,6 @@ class ListsPlan:
     choices: Sequence[Choice]
 
     @property
-    def feasible_choice(self) -> Choice | None:
-        """The longest duration to choose, with what it finds."""
-        return next((one for one in reversed(self.choices) if one.lift is not None), None)
-
-    @property
     def advice(self) -> Sequence[str]:
         """What makes it shorter, the most effective first; empty where it is not too long."""
         return ("larger_change",) if self.weeks is None else ()

@@ -8,6 +8,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from experiments.models import Metric
     from experiments.scorecards.change_plan import ChangePlan, Choice
     from experiments.scorecards.cluster_plan import ClusterPlan
@@ -43,8 +45,9 @@ def describe_interleaved(plan: ChangePlan) -> str:
     ) % {"users": f"{plan.interleaved.users:,}", "weeks": plan.interleaved.weeks}
 
 
-def _larger_change(choice: Choice | None) -> str:
-    """Say what a duration to choose finds; nothing where there is none."""
+def _larger_change(choices: Sequence[Choice]) -> str:
+    """Say what the longest duration to choose finds; nothing where none finds anything."""
+    choice = next((one for one in reversed(choices) if one.lift is not None), None)
     if choice is None:
         return ""
     return _("Choose a larger change: %(weeks)s weeks find one from %(lift)s on.") % {
@@ -64,7 +67,7 @@ def advice_in_words(plan: ChangePlan, metric: Metric) -> list[str]:
     """Return what makes a plan that is too long shorter, one sentence each."""
     words = {
         "interleave": describe_interleaved(plan),
-        "larger_change": _larger(plan.feasible_choice),
+        "larger_change": _larger(plan.choices),
         "more_traffic": _("Let all of the traffic take part."),
         "even_split": _("Split it 50/50: that needs the fewest users."),
         "commoner_event": _commoner_event(metric),
@@ -96,7 +99,7 @@ def switchback_in_words(
         "carry_over": carry_over,
     }
     words = {
-        "larger_change": _larger_change(plan.feasible_choice)
+        "larger_change": _larger_change(plan.choices)
         or _("Choose shorter blocks first: so few show no change at all within weeks."),
         "shorter_blocks": _(
             "Choose shorter blocks, as long as they outlast the carry-over: more of them fit."
@@ -113,7 +116,7 @@ def lists_in_words(plan: ListsPlan, metric: Metric) -> list[str]:
         "It says which version users prefer, by %(metric)s; how much better it is, a test says: of "
         "%(users)s users."
     ) % {"metric": metric, "users": f"{plan.split_users:,}"}
-    return [basis, *([_larger(plan.feasible_choice)] if plan.advice else ())]
+    return [basis, *([_larger(plan.choices)] if plan.advice else ())]
 
 
 def clusters_in_words(plan: ClusterPlan, metric: Metric) -> list[str]:
@@ -136,7 +139,7 @@ def clusters_in_words(plan: ClusterPlan, metric: Metric) -> list[str]:
     }
     more = _("Let more clusters take part: more users in the same ones help little.")
     words = {
-        "larger_change": _larger(plan.feasible_choice),
+        "larger_change": _larger(plan.choices),
         "more_clusters": more,
         "even_split": _("Split it 50/50: that needs the fewest users."),
         "commoner_event": _commoner_event(metric),
@@ -165,7 +168,7 @@ def _how_alike(plan: ClusterPlan) -> str:
     return sentence % {"correlation": f"{plan.correlation:.2g}", "times": times}
 
 
-def _larger(choice: Choice | None) -> str:
-    return _larger_change(choice) or _(
+def _larger(choices: Sequence[Choice]) -> str:
+    return _larger_change(choices) or _(
         "Send more traffic first: so few users show no change at all within weeks."
     )

@@ -15,7 +15,7 @@ from experiments.scorecards.plan import PlanQuestion, plan
 from experiments.scorecards.traffic_plan import Design, NoTrafficError, read_week
 from experiments.stats.totals import StatisticsError
 from tests.support import builders
-from tests.support.dashboard import sign_in
+from tests.support.dashboard import plan_address, sign_in
 from tests.support.form_reader import read_form
 
 VISITORS, CLICKERS, DAYS = 400, 100, 4
@@ -36,15 +36,6 @@ def busy(shared_lane):
     builders.write(rows)
     shared_lane.refresh()
     return shop
-
-
-def address(shop, **fields):
-    filled = {
-        "surface": shop.surface.pk, "primary": shop.metric.pk, "change": 40, "allocation": 100,
-        "treatment_share": 50, "rule": "group_sequential",
-    } | fields  # fmt: skip
-    query = "&".join(f"{name}={value}" for name, value in filled.items())
-    return f"/p/{shop.project.slug}/plan/?{query}"
 
 
 def test_a_week_is_read_of_visitors_alone(busy):
@@ -88,7 +79,7 @@ def test_lists_are_interleaved_where_they_need_fewer_users(busy):
     close = plan_change(busy.surface, busy.metric, Design(), lift=0.06)
     assert (close.weeks, close.advice[:2]) == (None, ["interleave", "larger_change"])
     assert plan_change(busy.surface, busy.metric, Design(), lift=0.01).interleaved is None
-    page = sign_in(busy.project).get(address(busy, change=6)).content.decode()
+    page = sign_in(busy.project).get(plan_address(busy, change=6)).content.decode()
     assert "data-too-long" in page
     assert f"about {close.interleaved.users:,} users in {close.interleaved.weeks} weeks tell" in page
 
@@ -125,7 +116,7 @@ def test_a_change_must_be_above_zero(busy, lift):
 
 def test_the_page_shows_users_and_weeks_and_fills_in_a_new_experiment(busy):
     client = sign_in(busy.project, role="analyst")
-    page = client.get(address(busy)).content.decode()
+    page = client.get(plan_address(busy)).content.decode()
     result = plan_change(busy.surface, busy.metric, Design(), lift=0.4)
     assert f'data-weeks="{result.weeks}"' in page
     assert f"{result.plan.units:,} users" in page
@@ -139,7 +130,7 @@ def test_the_page_shows_users_and_weeks_and_fills_in_a_new_experiment(busy):
 
 
 def test_the_page_never_shows_days_without_end(busy):
-    page = sign_in(busy.project).get(address(busy, change=0.1)).content.decode()
+    page = sign_in(busy.project).get(plan_address(busy, change=0.1)).content.decode()
     assert "data-too-long" in page
     assert "data-weeks" not in page
     assert "Choose a larger change: 8 weeks find one from +" in page
@@ -162,7 +153,7 @@ def test_a_first_visit_plans_with_what_there_is_and_who_only_reads_gets_no_form(
     ],
 )
 def test_a_field_that_breaks_its_rule_says_so_and_keeps_the_others(busy, field, value, sentence):
-    page = sign_in(busy.project).get(address(busy, **{field: value})).content.decode()
+    page = sign_in(busy.project).get(plan_address(busy, **{field: value})).content.decode()
     assert sentence in page
     other = {"change": "allocation", "allocation": "change", "surface": "change"}[field]
     expected = {"allocation": "100", "change": "40"}[other]
@@ -171,7 +162,7 @@ def test_a_field_that_breaks_its_rule_says_so_and_keeps_the_others(busy, field, 
 
 def test_a_surface_without_traffic_says_so_at_its_field(busy):
     quiet = busy.project.surfaces.create(key="quiet")
-    page = sign_in(busy.project).get(address(busy, surface=quiet.pk)).content.decode()
+    page = sign_in(busy.project).get(plan_address(busy, surface=quiet.pk)).content.decode()
     assert "Not enough traffic: last week &#x27;quiet&#x27; had 0 users" in page
 
 

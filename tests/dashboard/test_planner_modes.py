@@ -21,7 +21,7 @@ from experiments.stats.intracluster import clustered_users, intracluster_correla
 from experiments.stats.totals import StatisticsError
 from tests.support import builders
 from tests.support.browser import Visit
-from tests.support.dashboard import make_user, sign_in
+from tests.support.dashboard import make_user, plan_address, sign_in
 from tests.support.dashboard_pages import PHONE
 from tests.support.form_reader import read_form
 
@@ -56,15 +56,6 @@ def busy(shared_lane):
     builders.write(rows)
     shared_lane.refresh()
     return shop
-
-
-def address_of(shop, **fields):
-    filled = {
-        "surface": shop.surface.pk, "primary": shop.metric.pk, "change": 40, "allocation": 100,
-        "treatment_share": 50, "rule": "group_sequential",
-    } | fields  # fmt: skip
-    query = "&".join(f"{name}={value}" for name, value in filled.items())
-    return f"/p/{shop.project.slug}/plan/?{query}"
 
 
 def test_stores_are_read_of_users_who_name_one(busy):
@@ -156,7 +147,9 @@ def test_the_smallest_change_of_lists_can_be_planned_at_any_baseline(busy, lane)
     baseline = answer.json()["baseline"]
     assert 0.02 * baseline / baseline < 0.02  # this one shows it
     page = sign_in(busy.project).get(
-        address_of(busy, mode="interleave", change=2, primary=busy.project.metrics.get(key="likes").pk)
+        plan_address(
+            busy, mode="interleave", change=2, primary=busy.project.metrics.get(key="likes").pk
+        )
     )
     assert page.status_code == 200
     assert "Too long: more than half a year at this traffic." in page.content.decode()
@@ -176,7 +169,7 @@ MODES = [
 @pytest.mark.parametrize(("mode", "fields", "amount"), MODES)
 def test_page_api_and_form_say_the_same(busy, lane, mode, fields, amount):
     client = sign_in(busy.project, role="analyst")
-    page = client.get(address_of(busy, mode=mode, **fields)).content.decode()
+    page = client.get(plan_address(busy, mode=mode, **fields)).content.decode()
     lift = fields.get("change", 40) / 100
     request = PlanRequest(mode=mode, lift=lift, cluster_by=fields.get("cluster_by", ""))
     result = plan_in_mode(busy.surface, busy.metric, request)
@@ -200,7 +193,7 @@ def test_a_mode_does_not_read_the_fields_of_another(busy):
     """They are not shown in it: what was typed into them before must not be in the way."""
     client = sign_in(busy.project, role="analyst")
     page = client.get(
-        address_of(busy, mode="interleave", treatment_share="x", cluster_by="a", block_minutes="2")
+        plan_address(busy, mode="interleave", treatment_share="x", cluster_by="a", block_minutes="2")
     ).content.decode()
     assert "data-weeks" in page
     assert "problem" not in page
@@ -226,7 +219,7 @@ def test_a_mode_does_not_read_the_fields_of_another(busy):
     ],
 )  # fmt: skip
 def test_a_refusal_stands_at_its_field_and_the_others_stay(busy, fields, label, sentence):
-    page = sign_in(busy.project).get(address_of(busy, **fields)).content.decode()
+    page = sign_in(busy.project).get(plan_address(busy, **fields)).content.decode()
     (wrong,) = re.findall(r'<div class="field wrong".*?</div>', page, re.DOTALL)
     assert label in wrong
     assert sentence in wrong.replace("&#x27;", "'")
@@ -283,7 +276,7 @@ def test_a_surface_of_no_possible_name_is_none(busy, lane):
 def test_a_chinese_reader_reads_why_users_are_no_clusters(busy):
     client = sign_in(busy.project)
     page = client.get(
-        address_of(busy, mode="cluster", cluster_by="account"), headers={"accept-language": "zh-hans"}
+        plan_address(busy, mode="cluster", cluster_by="account"), headers={"accept-language": "zh-hans"}
     ).content.decode()
     assert "请填写由多名用户共享的属性" in page
     assert "must be" not in page

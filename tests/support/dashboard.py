@@ -50,3 +50,13 @@ class LaneVisit:
 def report_path(experiment: Experiment, tail: str = "") -> str:
     """Where an experiment's report is, or what lies below it."""
     return f"/experiments/{experiment.project.slug}/{experiment.key}/{tail}"
+
+
+def plan_address(shop, **fields) -> str:
+    """Where the planner shows a plan, with the fields of its form."""
+    filled = {
+        "surface": shop.surface.pk, "primary": shop.metric.pk, "change": 40, "allocation": 100,
+        "treatment_share": 50, "rule": "group_sequential",
+    } | fields  # fmt: skip
+    query = "&".join(f"{name}={value}" for name, value in filled.items())
+    return f"/p/{shop.project.slug}/plan/?{query}"

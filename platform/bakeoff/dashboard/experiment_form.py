@@ -18,6 +18,7 @@ from bakeoff.dashboard.draft_in_form import (
     policy_of,
     variants_of,
 )
+from bakeoff.dashboard.form_choices import cluster_field
 from bakeoff.dashboard.json_field import JsonField
 from experiments.actions.define_experiment import (
     DEFAULT_BREAKER_ALPHA,
@@ -27,7 +28,7 @@ from experiments.actions.define_experiment import (
 from experiments.bounds import MAX_BREAKER_ALPHA
 from experiments.models import Experiment, Layer, Metric, RuleVersion
 from experiments.reports.code_names import name_of
-from experiments.stats.policy import MAX_ATTRIBUTE, MAX_BLOCK_SECONDS
+from experiments.stats.policy import MAX_BLOCK_SECONDS
 from inference.models import ModelVersion, Surface
 
 if TYPE_CHECKING:
@@ -164,15 +165,7 @@ class ExperimentForm(forms.Form):
         required=False,
         label=gettext_lazy("Bandit: users before the first update"),
     )
-    cluster_by = forms.CharField(
-        max_length=MAX_ATTRIBUTE,
-        required=False,
-        label=gettext_lazy("Cluster: attribute of the context"),
-        help_text=gettext_lazy(
-            "Such as store. Each of its values gets one variant; at least 20 values in each variant are "
-            "needed."
-        ),
-    )
+    cluster_by = cluster_field()
     block_minutes = forms.FloatField(
         min_value=5,
         max_value=MAX_BLOCK_SECONDS / 60,

@@ -1,10 +1,14 @@
-"""Choices of forms in the words of their readers."""
+"""Fields and choices that several forms have, in the words of their readers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django import forms
+from django.utils.translation import gettext_lazy
+
 from experiments.reports.code_names import name_of
+from experiments.stats.policy import MAX_ATTRIBUTE
 
 if TYPE_CHECKING:
     from django.forms import BaseForm
@@ -16,3 +20,16 @@ def name_choices(form: BaseForm) -> None:
         choices = getattr(field, "choices", None)
         if choices:
             field.choices = [(value, name_of(value) if value else "–") for value, _label in choices]  # type: ignore[attr-defined]
+
+
+def cluster_field() -> forms.CharField:
+    """Return the field for the attribute that names a cluster; it may stay empty."""
+    return forms.CharField(
+        max_length=MAX_ATTRIBUTE,
+        required=False,
+        label=gettext_lazy("Cluster: attribute of the context"),
+        help_text=gettext_lazy(
+            "Such as store. Each of its values gets one variant; at least 20 values in each variant are "
+            "needed."
+        ),
+    )

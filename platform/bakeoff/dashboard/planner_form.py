@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy
 
 from bakeoff.dashboard.experiment_form import MODES, RULES
+from bakeoff.dashboard.form_choices import cluster_field
 from bakeoff.plan_answers import few_blocks_in_words
 from experiments.models import Metric
 from experiments.scorecards.block_plan import FewBlocksError
@@ -18,7 +19,7 @@ from experiments.scorecards.mode_plan import AnyPlan, PlanRequest, plan_in_mode
 from experiments.scorecards.plan_words import describe_missing_traffic
 from experiments.scorecards.switchback_plan import SwitchbackPlan
 from experiments.scorecards.traffic_plan import NoTrafficError
-from experiments.stats.policy import MAX_ATTRIBUTE, MAX_BLOCK_SECONDS
+from experiments.stats.policy import MAX_BLOCK_SECONDS
 from experiments.stats.totals import StatisticsError
 from inference.models import Surface
 
@@ -83,15 +84,7 @@ class PlannerForm(forms.Form):
         min_value=1, max_value=99, initial=50, label=gettext_lazy("Treatment split (%)")
     )
     rule = forms.ChoiceField(choices=RULES, label=gettext_lazy("Decision rule"))
-    cluster_by = forms.CharField(
-        max_length=MAX_ATTRIBUTE,
-        required=False,
-        label=gettext_lazy("Cluster: attribute of the context"),
-        help_text=gettext_lazy(
-            "Such as store. Each of its values gets one variant; at least 20 values in each variant are "
-            "needed."
-        ),
-    )
+    cluster_by = cluster_field()
     block_minutes = forms.FloatField(
         max_value=MAX_BLOCK_SECONDS / 60,
         required=False,
