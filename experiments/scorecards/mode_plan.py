@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 AnyPlan = ChangePlan | ListsPlan | ClusterPlan | SwitchbackPlan
 
 
+MIN_SIZE = 1e-6  # lift, and share of the traffic or of the users, that is planned for
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanRequest:
     """What is planned for.
@@ -53,6 +56,7 @@ def plan_in_mode(surface: Surface, metric: Metric, request: PlanRequest) -> AnyP
         FewBlocksError: fewer than 20 past blocks had users.
         StatisticsError: a value breaks a rule, or has no meaning in this mode.
     """
+    _check_sizes(request)
     _check_mode(request)
     design = Design(
         treatment_share=request.treatment_share,
@@ -69,6 +73,22 @@ def plan_in_mode(surface: Surface, metric: Metric, request: PlanRequest) -> AnyP
             carry_over_seconds=request.carry_over_seconds,
         )  # fmt: skip
     return plan_change(surface, metric, design, lift=request.lift)
+
+
+def _check_sizes(request: PlanRequest) -> None:
+    """Refuse what no traffic could ever show: its number of users is beyond a float.
+
+    Raises:
+        StatisticsError: with the value and the rule.
+    """
+    sizes = {
+        "min_lift": request.lift,
+        "allocation": request.allocation,
+        "treatment_share": request.treatment_share,
+    }
+    for name, value in sizes.items():
+        if 0 < value < MIN_SIZE:
+            raise StatisticsError(f"{name} == {value:g}, must be at least {MIN_SIZE:g}.")
 
 
 def _check_mode(request: PlanRequest) -> None:

@@ -256,8 +256,9 @@ def test_a_refusal_stands_at_its_field_and_the_others_stay(busy, fields, label, 
           for value in ("nan", "inf", "-1", "0")),
         *((f"mode=cluster&cluster_by=store&treatment_share={value}",
            f"treatment_share == {value}, must be in (0, 1).") for value in ("nan", "inf", "1.5", "0")),
-        ("mode=cluster&cluster_by=store&treatment_share=1e-320", "clusters that take part == 60 of last week's "
-         "60, must be at least 1000000000000: 20 for each variant."),
+        *((f"mode={mode}&{name}=1e-200", f"{name} == 1e-200, must be at least 1e-06.")
+          for mode in ("split", "interleave", "cluster&cluster_by=store", "switchback")
+          for name in ("min_lift", "allocation", "treatment_share")),
         ("mode=cluster&cluster_by=store&min_lift=0", "min_lift == 0, must be above 0."),
     ],
 )  # fmt: skip
