@@ -83,7 +83,10 @@ def test_what_a_test_found_is_not_shipped_by_one_person_either(lane, guarded):
     answer = lane.post(ship, {"variant": "treatment"}, guarded.secret)
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "needs_approval")
     browser = sign_in(guarded.project, role="operator")
-    page = browser.post(report_path(experiment, "act/ship/"), {"variant": "treatment"}, follow=True)
+    address = report_path(experiment, "act/ship/")
+    refused = browser.post(address, {"variant": "treatment"})
+    assert "shipping it needs a reason" in refused.content.decode()
+    page = browser.post(address, {"variant": "treatment", "reason": "Ann's call"}, follow=True)
     proposal = Proposal.objects.get(experiment=experiment)
     assert f"approve proposal {proposal.pk}" in page.content.decode()
     assert Experiment.objects.get(pk=experiment.pk).state == Experiment.State.RUNNING
