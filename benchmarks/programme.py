@@ -33,7 +33,13 @@ YEARS = {
         YearSettings(retrains=True, ageing=0.005), RUNS, PROGRAMMES,
     ),
 }  # fmt: skip
-VALUABLE = Programme("valuable")
+VALUABLE, SCREENED = Programme("valuable"), Programme("valuable", interleaving=True)
+# What a gate of interleaving is for: words, field, unit, whether more is better.
+GATE_FIGURES = (
+    ("lift captured", "share_of_oracle", "share", True),
+    ("user-days on worse models", "worse_user_days", "users", False),
+    ("false promotions", "harmful_promotions", "a year", False),
+)
 Table = dict[Programme, ProgrammeRow]
 
 
@@ -46,20 +52,22 @@ def run(size: str, home: str) -> None:
     _write_figures(size, first)
     lines = [f"{RUNS} runs, seed {SEED}; ± is one Monte-Carlo standard error."]
     for title, table in tables.items():
-        lines += ["", f"### {title}", "", *_markdown(list(table.values()))]
+        lines += ["", f"### {title}", "", *table_of(list(table.values()))]
     write_between_marks(PAGE, MARK, lines)
     write_between_marks(README, MARK, _quoted(first, daily))
 
 
 def _quoted(first: Table, daily: Table) -> list[str]:
     """Return what README shows: what this version can do, and its rivals."""
-    *head, oracle = _markdown([row for one, row in first.items() if not one.interleaving])
-    row = _markdown([daily[VALUABLE]])[-1]
+    *head, oracle = table_of([row for one, row in first.items() if not one.interleaving])
+    row = table_of([daily[VALUABLE]])[-1]
     return [*head, row.replace(VALUABLE.label, f"{VALUABLE.label}, a day per step of the ramp"), oracle]
 
 
 def _write_figures(size: str, table: Table) -> None:
-    write_result("programme", size, _rows(table), "20,000 users a week; docs/statistics/programme.md.")
+    write_result(
+        "programme", size, rows_of(table), "20,000 users a week; docs/statistics/programme.md."
+    )
 
 
 def _simulate(title: str, settings: YearSettings, runs: int, programmes: Sequence[Programme]) -> Table:
@@ -69,18 +77,18 @@ def _simulate(title: str, settings: YearSettings, runs: int, programmes: Sequenc
     return {Programme(row.rule, row.interleaving is not None): row for row in rows}
 
 
-def _rows(table: Table) -> list[Row]:
+def rows_of(table: Table) -> list[Row]:
     publish, fixed, oracle = (table[Programme(one)] for one in ("publish", "fixed", "oracle"))
     rows = []
-    for ours in (Programme("valuable"), Programme("valuable", interleaving=True)):
+    for ours in (VALUABLE, SCREENED):
         row = table[ours]
         rows += [
             Row(f"final lift, {ours.label}; fixed horizon; oracle", row.final_lift.value, "share",
                 peer=fixed.final_lift.value, limit=oracle.final_lift.value, target="ratio_to_peer >= 1.5",
                 spread=f"± {row.final_lift.error:.3f}"),
-            Row(f"user-weeks on broken models, {ours.label}; publish", row.broken_user_weeks.value, "users",
-                peer=publish.broken_user_weeks.value, target="ratio_to_peer >= 10", higher_is_better=False,
-                spread=f"± {row.broken_user_weeks.error:.0f}"),
+            Row(f"user-days on broken models, {ours.label}; publish", row.broken_user_days.value, "users",
+                peer=publish.broken_user_days.value, target="ratio_to_peer >= 10", higher_is_better=False,
+                spread=f"± {row.broken_user_days.error:.0f}"),
         ]  # fmt: skip
     broken = sum(
         row.broken_promotions.value
@@ -89,6 +97,7 @@ def _rows(table: Table) -> list[Row]:
     )
     return [
         *rows,
+        *_gate_rows(table),
         Row(
             "broken models promoted by ours",
             broken,
@@ -99,17 +108,34 @@ def _rows(table: Table) -> list[Row]:
     ]
 
 
-def _markdown(rows: Sequence[ProgrammeRow]) -> list[str]:
+def _gate_rows(table: Table) -> list[Row]:
+    """Return what screening by interleaving changes, beside the same programme without it."""
+    rows = []
+    for plain in (Programme("significant"), VALUABLE):
+        gated = Programme(plain.rule, interleaving=True)
+        for what, name, unit, higher in GATE_FIGURES:
+            ours, peer = (getattr(table[one], name) for one in (gated, plain))
+            rows.append(
+                Row(f"{what}, {gated.label}; without interleaving", ours.value, unit, peer=peer.value,
+                    target="ratio_to_peer >= 1" if name != "harmful_promotions" else "",
+                    higher_is_better=higher, spread=f"± {ours.error:.3g}; without: ± {peer.error:.3g}")
+            )  # fmt: skip
+    return rows
+
+
+def table_of(rows: Sequence[ProgrammeRow]) -> list[str]:
     lines = [
-        "| release rule | final lift | share of the oracle's | promoted | harmful (worse than −1%) | user-weeks on broken models |",
-        "|---|---|---|---|---|---|",
+        "| release rule | final lift | lift captured | promoted | false promotions (worse than −1%) "
+        "| user-days on worse models | on broken models |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        final, share, broken = row.final_lift, row.share_of_oracle, row.broken_user_weeks
+        final, share = row.final_lift, row.share_of_oracle
+        worse, broken = row.worse_user_days, row.broken_user_days
         lines.append(
             f"| {row.label} | {final.value:+.1%} ± {100 * final.error:.1f} | {share.value:.0%} ± {100 * share.error:.0f} "
             f"| {_shown(row.promotions)} | {_shown(row.harmful_promotions)} ({_shown(row.clearly_harmful_promotions)}) "
-            f"| {broken.value:,.0f} ± {broken.error:,.0f} |"
+            f"| {worse.value:,.0f} ± {worse.error:,.0f} | {broken.value:,.0f} ± {broken.error:,.0f} |"
         )
     return lines
 

@@ -35,7 +35,7 @@ class Row:
 
     def __post_init__(self) -> None:
         def ratio(ours: float, other: float | None) -> float | None:
-            if not other:
+            if not other or not (ours or self.higher_is_better):  # a ratio of nothing
                 return None
             return ours / other if self.higher_is_better else other / ours
 
@@ -45,7 +45,8 @@ class Row:
         if self.target:
             name, sign, bound = self.target.split()
             value = getattr(self, name)
-            self.met = value >= float(bound) if sign == ">=" else value <= float(bound)
+            if value is not None:
+                self.met = value >= float(bound) if sign == ">=" else value <= float(bound)
 
 
 def median_of(values: list[float]) -> tuple[float, str]:

@@ -1,8 +1,8 @@
-"""Ours: interleaving, ramp with breaker, looks to a verdict, cool-down; the product decides each step.
+"""Ours: screening, ramp with breaker, looks to a verdict, cool-down; the product decides each step.
 
 Only the traffic is drawn. The breaker is `experiments.stats.breaker`'s, the users that a step of the
 ramp needs are `experiments.programme.harm`'s, a verdict is `take_look`'s. `fit_prior` fits the prior of
-a bet to the tests before, and `shrink_to` adds what interleaving says.
+a bet to the tests before. A screening by interleaving is `screening.py`'s.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from experiments.programme.harm import DEFAULT_ALPHA, TESTS, harm_class_of, required_users
+from experiments.simulation.screening import screen_challengers
 from experiments.simulation.traffic import ArmTraffic, EpochCounts
-from experiments.stats.cumulative_gain import Prior, fit_prior, shrink_to
+from experiments.stats.cumulative_gain import fit_prior
 from experiments.stats.look import take_look
 from experiments.stats.look_input import LookInput
 from experiments.stats.policy import Policy
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 # Those of a programme that nobody has changed; a test compares them with `experiments.models`.
 RAMP_SHARES = (0.01, 0.1, 0.5)
 COOLDOWN_DAYS = 1
-INTERLEAVED_DAYS, MAX_INTERLEAVED = 2, 3  # per challenger, and how many at most before a test
 SECONDS_PER_DAY = 86_400.0
 
 
@@ -47,67 +47,32 @@ def policy_of(settings: YearSettings, ship_when: str) -> Policy:
 def run_lifecycle(year: Year, *, ship_when: str, interleaving: bool) -> None:
     """Pass a year under our life cycle."""
     policy = policy_of(year.settings, ship_when)
-    effects: list[LogGain] = []  # of all challengers that were measured, the lost ones included
+    effects: list[LogGain] = []  # of all challengers that were tested, the lost ones included
     while not year.is_over:
         waiting = year.waiting()
         if not waiting:
             year.day += 1
             continue
         year.newest_tested = waiting[-1].number
-        challenger, prior = waiting[-1], fit_prior(effects)
+        challenger = waiting[-1]
         if interleaving:
-            choice = choose_by_interleaving(year, waiting, effects)
-            if choice is None:
+            # No cool-down after it: everybody gets the champion again.
+            preferred = screen_challengers(year, waiting, planned_units=policy.planned_units)
+            if preferred is None:
                 continue
-            challenger, prior = choice
+            challenger = preferred
+        prior = fit_prior(effects)
         # A policy's prior has bounds, which a year of nothing but broken challengers would pass.
         mean = min(max(prior.mean, -1.0), 1.0)
         end = run_test(year, challenger, replace(policy, prior_mean=mean, prior_sd=prior.sd))
         if end.ships:
             year.promote(challenger)
-        if end.effect is not None and not interleaving:
+        if end.effect is not None:
             effects.append(end.effect)
         year.day += COOLDOWN_DAYS
 
 
-def choose_by_interleaving(
-    year: Year, waiting: Sequence[Challenger], effects: list[LogGain]
-) -> tuple[Challenger, Prior] | None:
-    """Return the challenger that promises most, with what is known of it, or None without promise.
-
-    Args:
-        year: that passes.
-        waiting: in the order of training; the newest three have their turn.
-        effects: that interleaving has measured; those of today's challengers are added.
-    """
-    prior = fit_prior(effects)
-    best: tuple[Challenger, Prior] | None = None
-    for challenger in waiting[-MAX_INTERLEAVED:]:
-        effect = _interleave(year, challenger)
-        if effect is None:
-            continue
-        effects.append(effect)
-        known = shrink_to(prior, effect)
-        if best is None or known.mean > best[1].mean:
-            best = challenger, Prior(known.mean, known.sd)
-    return best if best is not None and best[1].mean > 0 else None
-
-
-def _interleave(year: Year, challenger: Challenger) -> LogGain | None:
-    """Return what interleaving with all users says of a challenger; None where the breaker trips."""
-    year.record.tests += not year.is_over
-    traffic = ArmTraffic(year, challenger)
-    for _ in range(INTERLEAVED_DAYS):
-        if year.is_over:
-            return None
-        if pass_day(year, challenger, traffic, share=0.5, times=year.settings.interleaving):
-            return None
-    return traffic.log_gain()
-
-
-def pass_day(
-    year: Year, challenger: Challenger, traffic: ArmTraffic, *, share: float, times: float = 1.0
-) -> bool:
+def pass_day(year: Year, challenger: Challenger, traffic: ArmTraffic, *, share: float) -> bool:
     """Pass a day of a test; return whether the breaker trips on it.
 
     Args:
@@ -115,9 +80,8 @@ def pass_day(
         challenger: that is tested.
         traffic: of the test.
         share: of all users who see the challenger.
-        times: as many users a user is worth.
     """
-    tripped = traffic.add_day(2 * share * times, watched=True)
+    tripped = traffic.add_day(2 * share, watched=True)
     year.serve(challenger, share=share, days=1.0 if tripped is None else tripped)
     year.day += 1
     return tripped is not None

@@ -70,16 +70,18 @@ class ProgrammeRow:
 
     Attributes:
         rule: how releases are decided.
-        interleaving: as many times as much a user tells in it; None without.
+        interleaving: how much a user tells in the screening, of what was measured; None without one.
         final_lift: median over the first champion, at the end.
-        share_of_oracle: mean final log lift over that of the oracle, which met the same challengers.
+        share_of_oracle: lift captured: mean final log lift over that of the oracle, which met the same
+            challengers.
         promotions: challengers that became champion.
-        harmful_promotions: of them those that were worse than the champion.
+        harmful_promotions: false promotions, of challengers that were worse than the champion.
         clearly_harmful_promotions: of them those worse by more than 1 %.
         broken_promotions: of them broken ones.
-        broken_user_weeks: users served by broken challengers.
-        worse_user_weeks: users served by challengers that were worse than the champion.
-        tests: challengers that had their turn.
+        broken_user_days: users served by broken challengers; each comes on one day.
+        worse_user_days: users served by versions that were worse than the best champion so far.
+        tests: challengers that were tested, or published.
+        screened: challengers that shared lists with the champion before.
     """
 
     rule: ReleaseRule
@@ -90,9 +92,10 @@ class ProgrammeRow:
     harmful_promotions: Figure
     clearly_harmful_promotions: Figure
     broken_promotions: Figure
-    broken_user_weeks: Figure
-    worse_user_weeks: Figure
+    broken_user_days: Figure
+    worse_user_days: Figure
     tests: Figure
+    screened: Figure
 
     @property
     def label(self) -> str:
@@ -160,9 +163,10 @@ def _row(
         harmful_promotions=_mean(column("harmful")),
         clearly_harmful_promotions=_mean(column("clearly_harmful")),
         broken_promotions=_mean(column("broken_promotions")),
-        broken_user_weeks=_mean(column("broken_user_weeks")),
-        worse_user_weeks=_mean(column("worse_user_weeks")),
+        broken_user_days=_mean(column("broken_user_days")),
+        worse_user_days=_mean(column("worse_user_days")),
         tests=_mean(column("tests")),
+        screened=_mean(column("screened")),
     )
 
 

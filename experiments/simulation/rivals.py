@@ -40,7 +40,8 @@ def run_publishing(year: Year) -> None:
         year.serve(challenger, share=1.0, days=end - challenger.trained_on)
         if end >= year.settings.days:  # the year ends before it is taken back
             level = year.level() + year.lift(challenger)
-            year.champion = Champion(level, year.settings.days)
+            year.day = year.settings.days
+            year.crown(Champion(level, year.day))
 
 
 def _replaced_on(year: Year, challenger: Challenger) -> int:

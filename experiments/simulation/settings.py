@@ -27,7 +27,7 @@ class YearSettings:
             each is an improvement on the champion that it meets.
         daily_ramp: whether a step of the ramp lasts a day whatever users it had, as with `units` of 1
             in the ramp's steps; otherwise until its class of harm would have shown, a day at least.
-        interleaving: how many times as much a user tells in interleaving as in a test of two variants.
+        interleaving: how much a user tells in a screening, as a multiple of what was measured.
         significant_weeks, valuable_weeks: weeks of users that a test plans for, by what ships.
 
     Raises:
@@ -44,7 +44,7 @@ class YearSettings:
     challengers_per_week: float = 1.0
     retrains: bool = False
     daily_ramp: bool = False
-    interleaving: float = 3.0
+    interleaving: float = 1.0
     significant_weeks: float = 4.0
     valuable_weeks: float = 1.0
 
@@ -59,7 +59,7 @@ class YearSettings:
         self._require("ageing", 0 <= self.ageing <= 1, "in [0, 1]")
         often = 0 < self.challengers_per_week <= MAX_PER_WEEK
         self._require("challengers_per_week", often, f"in (0, {MAX_PER_WEEK}]")
-        self._require("interleaving", 1 <= self.interleaving <= 100, "in [1, 100]")
+        self._require("interleaving", 0.01 <= self.interleaving <= 100, "in [0.01, 100]")
         for name in ("significant_weeks", "valuable_weeks"):
             self._require(name, 0 < getattr(self, name) <= self.weeks, f"in (0, weeks == {self.weeks}]")
 

@@ -56,8 +56,7 @@ class ArmTraffic:
         """Add a day's users; return the share of the day after which the breaker trips, if it does.
 
         Args:
-            allocation: of all users, who enter the test; above 1 in interleaving, where a user tells
-                more than one.
+            allocation: of all users, who enter the test.
             watched: whether there is a breaker. It is asked once an hour.
         """
         year, rng = self.year, self.year.rng

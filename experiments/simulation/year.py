@@ -61,24 +61,27 @@ class YearRecord:
     """What a year brought.
 
     Attributes:
-        tests: challengers that met users in a test or in interleaving, or were published.
+        tests: challengers that met users in a test, or were published.
+        screened: challengers that shared lists with the champion, before a test or without one after.
         promotions: challengers that became champion.
         harmful: of them those with a negative lift.
         clearly_harmful: of them those that lose more than 1 %.
         broken_promotions: of them broken ones.
-        broken_user_weeks: users that were served by a broken challenger; in interleaving, where half of
-            a list is its own, half of them.
-        worse_user_weeks: likewise users that were served by a challenger worse than the champion.
+        broken_user_days: users that were served by a broken challenger, each on the one day on which a
+            user comes; of a list that versions share, each has its share.
+        worse_user_days: likewise users that were served by a version worse than the best champion so
+            far: a challenger in its test, or what became champion although it was worse.
         final: log level of what serves at the end.
     """
 
     tests: int = 0
+    screened: int = 0
     promotions: int = 0
     harmful: int = 0
     clearly_harmful: int = 0
     broken_promotions: int = 0
-    broken_user_weeks: float = 0.0
-    worse_user_weeks: float = 0.0
+    broken_user_days: float = 0.0
+    worse_user_days: float = 0.0
     final: float = 0.0
 
 
@@ -94,6 +97,8 @@ class Year:
         champion: that serves.
         newest_tested: number of the newest challenger that had its turn.
         record: so far.
+        best: what the best champion so far was trained to, as if trained on the first day.
+        serves_since: day on which the champion became it.
     """
 
     settings: YearSettings
@@ -103,6 +108,8 @@ class Year:
     champion: Champion = field(default_factory=Champion)
     newest_tested: int = -1
     record: YearRecord = field(default_factory=YearRecord)
+    best: float = 0.0
+    serves_since: int = 0
 
     @property
     def is_over(self) -> bool:
@@ -132,16 +139,23 @@ class Year:
         """Record that a share of all users saw a challenger."""
         users = share * days * self.settings.users_per_day
         if challenger.is_broken:
-            self.record.broken_user_weeks += users
-        if self.lift(challenger) < 0:
-            self.record.worse_user_weeks += users
+            self.record.broken_user_days += users
+        worse = self._fresh_level() + self.lift(challenger) < self.best
+        # Who sees the challenger does not see the champion, whose days are counted when it leaves.
+        self.record.worse_user_days += users * (worse - self._is_worse())
 
     def promote(self, challenger: Challenger) -> None:
         """Make a challenger the champion."""
         self.count_promotion(challenger)
         before = 0.0 if self.settings.retrains else self.champion.quality
         quality = before + challenger.gain + challenger.loss
-        self.champion = Champion(quality, challenger.trained_on)
+        self.crown(Champion(quality, challenger.trained_on))
+
+    def crown(self, champion: Champion) -> None:
+        """Let a champion serve from today on, and count the days of the one before."""
+        self._count_days()
+        self.champion, self.serves_since = champion, self.day
+        self.best = max(self.best, self._fresh_level())
 
     def count_promotion(self, challenger: Challenger) -> None:
         """Count what becomes champion, and whether it is harmful."""
@@ -154,8 +168,21 @@ class Year:
     def end(self) -> YearRecord:
         """Return what the year brought, on its last day."""
         self.day = self.settings.days
+        self._count_days()
         self.record.final = self.level()
         return self.record
+
+    def _count_days(self) -> None:
+        days = self.day - self.serves_since
+        self.record.worse_user_days += self._is_worse() * days * self.settings.users_per_day
+
+    def _is_worse(self) -> bool:
+        """Whether the champion is worse than one before it; all age at one rate."""
+        return self._fresh_level() < self.best
+
+    def _fresh_level(self) -> float:
+        """What the champion's level would be on the first day, had it been trained then."""
+        return self.champion.quality + self._aged(self.champion.trained_on)
 
     def _aged(self, days: float) -> float:
         return self.settings.ageing * days / DAYS_PER_WEEK

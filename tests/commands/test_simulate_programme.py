@@ -9,7 +9,8 @@ import pytest
 PROGRAMME = ("simulate", "--programme", "--runs", "2", "--weeks", "6")
 FIGURES = {
     "final_lift", "share_of_oracle", "promotions", "harmful_promotions", "clearly_harmful_promotions",
-    "broken_promotions", "broken_user_weeks", "worse_user_weeks", "tests",
+    "broken_promotions", "broken_user_days", "worse_user_days", "tests",
+    "screened",
 }  # fmt: skip
 
 
@@ -17,7 +18,7 @@ def test_a_programme_is_simulated(console):
     done = console(*PROGRAMME)
     for words in ("6 weeks, 2 runs", "publish", "peek", "fixed", "significant", "valuable", "oracle"):
         assert words in done.stdout
-    assert done.stdout.count("  interleaving") == 2
+    assert done.stdout.count("  screening") == 2
     assert "Simulating years: 16 of 16" in done.stderr
 
 
@@ -26,8 +27,8 @@ def test_it_is_json_for_programs(console):
     assert data["settings"]["weeks"] == 6
     assert (data["runs"], data["seed"]) == (2, 1)
     assert [(row["rule"], row["interleaving"]) for row in data["rows"]] == [
-        ("publish", None), ("peek", None), ("fixed", None), ("significant", None), ("significant", 3.0),
-        ("valuable", None), ("valuable", 3.0), ("oracle", None),
+        ("publish", None), ("peek", None), ("fixed", None), ("significant", None), ("significant", 1.0),
+        ("valuable", None), ("valuable", 1.0), ("oracle", None),
     ]  # fmt: skip
     for row in data["rows"]:
         assert set(row) == FIGURES | {"rule", "interleaving"}
@@ -52,7 +53,8 @@ def test_it_is_json_for_programs(console):
         (["--share-broken", "1.5"], "share_broken == 1.5, must be in [0, 1]."),
         (["--ageing", "-0.1"], "ageing == -0.1, must be in [0, 1]."),
         (["--challengers-per-week", "0"], "challengers_per_week == 0, must be in (0, 7]."),
-        (["--interleaving", "0.5"], "interleaving == 0.5, must be in [1, 100]."),
+        (["--interleaving", "-1"], "interleaving == -1, must be in [0.01, 100]."),
+        (["--interleaving", "101"], "interleaving == 101, must be in [0.01, 100]."),
         (["--valuable-weeks", "9", "--weeks", "8"], "valuable_weeks == 9, must be in (0, weeks == 8]."),
         (["--significant-weeks", "0"], "significant_weeks == 0, must be in (0, weeks == 52]."),
         (["--units", "500"], "--units must not be used with --programme."),

@@ -15,7 +15,6 @@ from experiments.simulation.lifecycle import (
     COOLDOWN_DAYS,
     RAMP_SHARES,
     Looks,
-    choose_by_interleaving,
     pass_day,
     policy_of,
     run_test,
@@ -70,12 +69,17 @@ def test_the_oracle_beats_all(rows):
 
 def test_rivals_stand_in_their_order(rows):
     share = {one: row.share_of_oracle.value for one, row in rows.items()}
-    harmed = {one: row.broken_user_weeks.value for one, row in rows.items()}
+    harmed = {one: row.broken_user_days.value for one, row in rows.items()}
     publish, fixed = Programme("publish"), Programme("fixed")
     for ours in OURS:
         assert harmed[ours] < harmed[fixed] / 4 < harmed[publish]
+    worse = {one: row.worse_user_days.value for one, row in rows.items()}
     for rule in ("significant", "valuable"):
-        assert share[Programme(rule, interleaving=True)] > share[Programme(rule)]
+        screened = Programme(rule, interleaving=True)
+        assert share[screened] > share[Programme(rule)]
+        assert worse[screened] < worse[Programme(rule)] < worse[publish]
+        assert rows[screened].screened.value > rows[screened].tests.value > 0
+        assert rows[Programme(rule)].screened.value == 0
     assert share[Programme("valuable", interleaving=True)] > share[fixed] > share[publish]
     assert rows[publish].harmful_promotions.value > 2 * rows[OURS[-1]].harmful_promotions.value
 
@@ -115,12 +119,12 @@ def test_a_published_broken_version_serves_a_week_and_leaves():
     run_publishing(year)
     record = year.end()
     assert (record.promotions, record.harmful, record.broken_promotions) == (1, 1, 1)
-    assert record.broken_user_weeks == pytest.approx(20_000)
+    assert record.broken_user_days == pytest.approx(20_000)
     assert record.final == 0
     last = year_of(Challenger(0, 66, 0.0, loss=-5.0), weeks=10)
     run_publishing(last)
     assert last.end().final == MIN_LOG  # nobody has taken it back yet
-    assert last.record.broken_user_weeks == pytest.approx(20_000 * 4 / 7)
+    assert last.record.broken_user_days == pytest.approx(20_000 * 4 / 7)
 
 
 def test_the_oracle_takes_what_is_better():
@@ -135,8 +139,8 @@ def test_a_broken_challenger_is_stopped_at_the_first_step():
     year = year_of(broken, weeks=20)
     assert not run_test(year, broken, policy_of(year.settings, "valuable")).ships
     assert year.day < 10
-    assert 0 < year.record.broken_user_weeks < 1_000
-    assert year.record.worse_user_weeks == year.record.broken_user_weeks
+    assert 0 < year.record.broken_user_days < 1_000
+    assert year.record.worse_user_days == year.record.broken_user_days
 
 
 def test_users_of_a_worse_challenger_are_counted_and_those_of_a_better_are_not():
@@ -144,8 +148,26 @@ def test_users_of_a_worse_challenger_are_counted_and_those_of_a_better_are_not()
     year = year_of(worse, better)
     year.serve(worse, share=0.5, days=2)
     year.serve(better, share=0.5, days=2)
-    assert year.record.worse_user_weeks == pytest.approx(20_000 / 7)
-    assert year.record.broken_user_weeks == 0
+    assert year.record.worse_user_days == pytest.approx(20_000 / 7)
+    assert year.record.broken_user_days == 0
+
+
+def test_users_of_a_champion_that_is_worse_than_one_before_are_counted():
+    better, worse, between = Challenger(0, 0, 0.1), Challenger(1, 7, -0.05), Challenger(2, 14, 0.02)
+    year = year_of(better, worse, between, weeks=10)
+    year.promote(better)
+    year.day = 7
+    year.promote(worse)
+    year.day = 21
+    year.serve(between, share=0.5, days=7)  # better than the champion, worse than the one before
+    year.serve(Challenger(3, 14, 0.06), share=0.5, days=1)  # better than both: these see no worse one
+    assert year.end().worse_user_days == pytest.approx(20_000 / 7 * (63 - 0.5))
+
+
+def test_publishing_serves_worse_versions_to_all():
+    year = year_of(Challenger(0, 7, -0.01), Challenger(1, 14, 0.02), weeks=4)
+    run_publishing(year)
+    assert year.end().worse_user_days == pytest.approx(20_000)
 
 
 def test_a_ramp_is_left_when_its_class_of_harm_would_have_shown():
@@ -157,19 +179,6 @@ def test_a_ramp_is_left_when_its_class_of_harm_would_have_shown():
         assert end.effect.mean == pytest.approx(0.05, abs=4 * end.effect.sd)
         assert year.day == pytest.approx(days, abs=1)
     assert required_users(harm_class_of(0.1), alpha=0.001, tests=TESTS) > 0.1 * 20_000 / 7
-
-
-def test_interleaving_chooses_the_best_of_those_that_wait():
-    challengers = [Challenger(n, 0, gain) for n, gain in enumerate((0.3, 0.0, 0.2, -0.2))]
-    year = year_of(*challengers)
-    effects = []
-    chosen, known = choose_by_interleaving(year, year.waiting(), effects)
-    assert chosen is challengers[2]  # the newest three have their turn
-    assert 0 < known.mean < effects[1].mean
-    assert len(effects) == 3
-    assert year.day == 6
-    worse = year_of(challengers[3])
-    assert choose_by_interleaving(worse, [challengers[3]], []) is None
 
 
 def test_looks_that_are_left_out_would_have_said_nothing():

@@ -50,7 +50,7 @@ OFFLINE = [
       "--overrun", "1.5", "--alpha", "0.1", "--replications", "100", "--seed", "3", "--policy", "{}", "--plot", "rates.svg", *JSON], 0, "false_positives"),
     (["simulate", "--programme", "--weeks", "5", "--runs", "2", "--users-per-week", "9000", "--prior-mean", "0.01", "--prior-sd", "0.05",
       "--share-broken", "0.1", "--ageing", "0.005", "--challengers-per-week", "0.5", "--retrains", "--interleaving", "5",
-      "--significant-weeks", "3", "--valuable-weeks", "0.5", "--daily-ramp", "--release-rule", "valuable", "--json"], 0, '"broken_user_weeks"'),
+      "--significant-weeks", "3", "--valuable-weeks", "0.5", "--daily-ramp", "--release-rule", "valuable", "--json"], 0, '"broken_user_days"'),
     (["replay"], 2, "give --items and --interactions, or --labelled"),
     (["replay", "--items", "items.csv", "--interactions", "ratings.csv", "--item-id", "movieId", "--text", "title", "--user-id", "userId",
       "--rating", "rating", "--timestamp", "timestamp", "--positive", "3"], 2, "timestamp == 'x' in row 2"),

@@ -47,9 +47,9 @@ OPTIONS = (
     click.option(
         "--interleaving",
         type=float,
-        default=3.0,
+        default=1.0,
         show_default=True,
-        help="As many times as much a user tells in interleaving; 0 leaves it out.",
+        help="How much a user tells in a screening, of what the benchmark measured; 0: no screening.",
     ),
     click.option(
         "--significant-weeks",
@@ -135,27 +135,29 @@ def simulate_programme(options: dict[str, Any], *, baseline: float, seed: int, a
 
 def _show(rows: Sequence[ProgrammeRow], *, runs: int, weeks: int) -> None:
     table = Table(
-        "rule", "final lift", "of oracle", "promoted", "harmful", "< -1%",
+        "rule", "final lift", "captured", "promoted", "false", "< -1%",
         "on broken", "on worse", title=f"{weeks} weeks, {runs} runs", box=None,
         padding=(0, 1, 0, 0),
     )  # fmt: skip
     table.columns[0].no_wrap = True
     for row in rows:
         table.add_row(
-            "  interleaving" if row.interleaving else row.rule,
+            "  screening" if row.interleaving else row.rule,
             f"{100 * row.final_lift.value:+.1f}±{row.final_lift.error:.1%}",
             f"{100 * row.share_of_oracle.value:.0f}±{row.share_of_oracle.error:.0%}",
             _mean(row.promotions),
             _mean(row.harmful_promotions),
             _mean(row.clearly_harmful_promotions),
             # Without their errors, which are in the JSON: all fits into 80 characters.
-            f"{row.broken_user_weeks.value:,.0f}",
-            f"{row.worse_user_weeks.value:,.0f}",
+            f"{row.broken_user_days.value:,.0f}",
+            f"{row.worse_user_days.value:,.0f}",
         )
     console.print(table)
-    echo("Lifts are medians, all else means; ± is one Monte-Carlo standard error. harmful: promoted")
-    echo("although worse; on broken, on worse: weeks of users. What is simulated how:")
-    echo("docs/statistics/programme.md.")
+    echo("Lifts are medians, all else means; ± is one Monte-Carlo standard error. captured: of the")
+    echo(
+        "oracle's lift; false: promoted although worse; on broken, on worse: user-days on such models."
+    )
+    echo("screening: by interleaving first. What is simulated how: docs/statistics/programme.md.")
 
 
 def _mean(figure: Figure) -> str:
