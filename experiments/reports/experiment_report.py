@@ -18,9 +18,10 @@ from experiments.reports.forest_chart import ForestRow, draw_plots
 from experiments.reports.holdback_gain import HoldbackGain, gain_of
 from experiments.reports.interleaving_report import InterleavingReport, interleaving_report_of
 from experiments.reports.next_step import describe_next_step
-from experiments.reports.path_chart import PathPoint, draw_path
+from experiments.reports.path_chart import draw_path
 from experiments.reports.quarantine import count_quarantined, describe_quarantined
 from experiments.reports.remaining import describe_remaining
+from experiments.reports.report_charts import ReportCharts, charts_of
 from experiments.reports.segment_words import describe_difference
 from experiments.reports.small_groups import hide_small_ratios, hide_small_segments
 from experiments.reports.stored_quality import (
@@ -87,7 +88,7 @@ class ExperimentReport:
     excluded: int
     quarantined: dict[str, int]
     planned_units: int
-    chart: str
+    charts: ReportCharts
     plots: list[tuple[ComparisonRow, str]]
     axis: str
     segments: list[SegmentEffect]
@@ -213,15 +214,16 @@ def report_on(experiment: Experiment) -> ExperimentReport:
     result = look.parsed_result if look else None
     inputs = look.parsed_inputs if look else None
     ratio, policy = result.sample_ratio if result else None, experiment.parsed_policy
-    metrics = _comparison_rows(experiment, look)
+    metrics, variants = _comparison_rows(experiment, look), _variant_rows(experiment, ratio)
     plots, axis = _plots(metrics)
     quarantined = count_quarantined(experiment)
     decisions = list(experiment.decisions.select_related("promoted", "replaced"))
+    verdict = summarise_verdict(experiment)
     return ExperimentReport(
         experiment=experiment,
-        verdict=summarise_verdict(experiment),
+        verdict=verdict,
         look=look,
-        variants=_variant_rows(experiment, ratio),
+        variants=variants,
         metrics=metrics,
         decisions=decisions,
         looks=looks,
@@ -232,13 +234,7 @@ def report_on(experiment: Experiment) -> ExperimentReport:
         excluded=inputs.excluded_units if inputs else 0,
         quarantined=quarantined,
         planned_units=policy.planned_units,
-        chart=draw_path(
-            _path(experiment, looks),
-            planned_units=policy.planned_units,
-            label=_("Effect over time"),
-            marks=_epoch_marks(experiment, looks),
-            texts=translated(),
-        ),
+        charts=charts_of(experiment, looks, decisions, _models(variants), verdict.metric),
         plots=list(zip(metrics, plots, strict=True)),
         axis=axis,
         segments=_segments(experiment, result) if result else [],
@@ -262,20 +258,15 @@ def report_on(experiment: Experiment) -> ExperimentReport:
     )
 
 
+def _models(variants: list[VariantRow]) -> dict[str, str]:
+    """Return what each variant is, by its key, the control first; nothing of a flag's value."""
+    rows = sorted(variants, key=lambda row: not row.is_control)
+    return {row.key: "" if row.model == "none" else row.model for row in rows}
+
+
 def _last_served(looks: list[Look]) -> list[ServedVariant]:
     """Return how variants were served before the last look that saw somebody served."""
     return next((look.served_variants for look in reversed(looks) if look.serving), [])
-
-
-def _epoch_marks(experiment: Experiment, looks: list[Look]) -> list[int]:
-    """Return the complete units at the first look of each epoch after the first."""
-    planned = experiment.parsed_policy.planned_units
-    marks = []
-    for epoch in experiment.epochs.all():
-        after = next((look for look in looks if look.taken_at >= epoch.started_at), None)
-        if epoch.number > 1 and after is not None:
-            marks.append(round(after.information * planned))
-    return marks
 
 
 def _plots(metrics: list[ComparisonRow]) -> tuple[list[str], str]:
@@ -340,18 +331,3 @@ def _comparison_rows(experiment: Experiment, look: Look | None) -> list[Comparis
         described = describe_effect(comparison, names[metric.role == metric.Role.PRIMARY])
         rows.append(comparison_row(comparison, metric, treatments=treatments, described=described))
     return rows
-
-
-def _path(experiment: Experiment, looks: list[Look]) -> list[PathPoint]:
-    """Return the primary metric of the first treatment at each look that could say something."""
-    primary = experiment.primary.metric.key
-    points = []
-    for look in looks:
-        row = next(iter(look.parsed_result.of_metric(primary)), None)
-        if row is None or row.effect is None or row.interval is None:  # below the gates
-            continue
-        low, high = row.interval
-        if low is None or high is None:  # the exact rule knows no end yet
-            continue
-        points.append(PathPoint(row.units, row.effect.estimate, low, high))
-    return points

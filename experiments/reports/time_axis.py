@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -11,6 +12,13 @@ if TYPE_CHECKING:
 
 MAX_LABELS = 4
 LABEL_WIDTH = 110  # of a date and the space beside it
+DAY = timedelta(days=1)
+STEPS = (
+    *(timedelta(minutes=one) for one in (1, 5, 15, 30)),
+    *(timedelta(hours=one) for one in (1, 2, 3, 6, 12)),
+    *(timedelta(days=one) for one in (1, 2, 4, 7, 14, 28, 91, 182, 364)),
+)  # between labels
+EDGE = 30  # nearer to an end, half of a label would leave the picture
 MINUTES = timedelta(minutes=10)  # below it the labels would be the same minute
 
 
@@ -54,3 +62,33 @@ class TimeAxis:
                 f'<text x="{self.x(at):.1f}" y="{y}" text-anchor="{anchor}">{at.strftime(form)}</text>'
             )
         return "".join(parts)
+
+    def marks(self, y: float, *, count: int) -> str:
+        """Return at most `count` round dates, or times of day, as SVG texts at a height."""
+        times = round_times(self.start, self.end, count)
+        dates = len(times) < 2 or times[1] - times[0] >= DAY
+        parts = []
+        for at in times:
+            x = self.x(at)
+            anchor = "start" if x < self.left + EDGE else "end" if x > self.right - EDGE else "middle"
+            day = dates or (at.hour == 0 and at.minute == 0)
+            words = at.strftime("%Y-%m-%d" if day else "%H:%M")
+            parts.append(
+                f'<text class="tick" x="{x:.1f}" y="{y}" text-anchor="{anchor}">{words}</text>'
+            )
+        return "".join(parts)
+
+
+def round_times(start: datetime, end: datetime, count: int) -> list[datetime]:
+    """Return midnights, or full minutes and hours of a short span, at most `count` from start to end.
+
+    Both ends where no round time lies between them.
+    """
+    step = next((one for one in STEPS if (end - start) <= one * max(count - 1, 1)), STEPS[-1])
+    midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
+    first = midnight + step * math.ceil((start - midnight) / step)
+    times: list[datetime] = []
+    while first <= end and len(times) < count:
+        times.append(first)
+        first += step
+    return times if len(times) > 1 else [start, end]

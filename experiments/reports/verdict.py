@@ -207,8 +207,8 @@ def _describe_change(experiment: Experiment, effect: Effect, change: _Change, na
     values = {
         "name": name,
         "metric": _measure_in(experiment),
-        "treatment": _level(metric, effect.treatment),
-        "control": _level(metric, effect.control),
+        "treatment": level_of(metric, effect.treatment),
+        "control": level_of(metric, effect.control),
         "change": percent(size).lstrip("+") if change.is_relative else f"{size:.4g}",
     }
     if change.near is None:
@@ -247,7 +247,8 @@ def _measure_in(experiment: Experiment) -> str:
     return measure_of(metric)
 
 
-def _level(metric: Metric, value: float) -> str:
+def level_of(metric: Metric, value: float) -> str:
+    """Return a mean or a share of a metric as pages write it."""
     if metric.kind in SHARES:
         return f"{100 * value:.3g}%"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

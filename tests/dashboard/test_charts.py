@@ -45,12 +45,12 @@ def test_a_report_has_axes_with_titles_in_the_readers_language(shop, lane):
     address = f"/experiments/{shop.project.slug}/{experiment.key}/"
     person = sign_in(shop.project)
     for language, titles in (
-        ("en", ("Difference from control", "Users analysed", "Relative change against control")),
-        ("zh-hans", ("与对照组之差", "已分析的用户", "相对对照组的变化")),
+        ("en", ("Change in clicks per user", "Date (UTC)", "Relative change against control")),
+        ("zh-hans", ("每用户 clicks 的变化", "日期（UTC）", "相对对照组的变化")),
     ):
         page = person.get(address, headers={"accept-language": language}).content.decode()
         path = re.search(r'<svg class="path".*?</svg>', page, re.DOTALL)[0]
-        assert {*titles[:2], "0", "100", "400"} <= set(texts(path))
+        assert {*titles[:2], "0%", "+20%"} <= set(texts(path))
         plot, axis = re.findall(r'<svg class="plot".*?</svg>', page, re.DOTALL)
         assert ET.fromstring(axis).get("aria-label") == titles[2]
         assert texts(axis) == ["−50%", "0%", "+50%"]
