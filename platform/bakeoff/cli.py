@@ -41,6 +41,10 @@ COMMANDS = {
         "move:move",
         "Move the bundled database to another PostgreSQL, while the platform stands still.",
     ),
+    "upgrade": (
+        "upgrade:upgrade",
+        "Bring the bundled database from an older major of PostgreSQL to the bundled one.",
+    ),
     "doctor": (
         "doctor:doctor",
         "Say what is missing or unwell, one line each; exit status 1 if anything is.",

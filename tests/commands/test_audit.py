@@ -51,8 +51,8 @@ QUOTAS = {"project quota"}
 # It needs an identity provider: tests/dashboard/test_single_sign_on.py.
 PROVIDERS = {"users link"}
 # A backup reads; a restore brings the trails of all projects along: tests/commands/test_backup.py; so
-# does a move: tests/infra/test_move.py.
-WHOLE = {"backup", "restore", "move"}
+# do a move and an upgrade: tests/infra/test_move.py, tests/infra/test_upgrade_postgres.py.
+WHOLE = {"backup", "restore", "move", "upgrade"}
 # Months are all projects', and each of them has the entry: tests/archive/test_archive_months.py.
 ARCHIVE = {"archive"}
 

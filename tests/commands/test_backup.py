@@ -11,8 +11,6 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -20,10 +18,7 @@ import pytest
 from django.conf import settings
 
 from bakeoff.backup.manifest import DUMP, NAME, Manifest
-from bakeoff.embedded.home import prepare_home
-from bakeoff.embedded.postgres import start_postgres
-from bakeoff.embedded.valkey import start_valkey
-from bakeoff.environment import run_folder_of
+from bakeoff.embedded.postgres import BINARIES
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.ingest.rows import Rows
 from experiments.ingest.spill import STREAM
@@ -31,7 +26,7 @@ from experiments.ingest.statement import Payload
 from inference.cache import cache_client
 from inference.models import ModelVersion
 from tests.support import builders
-from tests.support.backups import GO_ON, LATER, prepare_experiment, restore
+from tests.support.backups import LATER, go_on, prepare_experiment, restore, servers_of
 from tests.support.fast_lane import test_database_url
 from tests.support.waiting import wait_until
 
@@ -83,33 +78,6 @@ def onto_the_tests(home: Path) -> dict[str, str]:
     return {"DATABASE_URL": test_database_url(), "REDIS_URL": f"unix://{socket}?db=5"}
 
 
-@contextmanager
-def servers_of(home: Path):
-    """The bundled servers of a home that was restored; yields the address of its database."""
-    url = f"postgresql:///bakeoff?host={run_folder_of(home)}&user=bakeoff"
-    environment = replace(settings.BAKEOFF, home=home, database_url=url)
-    lock, servers = prepare_home(environment), []
-    try:
-        servers += [start_postgres(environment), start_valkey(environment)]
-        yield url
-    finally:
-        for server in reversed(servers):
-            server.request_stop()
-            server.wait_or_kill(60)
-        lock.close()
-
-
-def go_on(home: Path, experiment) -> list:
-    """Let the experiment of a restored platform go on: drained commits, number, action and result."""
-    variables = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-    done = subprocess.run(
-        [sys.executable, "-c", GO_ON, str(experiment.pk), json.dumps(LATER)],
-        env=variables | {"BAKEOFF_HOME": str(home)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
 def check_ledger(ledger: Ledger, url: str, started: float, ended: float, events: int) -> None:
     """All that was acknowledged before the backup is there, nothing of after it, nothing twice."""
     with psycopg.connect(url) as database:
@@ -155,7 +123,7 @@ def test_backed_up_under_load_and_restored_elsewhere_it_goes_on(
     assert "`bakeoff up` starts it." in restored.stdout
     with servers_of(other_home) as url:
         check_ledger(ledger, url, started, ended, manifest.counts["experiments_event"])
-        drained, number, action, result = go_on(other_home, experiment)
+        drained, number, action, result = go_on(other_home, experiment.pk)
     # The platform that was never interrupted says the same of the same rows, to the last bit.
     builders.visits(experiment, LATER, unit_id="later-{variant}-{n}")
     look = look_at_experiment(experiment_id=experiment.pk)
@@ -196,6 +164,42 @@ def test_a_damaged_or_cut_backup_is_refused_before_anything_is_done(backup_of_sh
     )
     assert "is no folder, must be a backup." in restore(tmp_path / "nothing", home).stderr
     assert not home.exists()
+
+
+def with_stamps(folder: Path, *, dies: bool = False) -> Path:
+    """Programs whose dumps carry the mark of a newer minor of PostgreSQL, or end in the middle."""
+    folder.mkdir()
+    for name in ("psql", "pg_restore"):
+        (folder / name).write_text(f'#!/bin/sh\nexec "{BINARIES / name}" "$@"\n')
+        (folder / name).chmod(0o700)
+    stamp = "ALTER TABLE ONLY public.accounts_project ALTER COLUMN name SET (pg_attver=26489112);"
+    (folder / "pg_restore").write_text(f"""#!/bin/sh
+case "$1" in
+--section=pre-data) "{BINARIES}/pg_restore" "$@" && echo '{stamp}' ;;
+--section=data) "{BINARIES}/pg_restore" "$@" {"| head -c 20000; echo 'pg_restore: error: cut off' >&2; exit 1" if dies else ""} ;;
+*) echo "must not be called so: $*" >&2; exit 1 ;;
+esac
+""")
+    return folder
+
+
+def test_marks_of_a_newer_minor_are_left_out_and_half_a_dump_changes_nothing(
+    backup_of_shop, shop, tmp_path
+):
+    home = Path(tempfile.mkdtemp(prefix="bf-"))
+    try:
+        cut = restore(backup_of_shop, home, tools=with_stamps(tmp_path / "cut", dies=True))
+        assert (cut.returncode, len(cut.stderr.splitlines())) == (1, 1)
+        assert cut.stderr.endswith("pg_restore: cut off.\n")
+        done = restore(backup_of_shop, home, tools=with_stamps(tmp_path / "whole"))
+        assert done.returncode == 0, done.stderr
+        with servers_of(home) as url, psycopg.connect(url) as database:
+            projects = {row[0] for row in database.execute("SELECT slug FROM accounts_project")}
+            marks = "SELECT count(*) FROM pg_attribute WHERE attoptions IS NOT NULL"
+            assert database.execute(marks).fetchone() == (0,)
+        assert shop.project.slug in projects
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def test_a_backup_that_is_killed_leaves_no_folder_and_can_be_repeated(console, shop, tmp_path):

@@ -357,7 +357,7 @@ def test_every_option_is_called_here():
     calls = [call for call, *_ in [*OFFLINE, *ONLINE]]
     calls += [["compress", how] for how in ("--int8", "--distil", "--prune", "--project", "--in")]
     # `make demo` runs the demonstration whole; the doctor is called below and has no option; the two of
-    # a deployment have homes and servers of their own in tests/packaging/test_image.py, backups in test_backup.py, a move in test_move.py.
+    # a deployment have homes and servers of their own in tests/packaging/test_image.py, backups in test_backup.py, a move in test_move.py, an upgrade in test_upgrade_postgres.py.
     elsewhere = {
         ("demo",),
         ("doctor",),
@@ -366,6 +366,7 @@ def test_every_option_is_called_here():
         ("backup",),
         ("restore",),
         ("move",),
+        ("upgrade",),
     }
     for path, command in commands():
         used = {word for call in calls if tuple(call[: len(path)]) == path for word in call}

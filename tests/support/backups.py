@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+from django.conf import settings
+
+from bakeoff.embedded.home import prepare_home
+from bakeoff.embedded.postgres import start_postgres
+from bakeoff.embedded.valkey import start_valkey
+from bakeoff.environment import run_folder_of
 from experiments.actions.look_at_experiment import look_at_experiment
 from tests.support import builders
 
@@ -28,12 +37,14 @@ print(json.dumps([drained, look.number, look.action, look.result]))
 """
 
 
-def restore(folder: Path, home: Path, **variables: str) -> subprocess.CompletedProcess:
+def restore(
+    folder: Path, home: Path, *, tools: Path | None = None, **variables: str
+) -> subprocess.CompletedProcess:
     """As somebody does on another machine: bundled servers, unless variables name others."""
     names = ("DATABASE_URL", "REDIS_URL", "BROKER_URL")
     environment = {name: value for name, value in os.environ.items() if name not in names}
     return subprocess.run(
-        [sys.executable, "-m", "bakeoff", "restore", str(folder)],
+        [sys.executable, "-m", "bakeoff", "restore", str(folder), *(["--tools", str(tools)] if tools else [])],
         env=environment | {"BAKEOFF_HOME": str(home)} | variables,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -46,3 +57,30 @@ def prepare_experiment(shop):
     assert look_at_experiment(experiment_id=experiment.pk).number == 1
     builders.visits(experiment, FIRST, units=50, unit_id="uncounted-{variant}-{n}")
     return experiment
+
+
+@contextmanager
+def servers_of(home: Path):
+    """The bundled servers of a home; yields the address of its database."""
+    url = f"postgresql:///bakeoff?host={run_folder_of(home)}&user=bakeoff"
+    environment = replace(settings.BAKEOFF, home=home, database_url=url)
+    lock, servers = prepare_home(environment), []
+    try:
+        servers += [start_postgres(environment), start_valkey(environment)]
+        yield url
+    finally:
+        for server in reversed(servers):
+            server.request_stop()
+            server.wait_or_kill(60)
+        lock.close()
+
+
+def go_on(home: Path, experiment: int) -> list:
+    """Let the experiment of a restored platform go on: drained commits, number, action and result."""
+    variables = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    done = subprocess.run(
+        [sys.executable, "-c", GO_ON, str(experiment), json.dumps(LATER)],
+        env=variables | {"BAKEOFF_HOME": str(home)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)

@@ -35,6 +35,8 @@ NOBODY = "65534"
 # After a crash it reads its log of changes again, which may be gigabytes.
 START_SECONDS = 600
 ORPHAN_SECONDS = 20.0
+# Folder in a home in which an upgrade of the cluster works.
+UPGRADE = "postgres.upgrade"
 # Without a postmaster there is nothing to end in good order: the next start recovers from the log.
 HEADLESS_SECONDS = 2.0
 
@@ -52,13 +54,15 @@ def start_postgres(
         StartError: it cannot run here; the message says the way out.
     """
     data = environment.home / "postgres"
-    _clear_remains(data, environment.run_folder)
-    if not (data / "PG_VERSION").exists():
-        _initialise(data)
+    clear_remains(data, environment.run_folder)
+    if (data / "PG_VERSION").exists():
+        _check_major(data)
+    else:
+        _make_cluster(data)
     child = Child(
         name="postgres",
         command=[
-            *_as_nobody(),
+            *as_nobody(),
             str(BINARIES / "postgres"),
             "-D", str(data),
             "-k", str(environment.run_folder),
@@ -77,7 +81,7 @@ def start_postgres(
     return child
 
 
-def _as_nobody() -> list[str]:
+def as_nobody() -> list[str]:
     """Return the command prefix under which root may start PostgreSQL, or nothing."""
     if os.geteuid() != 0:
         return []
@@ -94,16 +98,83 @@ def _as_nobody() -> list[str]:
     )
 
 
-def _initialise(data: Path) -> None:
-    """Make a cluster beside its place and move it there: an interrupted one is not taken for one."""
+def _check_major(data: Path) -> None:
+    """Refuse a cluster of another major, before the server does in words that name no remedy.
+
+    Raises:
+        StartError: it is of another.
+    """
+    found, bundled = major_of_cluster(data), major_of_programs(BINARIES)
+    if found == bundled:
+        return
+    remedy = (
+        "run `bakeoff upgrade` once"
+        if found < bundled
+        else "install the release of Bakeoff that wrote it"
+    )
+    raise StartError(
+        f"The cluster in {data} is of PostgreSQL {found}, must be {bundled} as bundled: {remedy}."
+    )
+
+
+def major_of_cluster(data: Path) -> int:
+    """Return the major of PostgreSQL that a cluster is of.
+
+    Raises:
+        StartError: there is no cluster.
+    """
+    try:
+        return int((data / "PG_VERSION").read_text())
+    except (OSError, ValueError) as error:
+        raise StartError(f"{data} holds no cluster of PostgreSQL.") from error
+
+
+def major_of_programs(folder: Path) -> int:
+    """Return the major of the `postgres` in a folder.
+
+    Raises:
+        StartError: it cannot be run.
+    """
+    try:
+        printed = subprocess.run(
+            [str(folder / "postgres"), "--version"], check=True, capture_output=True, text=True
+        ).stdout
+        return int(printed.split()[2].split(".")[0])  # postgres (PostgreSQL) 18.6
+    except (OSError, subprocess.CalledProcessError, ValueError, IndexError) as error:
+        raise StartError(f"{folder / 'postgres'} cannot be run: {error}.") from error
+
+
+def _make_cluster(data: Path) -> None:
+    """Make a cluster beside its place and move it there: an interrupted one is not taken for one.
+
+    Raises:
+        StartError: an upgrade was interrupted in its last step, or initdb failed.
+    """
+    if data.with_name(UPGRADE).exists():
+        raise StartError("An upgrade of PostgreSQL was interrupted: run `bakeoff upgrade` again.")
     new = data.with_name(f"{data.name}.new")
     for folder in (new, data):
         shutil.rmtree(folder, ignore_errors=True)
+    initialise(new)
+    sync_disks()
+    new.rename(data)
+
+
+def initialise(folder: Path, *options: str) -> None:
+    """Make a cluster; it is on disk after `sync_disks`.
+
+    Args:
+        folder: that is made.
+        options: of initdb, besides ours.
+
+    Raises:
+        StartError: initdb failed; nothing is left.
+    """
     done = subprocess.run(
         [
-            *_as_nobody(),
+            *as_nobody(),
             str(BINARIES / "initdb"),
-            "-D", str(new),
+            "-D", str(folder),
             "-U", "bakeoff",
             "--auth=trust",  # the socket's folder is private to its owner
             "--encoding=UTF8",
@@ -111,21 +182,24 @@ def _initialise(data: Path) -> None:
             "--builtin-locale=C.UTF-8",
             "--no-instructions",
             "--no-sync",
+            *options,
         ],
         check=False,
         capture_output=True,
         text=True,
     )  # fmt: skip
     if done.returncode:
-        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         lines = done.stderr.strip().splitlines()
-        raise StartError(f"initdb failed in {data}: {lines[-1] if lines else done.returncode}.")
-    # initdb ran without syncing for speed; the cluster must still be on disk before it holds data.
+        raise StartError(f"initdb failed in {folder}: {lines[-1] if lines else done.returncode}.")
+
+
+def sync_disks() -> None:
+    """Wait until what was written without syncing, for speed, is on disk, before it holds data."""
     os.sync()
-    new.rename(data)
 
 
-def _clear_remains(data: Path, sockets: Path) -> None:
+def clear_remains(data: Path, sockets: Path) -> None:
     """End what still works in the data folder, then drop the locks that say that something does.
 
     In this order: a lock that goes while a backend lives lets a second server in, or keeps every new
