@@ -1,4 +1,4 @@
-"""Bandits: false verdicts of batched least squares, and what learning costs beside other splits."""
+"""Bandits: false verdicts of both rules, also of late rewards, and what learning costs beside other splits."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.results import Row, write_between_marks, write_result
+from experiments.kinds import Rule
 from experiments.stats.bandit_simulation import (
     BanditRuns,
     BanditScenario,
@@ -19,6 +20,7 @@ from experiments.stats.policy import Policy
 
 ALPHA = 0.05
 FLOOR = 0.05
+RULES: tuple[Rule, ...] = ("always_valid", "exact")
 EPOCHS = 30
 PAGE = Path(__file__).parent.parent / "docs" / "statistics" / "bandit.md"
 MARK = "<!-- made by make bench ONLY=bandit -->"
@@ -30,6 +32,14 @@ SAME = (
     ("10%, two variants, few users", (0.10, 0.10), 200, 0.0),
     ("10%, four variants", (0.10,) * 4, 1000, 0.0),
 )
+# Windows that close later: name, parts of an epoch, parts until a part's windows close.
+LATE = (
+    ("windows of half an epoch", 2, 1),
+    ("windows of two epochs", 1, 2),
+    ("windows of five epochs", 1, 5),
+)
+# Of both rules, with late rewards: rates, users an epoch, swing.
+LATE_SAME = ("10%, two variants, rates that swing by half", (0.10, 0.10), 500, 0.5)
 DIFFERENT = (
     ("10% and 12%", (0.10, 0.12), 500),
     ("2% and 3%", (0.02, 0.03), 1000),
@@ -41,14 +51,11 @@ def run(size: str, home: str) -> None:
     full = size == "full"
     rng = np.random.default_rng(21)
     runs, costly = (4_000, 1_000) if full else (100, 20)
-    allowed = ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / runs)
     rows, same, different = [], [], []
-    for name, rates, units, drift in SAME:
-        simulated = _simulate(rates, units, drift, runs, rng)
-        verdicts, error = simulated.share_with_a_verdict()
-        naive = _pooled_and_read_at_every_look(simulated)
-        rows.append(Row(f"false verdicts, {EPOCHS} looks, floor 5 %: {name}", verdicts, "share", naive, target=f"ours <= {allowed:.4f}", higher_is_better=False, spread=f"± {error:.4f}, {runs} runs; peer: pooled z at each look"))  # fmt: skip
-        same.append(f"| {name} | {verdicts:.4f} ± {error:.4f} | {naive:.2f} |")
+    for one in SAME:
+        row = false_verdicts(*one, runs=runs, rng=rng)
+        rows.append(row)
+        same.append(f"| {one[0]} | {row.ours:.4f} ± {_error(row.ours, runs):.4f} | {row.peer:.2f} |")
     apart = _simulate((0.10, 0.12), 500, 0.0, runs, rng)
     covered = share_covered(apart, _policy(500), difference=0.02)
     rows.append(Row("interval holds the difference at every look, 10% and 12%", covered, "share", target="ours >= 0.95", spread=f"{runs} runs"))  # fmt: skip
@@ -59,8 +66,20 @@ def run(size: str, home: str) -> None:
         shipped = float((simulated.crossed[:, -1, -1] == 1).mean())
         rows.append(Row(f"conversions lost, {name} (peer: an equal split)", regret, "conversions", equal, target="ratio_to_peer >= 1.5", higher_is_better=False, spread=f"{costly} runs; Thompson by user without a floor: {each:.0f}"))  # fmt: skip
         different.append(f"| {name} | {regret:.0f} | {equal:.0f} | {each:.0f} | {shipped:.2f} |")
-    write_result("bandit", size, rows, f"{EPOCHS} epochs; windows close before the next begins.")
+    # With a source of their own: the rows above stay what they were.
+    late = late_and_exact(runs, np.random.default_rng(22))
+    rows += late
+    write_result(
+        "bandit", size, rows, f"{EPOCHS} epochs; windows close before the next begins, or as rows say."
+    )
     if full:
+        second = (
+            "| rule | no variant differs | false verdicts | pooled z at each look |\n|---|---|---|---|"
+        )
+        lines = [
+            f"| {rule} | {name} | {row.ours:.4f} ± {_error(row.ours, runs):.4f} | {row.peer:.2f} |"
+            for row, (rule, name) in zip(late, _late_and_exact_names(), strict=True)
+        ]
         head = "| no variant differs | false verdicts | pooled z at each look |\n|---|---|---|"
         cost = (
             "| rates | lost | equal split | by user, no floor | winner found |\n|---|---|---|---|---|"
@@ -69,7 +88,64 @@ def run(size: str, home: str) -> None:
             f"With rates of 10% and 12% the interval holds the difference at all {EPOCHS} looks in "
             f"{covered:.3f} of {runs:,} runs."
         )
-        write_between_marks(PAGE, MARK, [head, *same, "", sentence, "", cost, *different])
+        write_between_marks(
+            PAGE, MARK, [head, *same, "", second, *lines, "", sentence, "", cost, *different]
+        )
+
+
+def late_and_exact(runs: int, rng: np.random.Generator) -> list[Row]:
+    """Return false verdicts of rule `exact`, and of both rules where rewards come late."""
+    rows = [false_verdicts(*one, runs=runs, rng=rng, rule="exact") for one in SAME]
+    for late in LATE:
+        rows += [false_verdicts(*LATE_SAME, runs=runs, rng=rng, rule=rule, late=late) for rule in RULES]
+    return rows
+
+
+def _late_and_exact_names() -> list[tuple[str, str]]:
+    names = [("exact", one[0]) for one in SAME]
+    return names + [(rule, f"{LATE_SAME[0]}, {late[0]}") for late in LATE for rule in RULES]
+
+
+def false_verdicts(
+    name: str,
+    rates: tuple[float, ...],
+    units: int,
+    drift: float,
+    *,
+    runs: int,
+    rng: np.random.Generator,
+    rule: Rule = "always_valid",
+    late: tuple[str, int, int] = ("", 1, 0),
+) -> Row:
+    """Return how often a bandit without a difference has a verdict at any look.
+
+    Args:
+        name: of the scenario.
+        rates: of the variants.
+        units: users an epoch.
+        drift: swing of all rates over the epochs.
+        runs: how many.
+        rng: where chance comes from.
+        rule: that decides.
+        late: name of the windows, parts of an epoch, parts until a part's windows close.
+    """
+    words, parts, delay = late
+    scenario = BanditScenario(rates, units=units, epochs=EPOCHS, drift=drift, parts=parts, delay=delay)
+    simulated = simulate_bandits(scenario, _policy(units, rule), runs=runs, rng=rng)
+    share, error = simulated.share_with_a_verdict()
+    naive = _pooled_and_read_at_every_look(simulated)
+    allowed = ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / runs)
+    head = f"false verdicts, {EPOCHS} looks, floor 5 %"
+    return Row(
+        ", ".join(filter(None, (head if rule == "always_valid" else f"{head}, rule exact", words)))
+        + f": {name}",
+        share, "share", naive, target=f"ours <= {allowed:.4f}", higher_is_better=False,
+        spread=f"± {error:.4f}, {runs} runs; peer: pooled z at each look",
+    )  # fmt: skip
+
+
+def _error(share: float, runs: int) -> float:
+    return math.sqrt(share * (1 - share) / runs)
 
 
 def _simulate(
@@ -79,8 +155,8 @@ def _simulate(
     return simulate_bandits(scenario, _policy(units), runs=runs, rng=rng)
 
 
-def _policy(units: int) -> Policy:
-    return Policy(rule="always_valid", floor=FLOOR, alpha=ALPHA, planned_units=units * EPOCHS)
+def _policy(units: int, rule: Rule = "always_valid") -> Policy:
+    return Policy(rule=rule, floor=FLOOR, alpha=ALPHA, planned_units=units * EPOCHS)
 
 
 def _pooled_and_read_at_every_look(simulated: BanditRuns) -> float:

@@ -1,8 +1,10 @@
 """Many simulated bandits at once: how often they decide wrongly, and what their splits cost.
 
-Each epoch brings the same number of users, whose windows close before the next begins. Shares follow
-from `bandit.posteriors` as live, and each look holds the statistic of batched least squares against the
-bound that decides live (`rules.bound_at`); a test holds both against `take_look`.
+Each epoch brings the same number of users in equal parts. A part's windows close some parts later, and
+shares follow from `bandit.posteriors` of what has closed, as live. Looks go on until all windows have
+closed. Rule `always_valid`: the statistic of batched least squares over the epochs that have closed,
+against the bound that decides live (`rules.bound_at`). Rule `exact`: the mixture of conditional
+likelihoods (`exact`), a part a batch. A test holds both against `take_look`.
 
 Everything is pure: randomness comes in as a generator.
 """
@@ -16,7 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from experiments.stats.bandit import chance_of_best, posteriors, shares_of
+from experiments.stats.exact import log_mean_exp, quadrature
 from experiments.stats.rules import Progress, RuleState, bound_at
+from experiments.stats.special_functions import special
+from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,17 +42,25 @@ class BanditScenario:
         units: users an epoch.
         epochs: how many.
         drift: relative swing of all rates over the epochs, as of a season: 0 for none.
+        parts: equal parts of an epoch's users, one after the other.
+        delay: parts that pass before a part's windows close: 0 where they close before the next begins.
     """
 
     rates: Sequence[float]
     units: int
     epochs: int
     drift: float = 0.0
+    parts: int = 1
+    delay: int = 0
 
     def rates_at(self, epoch: int) -> Array:
         """Return the rates of an epoch, shape (k,)."""
         season = 1 + self.drift * math.sin(2 * math.pi * epoch / self.epochs)
         return np.asarray(self.rates, dtype=np.float64) * season
+
+    def closed_parts(self, epoch: int) -> int:
+        """Return how many parts have closed when an epoch begins, from the first epoch on."""
+        return max(epoch * self.parts - self.delay, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +71,10 @@ class BanditRuns:
         sizes: users by variant, shape (runs, epochs, k).
         conversions: of them, of the same shape.
         weights: shares by variant, of the same shape.
-        statistic: of each treatment against the control at each look, shape (runs, epochs, k − 1).
-        crossed: +1 or −1 from the look on at which a treatment crossed its bound, 0 before.
+        statistic: of each treatment against the control once an epoch has closed, shape
+            (runs, epochs, k − 1).
+        crossed: +1 or −1 from the look on at which a treatment crossed its bound, 0 before; a look per
+            epoch, of rule `exact` per part.
         regret: conversions lost beside sending all to the best variant, shape (runs,).
         equal_regret: of an equal split of as many users.
     """
@@ -85,35 +100,104 @@ def simulate_bandits(
 
     Args:
         scenario: what users do.
-        policy: its floor and its rule, `always_valid`.
+        policy: its floor and its rule, `always_valid` or `exact`.
         runs: how many.
         rng: where chance comes from.
+
+    Raises:
+        StatisticsError: it has another rule.
     """
-    k = len(scenario.rates)
-    shape = (runs, scenario.epochs, k)
+    if policy.rule not in {"always_valid", "exact"}:
+        raise StatisticsError(f"rule == '{policy.rule}', must be 'always_valid' or 'exact'.")
+    k, parts = len(scenario.rates), scenario.parts
+    shape = (runs, scenario.epochs, parts, k)
     sizes, conversions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    weights, regret = np.full(shape, 1 / k), np.zeros(runs)
+    weights, regret = np.full((runs, scenario.epochs, k), 1 / k), np.zeros(runs)
     for epoch in range(scenario.epochs):
-        if epoch:
-            n = sizes[:, :epoch]
-            level = conversions[:, :epoch] / n
-            means, sds = posteriors(n, level, level * (1 - level) * n / (n - 1))
-            known = (sds > 0).all(axis=1)
-            weights[:, epoch][known] = shares_of(
-                chance_of_best(means[known], sds[known]), floor=policy.floor
-            )
+        _share_out(weights[:, epoch], sizes, conversions, scenario.closed_parts(epoch), policy.floor)
         rates = scenario.rates_at(epoch)
-        # Two of each, or an epoch has no variance: as live, where an epoch waits for its users.
-        sizes[:, epoch] = 2 + rng.multinomial(scenario.units - 2 * k, weights[:, epoch])
-        conversions[:, epoch] = rng.binomial(sizes[:, epoch], rates)
-        regret += (sizes[:, epoch] * (rates.max() - rates)).sum(axis=1)
-    statistic = _batched_statistic(sizes, conversions)
+        for part in range(parts):
+            # Two of each, or an epoch has no variance: as live, where an epoch waits for its users.
+            free = scenario.units // parts - 2 * k
+            sizes[:, epoch, part] = 2 + rng.multinomial(free, weights[:, epoch])
+            conversions[:, epoch, part] = rng.binomial(sizes[:, epoch, part], rates)
+        regret += (sizes[:, epoch].sum(axis=1) * (rates.max() - rates)).sum(axis=1)
+    statistic = _batched_statistic(sizes.sum(axis=2), conversions.sum(axis=2))
     equal = sum(
-        scenario.units * float(rates.max() - rates.mean())
+        scenario.units // parts * parts * float(rates.max() - rates.mean())
         for rates in map(scenario.rates_at, range(scenario.epochs))
     )
-    crossed = _crossed(statistic, policy, scenario.units)
-    return BanditRuns(sizes, conversions, weights, statistic, crossed, regret, equal)
+    if policy.rule == "exact":
+        by_part = (runs, scenario.epochs * parts, k)
+        crossed = _crossed_exactly(sizes.reshape(by_part), conversions.reshape(by_part), policy)
+    else:
+        crossed = _crossed(statistic, policy, scenario.units)
+    return BanditRuns(
+        sizes.sum(axis=2), conversions.sum(axis=2), weights, statistic, crossed, regret, equal
+    )
+
+
+def _share_out(
+    weights: Array,
+    sizes: NDArray[np.int64],
+    conversions: NDArray[np.int64],
+    closed: int,
+    floor: float,
+) -> None:
+    """Set the shares of an epoch, shape (runs, k), from the parts that have closed."""
+    parts = sizes.shape[2]
+    epochs = -(-closed // parts)
+    if not epochs:
+        return
+    open_parts = epochs * parts - closed  # of the last of these epochs
+    n, x = (
+        np.concatenate(
+            [
+                one[:, : epochs - 1].sum(axis=2),
+                one[:, epochs - 1 : epochs, : parts - open_parts].sum(axis=2),
+            ],
+            axis=1,
+        )
+        for one in (sizes, conversions)
+    )
+    level = x / n
+    means, sds = posteriors(n, level, level * (1 - level) * n / (n - 1))
+    known = (sds > 0).all(axis=1)
+    weights[known] = shares_of(chance_of_best(means[known], sds[known]), floor=floor)
+
+
+def _crossed_exactly(
+    sizes: NDArray[np.int64], conversions: NDArray[np.int64], policy: Policy
+) -> NDArray[np.int64]:
+    """Return by part whether the mixture of a treatment has reached its bound by then, and the side.
+
+    Args:
+        sizes: users by part and variant, control first, shape (runs, parts, k).
+        conversions: of them, of the same shape.
+        policy: its level and its spread of the log odds ratio.
+    """
+    runs, parts, k = sizes.shape
+    theta, log_weights = quadrature(policy.log_odds_spread)
+    bound = math.log((k - 1) / policy.alpha)
+    crossed = np.zeros((runs, parts, k - 1), np.int64)
+    total = np.zeros((runs, k - 1, len(theta)))
+    for part in range(parts):
+        for run in range(runs):
+            n_c, x_c = int(sizes[run, part, 0]), int(conversions[run, part, 0])
+            for t in range(k - 1):
+                n_t, x_t = int(sizes[run, part, t + 1]), int(conversions[run, part, t + 1])
+                total[run, t] += theta * x_t - log_mean_exp(n_t, n_c, x_t + x_c, theta)
+        mixed = total + log_weights
+        side = np.where(
+            special.logsumexp(mixed[..., theta > 0], axis=-1)
+            > special.logsumexp(mixed[..., theta < 0], axis=-1),
+            1,
+            -1,
+        )
+        now = np.where(special.logsumexp(mixed, axis=-1) >= bound, side, 0)
+        before = crossed[:, part - 1] if part else np.zeros_like(now)
+        crossed[:, part] = np.where(before != 0, before, now)
+    return crossed
 
 
 def share_covered(runs: BanditRuns, policy: Policy, *, difference: float) -> float:
