@@ -1,4 +1,4 @@
-"""Challengers over time, a lane each: shadow, the steps of the ramp, the holdback, as inline SVG."""
+"""Challengers over time, a lane each: shadow, screening, ramp and holdback, as inline SVG."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
-from experiments.models import Decision, Epoch, Experiment
+from experiments.models import Decision, Epoch, Experiment, Variant
 from experiments.reports.time_axis import TimeAxis
 from experiments.reports.verdict import word_of
 from inference.models import AliasMove, ModelVersion
@@ -33,9 +33,10 @@ class LaneBar:
     """A stretch of a lane.
 
     Attributes:
-        kind: `shadow`, `ramp` or `holdback`.
+        kind: `shadow`, `screening`, `ramp` or `holdback`.
         start, end: when; an end of now where it goes on.
-        share: of all users who got the challenger; 0 in shadow.
+        share: of all users who got the challenger; of a screening, its part of the shared lists; 0 in
+            shadow.
     """
 
     kind: str
@@ -46,7 +47,12 @@ class LaneBar:
     @property
     def title(self) -> str:
         """What it is, in words."""
-        words = {"shadow": _("Shadow"), "ramp": _("Ramp"), "holdback": _("Holdback")}[self.kind]
+        words = {
+            "shadow": _("Shadow"),
+            "screening": _("Screening"),
+            "ramp": _("Ramp"),
+            "holdback": _("Holdback"),
+        }[self.kind]
         share = f" {100 * self.share:.3g}%" if self.share else ""
         return f"{words}{share}: {self.start:%Y-%m-%d %H:%M} – {self.end:%Y-%m-%d %H:%M}"
 
@@ -69,6 +75,7 @@ def read_lanes(rows: Sequence[PipelineRow], now: datetime) -> list[Lane]:
     rows_of_tests = Epoch.objects.filter(experiment__in=tests).select_related("experiment")
     for epoch in rows_of_tests.order_by("experiment_id", "number"):
         epochs[epoch.experiment_id].append(epoch)
+    screenings = _read_screenings(rows, now)
     holdbacks = holdback_bars(versions, now)
     actions = dict(
         Decision.objects.filter(experiment__in=tests)
@@ -82,6 +89,7 @@ def read_lanes(rows: Sequence[PipelineRow], now: datetime) -> list[Lane]:
         test = row.experiment.pk if row.experiment is not None else 0
         bars = (
             *shadows[row.version.pk],
+            *screenings[row.version.pk],
             *(bar_of_step(epoch, now) for epoch in epochs[test]),
             *holdbacks[row.version.pk],
         )
@@ -97,6 +105,39 @@ def bar_of_step(epoch: Epoch, now: datetime) -> LaneBar:
     # Of two variants the treatment; arms of automatic tests are equal.
     share = epoch.allocation * min(epoch.weights.values(), default=0.0) * width
     return LaneBar("ramp", epoch.started_at, epoch.ended_at or now, share)
+
+
+def _read_screenings(rows: Sequence[PipelineRow], now: datetime) -> Mapping[int, list[LaneBar]]:
+    """Return the screening of each version, the newest: while it drafted its part of the lists."""
+    bars: dict[int, list[LaneBar]] = defaultdict(list)
+    screened = {
+        (row.version.pk, stage.experiment.pk)
+        for row in rows
+        for stage in row.stages
+        if row.version is not None and stage.experiment is not None
+    }
+    if not screened:
+        return bars
+    experiments = {experiment for _version, experiment in screened}
+    epochs: dict[int, list[Epoch]] = defaultdict(list)
+    for epoch in Epoch.objects.filter(experiment__in=experiments).order_by("experiment_id", "number"):
+        epochs[epoch.experiment_id].append(epoch)
+    variants = Variant.objects.filter(experiment__in=experiments, is_control=False)
+    for key, version, experiment in variants.values_list("key", "model_version", "experiment"):
+        if version is None or (version, experiment) not in screened:
+            continue
+        bars[version] += [
+            LaneBar("screening", one.started_at, one.ended_at or now, share)
+            for one in epochs[experiment]
+            if (share := _drafted_share(one, key))
+        ]
+    return bars
+
+
+def _drafted_share(epoch: Epoch, variant: str) -> float:
+    """Return a version's part of the lists: those that take part draft equally, who left has no weight."""
+    drafting = [key for key, weight in epoch.weights.items() if weight > 0]
+    return epoch.allocation / len(drafting) if variant in drafting else 0.0
 
 
 def _read_shadows(versions: Sequence[int], now: datetime) -> Mapping[int, list[LaneBar]]:
@@ -157,7 +198,8 @@ def draw_lane(
         x, end = axis.x(bar.start), axis.x(bar.end)
         width = max(end - x, MIN_BAR)
         # Half of all users fill a lane; by the root, since 1 % could not be seen beside 50 %.
-        tall = BAR * min(math.sqrt(2 * bar.share), 1.0) if bar.kind == "ramp" else BAR / 4
+        is_tall = bar.kind in {"ramp", "screening"}
+        tall = BAR * min(math.sqrt(2 * bar.share), 1.0) if is_tall else BAR / 4
         yield (
             f'<rect class="{bar.kind}" x="{min(x, axis.right - width):.1f}" '
             f'y="{middle + BAR / 2 - tall:.1f}" width="{width:.1f}" height="{tall:.1f}">'
