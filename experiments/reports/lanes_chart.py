@@ -135,7 +135,7 @@ def _read_screenings(rows: Sequence[PipelineRow], now: datetime) -> Mapping[int,
 
 
 def _drafted_share(epoch: Epoch, variant: str) -> float:
-    """Return a version's part of the lists: those that take part draft equally, who left has no weight."""
+    """Return a version's part of the lists: all whose weight is not 0 draft equally."""
     drafting = [key for key, weight in epoch.weights.items() if weight > 0]
     return epoch.allocation / len(drafting) if variant in drafting else 0.0
 
