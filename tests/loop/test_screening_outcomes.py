@@ -77,7 +77,8 @@ def test_one_leaves_while_it_runs(shop, screening):
     (stage,) = (one for one in row_of(shop, KNN).stages if one.stage == "screening")
     assert stage.detail.startswith("Users prefer the control: p = ")
     assert stage_of(shop, EASE)[:2] == ("screening", "now")
-    assert Experiment.objects.running().get() == screening
+    running = Experiment.objects.running().filter(surface=shop.surface)
+    assert running.get() == screening
 
 
 def test_the_second_best_that_users_prefer_too_is_not_preferred(shop, screening):
