@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import itertools
 import math
-import random
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmarks.interleaving_pairs import DECAY, MAX_SESSIONS, K, World, draw_sessions, read_world
+from benchmarks.interleaved_slates import Slates, deal_sides, draft_slates, unit_scores
+from benchmarks.interleaving_null import (
+    TRUE_DECAY,
+    decide_by_fitted_curve,
+    decide_dealt,
+    decide_pairs,
+)
+from benchmarks.interleaving_pairs import K, World, draw_sessions, read_world
 from benchmarks.results import Row, median_of, write_between_marks, write_result
-from experiments.stats.interleaved_credit import DraftedSlate, credit_of
-from experiments.stats.interleaving import BINS, BOTH_SIDES, MAX_SCORE
-from experiments.stats.preference import log_e_sign
-from inference.serving.team_draft import draft_slate
 
 PAGE = Path(__file__).parent.parent / "docs" / "statistics" / "interleaving.md"
 MARK = "<!-- made by make bench ONLY=interleaving -->"
 Z_ALPHA, Z_POWER = 1.959964, 0.841621
-ALPHA, LOOKS = 0.05, 100
 RELIABLE, CLOSE = 0.02, 0.1  # |lift|: the sign can be trusted; a pair is close below
+UNLIKE = ("knn 100", "ease")
+# Two versions and the control of one list.
+TRIPLES = (
+    ("knn 20", "ease of half", "ease"),
+    ("knn 5", "popular", "ease"),
+    ("ease λ 1000", "ease shuffled 10%", "knn 100"),
+)
 
 
 @dataclass(frozen=True)
@@ -53,12 +60,14 @@ def run(size: str, home: str) -> None:
         else [("popular", "ease"), ("ease", "ease shuffled 30%"), ("knn 20", "knn 5")]
     )
     units, drafts = (150_000, 4) if full else (10_000, 2)
-    pairs = [_pair(world, pair, _draft(world, pair, drafts=drafts), rng, units=units) for pair in names]
+    pairs = [
+        _pair(world, pair, draft_slates(world, pair, drafts=drafts), rng, units=units) for pair in names
+    ]
     known = [one for one in pairs if abs(one.lift) >= RELIABLE]
     close = [one for one in known if abs(one.lift) < CLOSE] or known
-    unlike = _draft(world, ("knn 100", "ease"), drafts=drafts)
-    aa = _without_preference(unlike, rng, runs=2_000 if full else 60)
-    allowed = ALPHA + 3 * math.sqrt(ALPHA * (1 - ALPHA) / aa.runs)
+    unreliable = [one for one in pairs if abs(one.lift) < RELIABLE]
+    unlike = draft_slates(world, UNLIKE, drafts=drafts)
+    aa = decide_pairs(unlike, rng, runs=2_000 if full else 60)
     rows = [
         Row(f"users of an A/B over users of interleaving, median of {len(known)} pairs with a lift of 2 % or more", _median([one.times for one in known]), "times", target="ours >= 9.6"),
         Row(f"the same, {len(close)} pairs with a lift of 2 to 10 %", _median([one.times for one in close]), "times", target="ours >= 20"),
@@ -66,10 +75,14 @@ def run(size: str, home: str) -> None:
         Row("the same, lift of 2 to 10 %", _median([one.cuped / one.score for one in close]), "times"),
         Row("sign of the score agrees with the A/B, lift of 2 % or more", float(np.mean([one.score_agrees for one in known])), "share", target="ours >= 0.9"),
         Row("sign of the team credit agrees with the A/B, lift of 2 % or more", float(np.mean([one.sign_agrees for one in known])), "share", target="ours >= 0.9"),
-        Row("no preference, 100 looks: the bet decides", aa.bet, "share", target=f"ours <= {allowed:.4f}", higher_is_better=False, spread=f"{aa.runs} runs"),
-        Row("no preference, 100 looks: the mixture of signs decides", aa.mixture, "share", target=f"ours <= {allowed:.4f}", higher_is_better=False, spread=f"{aa.runs} runs"),
-        Row("no preference, 100 looks: a fixed sign test that is read at each", aa.peeked, "share", higher_is_better=False),
     ]  # fmt: skip
+    if unreliable:
+        rows.append(Row(f"sign of the score agrees with the A/B, {len(unreliable)} pairs with a lift below 2 %", float(np.mean([one.score_agrees for one in unreliable])), "share"))  # fmt: skip
+    rows += aa.rows("no preference, 100 looks")
+    # With sources of their own: the rows above stay what they were.
+    rows += null_rows(world, unlike, np.random.default_rng(22), runs=1_000 if full else 30)
+    three = _users_of_three(world, np.random.default_rng(23), drafts=drafts, units=units)
+    rows.append(Row(f"users of a list of three versions over those of a list of two, median of {len(three)} comparisons", _median(three), "times", spread=f"{min(three):.2f} to {max(three):.2f}", higher_is_better=False))  # fmt: skip
     rows += _latency(home, full=full)
     write_result("interleaving", size, rows, f"MovieLens-100k, {len(pairs)} pairs of rankers.")
     if full:
@@ -78,38 +91,6 @@ def run(size: str, home: str) -> None:
 
 def _median(values: list[float]) -> float:
     return float(np.median(values))
-
-
-@dataclass(frozen=True)
-class Slates:
-    """Drafted slates of every user: chance of a click, score and team credit of each place."""
-
-    rates: NDArray[np.float64]  # (users, drafts, K)
-    scores: NDArray[np.float64]
-    teams: NDArray[np.int64]
-
-
-def _draft(world: World, pair: tuple[str, str], *, drafts: int) -> Slates:
-    """Draft by the product's own coins and credit, the second ranker as the control."""
-    coins = random.Random(3)
-    version, control = (world.rankings[name] for name in pair)
-    shape = (len(control), drafts, K)
-    shown, scores, teams = np.zeros(shape, int), np.zeros(shape), np.zeros(shape, int)
-    for user in range(len(control)):
-        rankings = [[str(item) for item in lists[user]] for lists in (control, version)]
-        for n in range(drafts):
-            draft = draft_slate(rankings, K, rng=coins)
-            slate = DraftedSlate(
-                tuple(pick.team for pick in draft.picks),
-                tuple(pick.ranks for pick in draft.picks),
-                draft.rest,
-            )
-            shown[user, n] = [int(pick.item_id) for pick in draft.picks]
-            for place in range(K):
-                (credit,) = credit_of(slate, [place], decay=DECAY)
-                scores[user, n, place], teams[user, n, place] = credit.score, credit.team
-    rates = world.click_rates(shown.reshape(len(control), -1), places=K)
-    return Slates(rates.reshape(shape), scores, teams)
 
 
 def _pair(
@@ -126,7 +107,7 @@ def _pair(
         adjusted += mean * within + square * per_session.var()  # activity is known before
     difference = mean * (clicks[0] - clicks[1])
     factor = 2 * (Z_ALPHA + Z_POWER) ** 2 / difference**2
-    unit = _unit_scores(slates, units, rng)
+    unit = unit_scores(slates, units, rng)[:, 0]
     score, team = unit[:, 0], unit[:, 1]
     wins, losses = (team > 0).mean(), (team < 0).mean()
     share = wins / (wins + losses) if wins + losses else 0.5
@@ -146,48 +127,29 @@ def _pair(
     )
 
 
-def _unit_scores(slates: Slates, units: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return bounded score and team credit of units, each with the clicks of all its sessions."""
-    users, drafts, _ = slates.rates.shape
-    who, sessions = rng.integers(0, users, units), draw_sessions(units, rng)
-    total = np.zeros((units, 2))
-    for session in range(MAX_SESSIONS):
-        on = np.flatnonzero(sessions > session)
-        place = who[on], rng.integers(0, drafts, len(on))
-        clicks = rng.random((len(on), K)) < slates.rates[place]
-        total[on, 0] += (clicks * slates.scores[place]).sum(axis=1)
-        total[on, 1] += (clicks * slates.teams[place]).sum(axis=1)
-    total[:, 0] = np.clip(total[:, 0], -MAX_SCORE, MAX_SCORE)
-    total[np.abs(total) < 1e-9] = 0
-    return total
+def null_rows(world: World, pair: Slates, rng: np.random.Generator, *, runs: int) -> list[Row]:
+    """Return how often three versions, and two by a fitted curve, decide without a preference."""
+    three = draft_slates(
+        deal_sides(world, (*UNLIKE, "knn 5")), ("side 1", "side 2", "side 0"), drafts=1
+    )
+    fitted = decide_by_fitted_curve(pair, rng, runs=runs)
+    what = f"no preference, curve fitted to the swaps (true η {TRUE_DECAY}, fitted {fitted.decay:.2f})"
+    return [
+        *decide_dealt(three, rng, runs=runs).rows("no preference, three versions, 100 looks"),
+        *fitted.rows(f"{what}, 100 looks"),
+    ]
 
 
-@dataclass(frozen=True)
-class WithoutPreference:
-    bet: float
-    mixture: float
-    peeked: float
-    runs: int
-
-
-def _without_preference(slates: Slates, rng: np.random.Generator, *, runs: int) -> WithoutPreference:
-    """Swap the sides of each unit by a coin: no preference, users as unlike as they are."""
-    units = 4_000
-    at = np.unique(np.linspace(units / LOOKS, units, LOOKS).astype(int))
-    bet = mixture = peeked = 0
-    bound = math.log(1 / ALPHA)
-    for _ in range(runs):
-        unit = _unit_scores(slates, units, rng) * rng.choice([-1, 1], units)[:, None]
-        bounded = np.round(unit[:, 0] / MAX_SCORE * BINS) / BINS
-        grown = np.log1p(np.outer(bounded, BOTH_SIDES)).cumsum(axis=0)[at - 1]
-        bet += bool((np.logaddexp.reduce(grown, axis=1) - math.log(len(BOTH_SIDES)) >= bound).any())
-        wins = (unit[:, 1] > 0).cumsum()[at - 1]
-        losses = (unit[:, 1] < 0).cumsum()[at - 1]
-        looks = list(zip(wins.tolist(), losses.tolist(), strict=True))
-        mixture += any(log_e_sign(won, lost) >= bound for won, lost in looks)
-        z = np.abs(wins - losses) / np.sqrt(np.maximum(wins + losses, 1))
-        peeked += bool((z > Z_ALPHA).any())
-    return WithoutPreference(bet / runs, mixture / runs, peeked / runs, runs)
+def _users_of_three(world: World, rng: np.random.Generator, *, drafts: int, units: int) -> list[float]:
+    """Return how many users a version needs in a list of three versions, over those in one of two."""
+    times = []
+    for first, second, control in TRIPLES:
+        three = unit_scores(draft_slates(world, (first, second, control), drafts=drafts), units, rng)
+        for n, name in enumerate((first, second)):
+            two = unit_scores(draft_slates(world, (name, control), drafts=drafts), units, rng)
+            needed = [one.var() / one.mean() ** 2 for one in (three[:, n, 0], two[:, 0, 0])]
+            times.append(float(needed[0] / needed[1]))
+    return times
 
 
 def _latency(home: str, *, full: bool) -> list[Row]:
