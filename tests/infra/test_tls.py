@@ -38,7 +38,7 @@ def certificate(name: str, days: int, issuer=None):
     names = x509.SubjectAlternativeName(
         [x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))]
     )
-    made = (
+    signed = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(by)
@@ -50,12 +50,12 @@ def certificate(name: str, days: int, issuer=None):
         .add_extension(names, critical=False)
         .sign(signer, hashes.SHA256())
     )
-    return key, made
+    return key, signed
 
 
-def pem(key, made) -> tuple[bytes, bytes]:
+def pem(key, signed) -> tuple[bytes, bytes]:
     encoding = serialization.Encoding.PEM
-    return made.public_bytes(encoding), key.private_bytes(
+    return signed.public_bytes(encoding), key.private_bytes(
         encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
@@ -104,8 +104,8 @@ listen valkey
 
     def use(self, *, days: int) -> None:
         """Give both a certificate that ends so many days from now, and start them again."""
-        made, key = pem(*certificate("servers", days, self.authority))
-        for name, text in (("cert.pem", made), ("key.pem", key), ("both.pem", made + key)):
+        signed, key = pem(*certificate("servers", days, self.authority))
+        for name, text in (("cert.pem", signed), ("key.pem", key), ("both.pem", signed + key)):
             (self.folder / name).write_bytes(text)
             (self.folder / name).chmod(0o600)
         for server in (self.postgres, self.haproxy):
@@ -137,8 +137,8 @@ def faults(folder: Path, variables: dict[str, str]) -> list[str]:
         [sys.executable, "-m", "bakeoff", "config", "check"], check=False, capture_output=True, text=True,
         env=os.environ | {"BAKEOFF_HOME": str(folder / "other"), "BROKER_URL": ""} | variables,
     )  # fmt: skip
-    lines = done.stdout.splitlines()
-    return [line for line in lines if line.startswith(("DATABASE_URL", "REDIS_URL", "BROKER_URL"))]
+    printed = done.stdout.splitlines()
+    return [line for line in printed if line.startswith(("DATABASE_URL", "REDIS_URL", "BROKER_URL"))]
 
 
 @pytest.mark.parametrize(
@@ -154,10 +154,10 @@ def faults(folder: Path, variables: dict[str, str]) -> list[str]:
 )  # fmt: skip
 def test_what_is_wrong_is_one_sentence_for_each_server(folder, servers, change, names, sentence):
     assert faults(folder, servers.variables()) == []
-    found = faults(folder, servers.variables() | change(servers))
-    assert [line.split(":")[0] for line in found] == names
-    assert all(sentence in line for line in found)
-    assert PASSWORD not in "".join(found)
+    lines = faults(folder, servers.variables() | change(servers))
+    assert [line.split(":")[0] for line in lines] == names
+    assert all(sentence in line for line in lines)
+    assert PASSWORD not in "".join(lines)
 
 
 def test_the_platform_works_over_tls_and_a_certificate_past_its_date_loses_nothing(folder, servers):
