@@ -13,15 +13,18 @@ if TYPE_CHECKING:
     from experiments.stats.policy import Policy
 
 # Their answers are stored with the request's context, which names the cluster.
-KINDS = (Surface.Kind.RECOMMEND, Surface.Kind.CLASSIFY, Surface.Kind.RANK)
+KINDS = (Surface.Kind.RECOMMEND, Surface.Kind.CLASSIFY, Surface.Kind.RANK, Surface.Kind.GENERATE)
+# What stands beside the request's context where a text is generated, under these names.
+TEXT_NAMES = ("messages", "variables", "answer", "shortened", "redacted", "not_stored")
 
 
 def check_clusters(draft: ExperimentDraft, policy: Policy) -> None:
     """Refuse what clusters cannot do; of every other mode, an attribute that only clusters have.
 
     Raises:
-        CannotRandomiseAboveError: no attribute, a surface whose requests name none, a rule that looks
-            more than once, more than two variants, a quantile, or settings of single users.
+        CannotRandomiseAboveError: no attribute, or one of a name that texts have; a surface whose
+            requests name none, a rule that looks more than once, more than two variants, a quantile, or
+            settings of single users.
     """
     if draft.mode != Experiment.Mode.CLUSTER:
         require(
@@ -43,6 +46,12 @@ def check_clusters(draft: ExperimentDraft, policy: Policy) -> None:
         f"mode == 'cluster' on a surface of kind '{kind}', must be on one of {kinds}: their requests "
         "name the cluster, and are stored.",
         "mode",
+    )
+    require(
+        kind != Surface.Kind.GENERATE or policy.cluster_by not in TEXT_NAMES,
+        f"cluster_by == '{policy.cluster_by}' on a surface of kind '{kind}', must be none of "
+        f"{list(TEXT_NAMES)}: texts are stored under these names.",
+        "policy",
     )
     why_once = "they grow while the experiment runs, and no rule for several looks holds then"
     check_judgement(draft, policy, by="clusters", why_once=why_once)

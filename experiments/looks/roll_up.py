@@ -67,6 +67,7 @@ def roll_up(experiment_id: int, now: datetime, *, close: bool = True) -> Experim
         take_out_excluded(cursor, experiment, metrics, span)
         if not switched:
             _observe_new_units(cursor, experiment, metrics, span)
+            _name_late_clusters(cursor, experiment, span)
         _count_exposures(cursor, experiment, metrics, span)
         _name_set_aside(cursor, experiment, metrics, span)
         batch, closed = experiment.batches + 1, False
@@ -152,7 +153,7 @@ _SEGMENTS = """
 # A unit's cluster is that of the answer of its first exposure.
 _CLUSTER = """
     coalesce((SELECT s.context ->> %(cluster_by)s FROM experiments_slate AS s
-        WHERE s.project_id = first.project_id AND s.unit_id = first.unit_id
+        WHERE s.project_id = %(project)s AND s.unit_id = first.unit_id
             AND s.served_at <= first.exposed_at AND s.experiment_id = %(experiment)s
             AND s.variant_id = first.variant_id
         ORDER BY s.served_at DESC LIMIT 1), '')"""
@@ -163,6 +164,23 @@ _UNIT = """
     LEFT JOIN LATERAL (SELECT context FROM experiments_slate AS s
         WHERE s.project_id = first.project_id AND s.unit_id = first.unit_id
             AND s.served_at = first.exposed_at LIMIT 1) AS slate ON true"""
+
+
+def _name_late_clusters(cursor: CursorWrapper, experiment: Experiment, span: TransactionRange) -> None:
+    """Name the clusters of units whose answer was stored after their exposure.
+
+    So it is where a text is generated: the exposure is committed before the answer begins, and the
+    request's context with the answer, minutes later. Nothing where clusters are not randomised.
+    """
+    if experiment.mode != experiment.Mode.CLUSTER:
+        return
+    cursor.execute(
+        f"""UPDATE experiments_observation AS first SET cluster = {_CLUSTER}
+        WHERE first.experiment_id = %(experiment)s AND first.cluster = ''
+            AND first.unit_id IN (SELECT said.unit_id FROM experiments_slate AS said
+                WHERE said.experiment_id = %(experiment)s AND {is_new("said")})""",
+        range_parameters(experiment, span) | {"cluster_by": experiment.parsed_policy.cluster_by},
+    )
 
 
 def _observe_new_units(

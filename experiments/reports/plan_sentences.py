@@ -48,10 +48,10 @@ PLAN_SENTENCES: tuple[tuple[str, str], ...] = (
     ),
     (
         "mode == 'cluster' on a surface of kind '{kind}', must be on one whose requests name the "
-        "cluster, and are stored: 'recommend' or 'classify'.",
+        "cluster, and are stored: 'recommend', 'classify' or 'generate'.",
         gettext_noop(
-            "Only surfaces that recommend or classify are split by clusters: choose another surface or "
-            "mode"
+            "Only surfaces that recommend, classify or generate are split by clusters: choose another "
+            "surface or mode"
         ),
     ),
     (

@@ -217,10 +217,11 @@ def _check(surface: Surface, metric: Metric, design: Design, lift: float) -> Non
         raise StatisticsError(f"allocation == {design.allocation:g}, must be in (0, 1].")
     if not 0 < design.treatment_share < 1:
         raise StatisticsError(f"treatment_share == {design.treatment_share:g}, must be in (0, 1).")
-    if surface.kind not in {surface.Kind.RECOMMEND, surface.Kind.CLASSIFY}:
+    kinds = surface.Kind
+    if surface.kind not in {kinds.RECOMMEND, kinds.CLASSIFY, kinds.GENERATE}:
         raise StatisticsError(
             f"mode == 'cluster' on a surface of kind '{surface.kind}', must be on one whose requests "
-            "name the cluster, and are stored: 'recommend' or 'classify'."
+            "name the cluster, and are stored: 'recommend', 'classify' or 'generate'."
         )
     if metric.kind == metric.Kind.QUANTILE:
         raise StatisticsError(f"metric == '{metric.key}', must be no quantile by clusters.")

@@ -9,8 +9,8 @@ from tests.support import builders
 
 CLUSTERS = {"cluster_by": "store", "planned_units": 1000}
 NOT_STORED = (
-    "mode == 'cluster' on a surface of kind '{kind}', must be on one of ['recommend', 'classify', 'rank']: "
-    "their requests name the cluster, and are stored."
+    "mode == 'cluster' on a surface of kind 'flag', must be on one of ['recommend', 'classify', 'rank', "
+    "'generate']: their requests name the cluster, and are stored."
 )
 
 
@@ -91,11 +91,16 @@ def test_clusters_are_refused_on_flags(lane, shop, page):
             {"key": "treatment", "value": "green", "weight": 0.5},
         ],
     }  # fmt: skip
-    refused(lane, shop, body, NOT_STORED.format(kind="flag"))
+    refused(lane, shop, body, NOT_STORED)
 
 
-def test_clusters_are_refused_where_texts_are_generated(lane, shop):
+def test_clusters_of_a_surface_that_generates_have_a_name_that_texts_leave_free(lane, shop):
     builders.make_version(shop.surface, list(range(1, 11)), algorithm="ease")
     Surface.objects.filter(pk=shop.surface.pk).update(kind=Surface.Kind.GENERATE)
     body = interleaved("ease@1", mode="cluster", policy=CLUSTERS)
-    refused(lane, shop, body, NOT_STORED.format(kind="generate"))
+    refused(
+        lane, shop, body | {"policy": CLUSTERS | {"cluster_by": "answer"}},
+        "cluster_by == 'answer' on a surface of kind 'generate', must be none of ['messages', ",
+    )  # fmt: skip
+    answer = lane.post("/v1/experiments", body, shop.secret)
+    assert (answer.status_code, answer.json()["mode"]) == (201, "cluster")

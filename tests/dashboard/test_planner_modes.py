@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from copy import copy
 from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
@@ -94,6 +95,24 @@ def test_too_few_clusters_for_a_change_say_so(busy):
     result = plan_clusters(busy.surface, busy.metric, Design(), lift=0.01, cluster_by="store")
     assert (result.users, result.weeks) == (None, None)
     assert list(result.advice) == ["larger_change", "more_clusters", "commoner_event"]
+
+
+def test_a_surface_that_generates_is_planned_as_others_are(busy):
+    generates = copy(busy.surface)
+    generates.kind = "generate"
+    lists, texts = (
+        plan_clusters(surface, busy.metric, Design(), lift=0.54, cluster_by="store")
+        for surface in (busy.surface, generates)
+    )
+    assert (texts.users, texts.correlation) == (lists.users, lists.correlation)
+
+
+def test_a_chinese_reader_reads_which_surfaces_have_clusters(busy):
+    flag, _ = busy.project.surfaces.get_or_create(key="switch", kind="flag")
+    address = plan_address(busy, mode="cluster", cluster_by="store", surface=flag.pk)
+    page = sign_in(busy.project).get(address, headers={"accept-language": "zh-hans"}).content.decode()
+    assert "只有推荐、分类或生成的推荐位可以按群组分配" in page
+    assert "must be" not in page
 
 
 def test_clusters_of_last_week_are_not_those_that_take_part(busy, lane):
