@@ -51,7 +51,9 @@ def run(size: str, home: str) -> None:
     customers = read_cdnow(Path(home))
     rows += _cupac(f"CDNOW, {len(customers.after):,} customers", customers.before, customers.history,
                    customers.after, splits=splits)  # fmt: skip
-    rows += _cupac("simulated histories, 20,000 users", *simulate_histories(20_000, 21), splits=splits)
+    before, history, after = simulate_histories(20_000, 21)
+    rows += _cupac("simulated histories, 20,000 users", before, history, after, splits=splits)
+    rows.append(segment_row(before, history, after))
     rows += _clustered("60 shops of 20 to 40 customers", shops, splits)
     rows += _clustered("switchback, 120 blocks of 2 hours, a drift over the day", blocks, splits)
     rows += shrunken_coverage(splits)
@@ -100,6 +102,28 @@ def _cupac(name: str, before: Array, history: Array, after: Array, *, splits: in
         Rate(wrong[1] / splits, splits).row(f"{name}: false positives, CUPAC"),
         Rate(wrong[0] / splits, splits).row(f"{name}: false positives, CUPED"),
     ]  # fmt: skip
+
+
+def segment_row(before: Array, history: Array, after: Array) -> Row:
+    """Return what a segment among the features takes out, beside the history alone.
+
+    Args:
+        before: the same number before, shape (users,).
+        history: features, the segment (the plan) last, shape (users, features).
+        after: the outcome, shape (users,).
+    """
+    fold = np.random.default_rng(1).integers(0, FOLDS, len(after))
+    treated = np.random.default_rng(7).random(len(after)) < 0.5
+    cuts = []
+    for features in (history, history[:, :-1]):
+        predicted = cross_fit(features, after, fold)
+        effect = compare("mean", *(_totals(after, predicted, side) for side in (~treated, treated)))
+        cuts.append(effect.variance_reduction or 0.0)
+    return Row(
+        f"simulated histories, {len(before):,} users: variance removed by a prediction with a segment (the "
+        "plan) among its features, beside without",
+        float(cuts[0]), "share", peer=float(cuts[1]), target="ratio_to_peer >= 1",
+    )  # fmt: skip
 
 
 def shops(rng: np.random.Generator) -> tuple[Array, NDArray[np.bool_], NDArray[np.int64]]:
