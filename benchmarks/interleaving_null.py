@@ -57,7 +57,7 @@ def decide_pairs(slates: Slates, rng: np.random.Generator, *, runs: int) -> Deci
     hits = np.zeros(3)
     for _ in range(runs):
         hits += _decisions(unit_scores(slates, UNITS, rng) * _coins(UNITS, rng))
-    return Decided(*(hits / runs), runs)
+    return Decided(*(hits / runs).tolist(), runs)
 
 
 def decide_dealt(slates: Slates, rng: np.random.Generator, *, runs: int) -> Decided:
@@ -65,7 +65,7 @@ def decide_dealt(slates: Slates, rng: np.random.Generator, *, runs: int) -> Deci
     hits = np.zeros(3)
     for _ in range(runs):
         hits += _decisions(unit_scores(slates, UNITS, rng))
-    return Decided(*(hits / runs), runs)
+    return Decided(*(hits / runs).tolist(), runs)
 
 
 def decide_by_fitted_curve(slates: Slates, rng: np.random.Generator, *, runs: int) -> Decided:
@@ -80,8 +80,8 @@ def decide_by_fitted_curve(slates: Slates, rng: np.random.Generator, *, runs: in
     for _ in range(runs):
         scores, decay = _score_in_batches(world, curves, dealt, rng)
         hits += _decisions(scores * _coins(UNITS, rng))
-        ends += decay / runs
-    return Decided(*(hits / runs), runs, ends)
+        ends += float(decay) / runs
+    return Decided(*(hits / runs).tolist(), runs, ends)
 
 
 def _coins(units: int, rng: np.random.Generator) -> NDArray[np.int64]:

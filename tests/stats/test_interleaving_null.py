@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -83,6 +85,8 @@ def test_a_fitted_curve_decides_no_more_often_than_alpha(world):
     slates = draft_slates(world, ("good", "guess"), drafts=20)
     decided = decide_by_fitted_curve(slates, np.random.default_rng(6), runs=RUNS)
     assert max(decided.bet, decided.mixture) <= ALLOWED
+    rows = decided.rows("a fitted curve")
+    assert json.loads(json.dumps([asdict(row) for row in rows]))[0]["met"] is True
     # The swaps have moved the curve from the prior to that of the world.
     assert PRIOR_DECAY + 0.25 < decided.decay == pytest.approx(TRUE_DECAY, abs=0.15)
 
