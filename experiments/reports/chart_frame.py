@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext as _
+
 from experiments.reports.value_axis import ticks
 
 if TYPE_CHECKING:
@@ -97,11 +99,17 @@ class Frame:
 
 
 def axis_titles(value: str, below: str, *, middle: float, y: float) -> str:
-    """Return the title of the values at the top left, and of what lies below at the foot `y`."""
-    return (
-        f'<text class="axis" x="0" y="12">{escape(value)}</text>'
+    """Return the title of the values at the top left, if any, and of what lies below, above `y`."""
+    above = f'<text class="axis" x="0" y="12">{escape(value)}</text>' if value else ""
+    foot = (
         f'<text class="axis" x="{middle:.1f}" y="{y - 8:g}" text-anchor="middle">{escape(below)}</text>'
     )
+    return above + foot
+
+
+def date_title(zone: str = "UTC") -> str:
+    """Return the title of an axis of dates."""
+    return _("Date (%(zone)s)") % {"zone": zone}
 
 
 def draw_legend(names: Sequence[str], *, left: float, y: float, right: float) -> str:

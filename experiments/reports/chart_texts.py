@@ -23,6 +23,8 @@ class ChartTexts:
     difference: str = "Difference from control"
     analysed: str = "Users analysed"
     relative: str = "Relative change against control"
+    cumulative: str = "Change by all promotions so far"
+    month: str = "Month"
 
 
 ENGLISH = ChartTexts()
@@ -40,4 +42,6 @@ def translated() -> ChartTexts:
         difference=_("Difference from control"),
         analysed=_("Users analysed"),
         relative=_("Relative change against control"),
+        cumulative=_("Change by all promotions so far"),
+        month=_("Month"),
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from experiments.reports.chart_frame import NARROW, WIDTH, Chart, Frame, draw_arrow
+from experiments.reports.chart_frame import NARROW, WIDTH, Chart, Frame, date_title, draw_arrow
 from experiments.reports.percentages import percent
 from experiments.reports.time_axis import TimeAxis
 from experiments.reports.value_axis import signed, signed_share
@@ -99,7 +99,13 @@ def read_path(looks: Sequence[Look], metric: str, variant: str, title: str) -> E
 
 
 def draw_effect(
-    path: EffectPath, *, title: str, start: datetime, end: datetime, marks: Sequence[TimeMark] = ()
+    path: EffectPath,
+    *,
+    title: str,
+    start: datetime,
+    end: datetime,
+    marks: Sequence[TimeMark] = (),
+    name: str = "effect",
 ) -> Chart | None:
     """Return the chart of an effect over time; None with nothing to draw.
 
@@ -109,6 +115,7 @@ def draw_effect(
         start: of the axis of dates.
         end: of the axis of dates.
         marks: upright lines, oldest first.
+        name: of the chart.
     """
     if not path.points:
         return None
@@ -122,7 +129,7 @@ def draw_effect(
         for one in reversed(path.points)
     ]  # fmt: skip
     head = (_("Date"), _("Users analysed"), path.title, _("Lower bound"), _("Upper bound"))
-    return Chart("effect", title, wide, head, rows, narrow)
+    return Chart(name, title, wide, head, rows, narrow)
 
 
 def _draw(
@@ -151,12 +158,11 @@ def _draw(
     )
     cut = [draw_arrow(x, frame.top, up=True) for x, one in places if one.high > high]
     cut += [draw_arrow(x, frame.floor, up=False) for x, one in places if one.low < low]
-    zone = _("Date (%(zone)s)") % {"zone": timezone.get_current_timezone_name()}
     return frame.draw(
         title,
         frame.value_axis(signed_share if path.is_share else signed),
         axis.marks(frame.floor + 18, count=3 if width == NARROW else 6),
-        frame.titles(path.title, zone),
+        frame.titles(path.title, date_title(timezone.get_current_timezone_name())),
         f'<polygon class="band" points="{" ".join(upper + lower)}"/>'
         f'<line class="zero" x1="{frame.left}" x2="{width - frame.right}" y1="{frame.y(0.0):.1f}" '
         f'y2="{frame.y(0.0):.1f}"/>',

@@ -14,11 +14,11 @@ from experiments.reports.chart_texts import translated
 from experiments.reports.cluster_report import ClusterReport, cluster_report_of
 from experiments.reports.comparison_row import ComparisonRow, comparison_row
 from experiments.reports.doubts import describe_doubts
+from experiments.reports.effect_chart import EffectPath, draw_effect
 from experiments.reports.forest_chart import ForestRow, draw_plots
 from experiments.reports.holdback_gain import HoldbackGain, gain_of
 from experiments.reports.interleaving_report import InterleavingReport, interleaving_report_of
 from experiments.reports.next_step import describe_next_step
-from experiments.reports.path_chart import draw_path
 from experiments.reports.quarantine import count_quarantined, describe_quarantined
 from experiments.reports.remaining import describe_remaining
 from experiments.reports.report_charts import ReportCharts, charts_of
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from experiments.models import Decision, Experiment, Look
     from experiments.models.served_variant import ServedVariant
+    from experiments.reports.chart_frame import Chart
     from experiments.reports.judged_quality import JudgedQuality
     from experiments.stats.look_result import LookResult
     from experiments.stats.segments import SegmentEffect
@@ -108,12 +109,14 @@ class ExperimentReport:
     quality_points: Sequence[QualityPoint] = ()
 
     @property
-    def quality_chart(self) -> str:
-        """Return the difference in quality over looks as SVG; empty with fewer than two."""
-        path = quality_path(self.quality_points)
-        users = max((point.units for point in path), default=0)
-        label = _("Difference in quality over time")
-        return draw_path(path, planned_units=users, label=label, texts=translated())
+    def quality_chart(self) -> Chart | None:
+        """Return the difference in quality over looks; None with fewer than two."""
+        points = quality_path(self.quality_points)
+        if not points:
+            return None
+        path = EffectPath(points, is_share=False, title=_("Difference in quality"))
+        title, ends = _("Difference in quality over time"), (points[0].at, points[-1].at)
+        return draw_effect(path, title=title, start=ends[0], end=ends[1], name="quality")
 
     @property
     def counts_blocks(self) -> bool:

@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from experiments.models import Decision, Epoch, Experiment, Variant
+from experiments.reports.chart_frame import axis_titles, date_title
 from experiments.reports.lanes_chart import Lane, LaneBar, bar_of_step, draw_lane, holdback_bars
 from experiments.reports.time_axis import TimeAxis
 from experiments.reports.verdict import word_of
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 MAX_TESTS = 25
 BACK = timedelta(days=91)
-WIDTH, LEFT, RIGHT, TOP, ROW, FOOT = 1100, 200, 96, 4, 28, 26
+WIDTH, LEFT, RIGHT, TOP, ROW, FOOT = 1100, 200, 96, 4, 28, 42
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,8 @@ def draw_timeline(rows: Sequence[TimelineRow], now: datetime) -> str:
     label = escape(_("Experiments by surface"))
     return (
         f'<svg class="path lanes" viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{label}">'
-        f"{lines}{''.join(parts)}{axis.labels(height - 6)}</svg>"
+        f"{lines}{''.join(parts)}{axis.labels(height - 24)}"
+        f"{axis_titles('', date_title(), middle=(LEFT + WIDTH - RIGHT) / 2, y=height)}</svg>"
     )
 
 

@@ -81,7 +81,7 @@ def draw_forest(rows: Sequence[ForestRow], *, title: str, texts: ChartTexts = EN
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
         f'<text x="16" y="24" style="{STYLE}; font-weight: 600">{escape(title)}</text>',
         *(_tick(value, scale.x(value), height) for value in ticks(-scale.reach, scale.reach, about=4)),
-        f'<text x="{scale.x(0):.1f}" y="{height - 6}" text-anchor="middle" '
+        f'<text class="axis" x="{scale.x(0):.1f}" y="{height - 6}" text-anchor="middle" '
         f'style="{STYLE}; font-size: 11px">{escape(texts.relative)}</text>',
     ]
     for n, row in enumerate(rows):
@@ -93,7 +93,7 @@ def _tick(value: float, x: float, height: float) -> str:
     line = "#1d2733" if value == 0 else GRID
     return (
         f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 8}" y2="{height - FOOT + 4}" stroke="{line}"/>'
-        f'<text x="{x:.1f}" y="{height - FOOT + 18}" text-anchor="middle" '
+        f'<text class="tick" x="{x:.1f}" y="{height - FOOT + 18}" text-anchor="middle" '
         f'style="{STYLE}; font-size: 11px">{signed_share(value)}</text>'
     )
 
@@ -164,7 +164,8 @@ def draw_plots(rows: Sequence[ForestRow], texts: ChartTexts = ENGLISH) -> tuple[
         for row in rows
     ]
     labels = "".join(
-        f'<text x="{scale.x(value):.1f}" y="14" text-anchor="middle">{signed_share(value)}</text>'
+        f'<text class="tick" x="{scale.x(value):.1f}" y="14" text-anchor="middle">'
+        f"{signed_share(value)}</text>"
         for value in values
     )
     axis = (

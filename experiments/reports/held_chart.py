@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext as _
+
+from experiments.reports.chart_frame import axis_titles, date_title
 from experiments.reports.code_names import name_of
 from experiments.reports.held_suggestion import HeldEvidence, suggest
 from experiments.reports.percentages import percent
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from experiments.models import Experiment, ExperimentMetric, Look
     from experiments.programme.ramp_types import RampNeed, RampState
 
-WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM, TOP = 720, 240, 64, 24, 34, 22
+WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM, TOP = 720, 268, 64, 24, 48, 38
 NARROW = 340  # of a phone: a scaled picture would have texts of 6 pixels there
 MAX_POINTS = 60  # each look is parsed; a ramp that is held for weeks has thousands
 
@@ -48,6 +51,8 @@ class HeldChart:
         interval: what its intervals are called.
         svg: the picture.
         narrow: the same for a narrow screen.
+        head: names of the columns of its numbers.
+        rows: the numbers of each look, the newest first.
         last: the newest look's change and interval, in words.
         suggestion: what to do, in words.
     """
@@ -56,6 +61,8 @@ class HeldChart:
     interval: str
     svg: str
     narrow: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
     last: str
     suggestion: str
 
@@ -92,6 +99,11 @@ def draw_held(experiment: Experiment | None, ramp: RampState | None, now: dateti
         interval=interval_name(experiment, primary=False),
         svg=wide,
         narrow=narrow,
+        head=(_("Date"), _("Change against control"), _("Lower bound"), _("Upper bound")),
+        rows=[
+            (f"{one.at:%Y-%m-%d %H:%M}", percent(one.lift), percent(one.low), percent(one.high))
+            for one in reversed(points)
+        ],
         last=newest.words,
         suggestion=suggest(evidence, now),
     )
@@ -149,13 +161,16 @@ def _draw(
         f"<title>{escape(point.words)}</title></circle>"
         for x, point in places
     )
+    middle = (LEFT + width - RIGHT) / 2
+    titles = axis_titles(_("Change against control"), date_title(), middle=middle, y=HEIGHT)
     return (
         f'<svg class="path" viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{escape(label)}">'
         f"{_beyond(margin, y, width)}"
         f'<polygon class="band" points="{" ".join(upper + lower)}"/>'
         f'<line class="zero" x1="{LEFT}" x2="{width - RIGHT}" y1="{y(0.0):.1f}" y2="{y(0.0):.1f}"/>'
         f'<polyline class="estimate" points="{line}"/>{dots}'
-        f"{_steps(steps, axis)}{_ticks((low, 0.0, margin, high), y)}{axis.labels(HEIGHT - 10)}</svg>"
+        f"{_steps(steps, axis)}{_ticks((low, 0.0, margin, high), y)}{axis.labels(HEIGHT - BOTTOM + 18)}"
+        f"{titles}</svg>"
     )
 
 
@@ -186,6 +201,7 @@ def _ticks(values: Sequence[float], y: Callable[[float], float]) -> str:
         if all(abs(y(value) - y(other)) > 14 for other in shown):
             shown.append(value)
     return "".join(
-        f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{percent(value)}</text>'
+        f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end" class="tick">'
+        f"{percent(value)}</text>"
         for value in shown
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from experiments.reports.chart_frame import axis_titles
 from experiments.reports.chart_texts import ENGLISH
 from experiments.reports.value_axis import signed_share, ticks
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from experiments.reports.chart_texts import ChartTexts
     from experiments.stats.cumulative_gain import Lift
 
-WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM, TOP = 720, 240, 64, 48, 34, 12
+WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM, TOP = 720, 264, 64, 48, 44, 24
 MAX_LABELS = 8  # of months that stand below the picture
 
 
@@ -65,18 +66,21 @@ def draw_impact(
     )
     every = -(-len(points) // MAX_LABELS)
     months = "".join(
-        f'<text x="{x:.1f}" y="{HEIGHT - 10}" text-anchor="middle">{point.month}</text>'
+        f'<text x="{x:.1f}" y="{HEIGHT - 26}" text-anchor="middle" class="tick">{point.month}</text>'
         for n, (x, point) in enumerate(places)
         if n % every == 0
     )
     values = "".join(
         f'<line class="track" x1="{LEFT}" x2="{WIDTH - 12}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
-        f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{signed_share(value)}</text>'
+        f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end" class="tick">'
+        f"{signed_share(value)}</text>"
         for value in ticks(low, high)
     )
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    titles = axis_titles(texts.cumulative, texts.month, middle=middle, y=HEIGHT)
     return (
         f'<svg class="path" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
-        f'{values}<polygon class="band" points="{" ".join(upper + lower)}"/>'
+        f'{titles}{values}<polygon class="band" points="{" ".join(upper + lower)}"/>'
         f'<line class="zero" x1="{LEFT}" x2="{WIDTH - 12}" y1="{y(0.0):.1f}" y2="{y(0.0):.1f}"/>'
         f'<polyline class="estimate" points="{line}"/>{dots}{months}'
         f"{_draw_measured(measured, y, texts) if measured is not None else ''}</svg>"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext as _
 
 from experiments.models import Decision, Epoch, Experiment, Variant
+from experiments.reports.chart_frame import Chart, axis_titles, date_title
 from experiments.reports.time_axis import TimeAxis
 from experiments.reports.verdict import word_of
 from inference.models import AliasMove, ModelVersion
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 MAX_LANES = 10
 MAX_LETTERS = 26  # of a name that find room left of a lane
-WIDTH, LEFT, RIGHT, TOP, ROW, FOOT = 720, 170, 16, 8, 30, 28
+WIDTH, LEFT, RIGHT, TOP, ROW, FOOT = 720, 170, 16, 8, 30, 44
 BAR = 16
 MIN_BAR = 2.0  # a step of seconds in a picture of weeks is seen too
 
@@ -45,16 +46,21 @@ class LaneBar:
     share: float = 0.0
 
     @property
-    def title(self) -> str:
-        """What it is, in words."""
+    def word(self) -> str:
+        """Its kind, as pages name it."""
         words = {
             "shadow": _("Shadow"),
             "screening": _("Screening"),
             "ramp": _("Ramp"),
             "holdback": _("Holdback"),
-        }[self.kind]
+        }
+        return words[self.kind]
+
+    @property
+    def title(self) -> str:
+        """What it is, in words."""
         share = f" {100 * self.share:.3g}%" if self.share else ""
-        return f"{words}{share}: {self.start:%Y-%m-%d %H:%M} – {self.end:%Y-%m-%d %H:%M}"
+        return f"{self.word}{share}: {self.start:%Y-%m-%d %H:%M} – {self.end:%Y-%m-%d %H:%M}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +174,26 @@ def holdback_bars(versions: Sequence[int], now: datetime) -> Mapping[int, list[L
     return bars
 
 
+def chart_lanes(lanes: Sequence[Lane], now: datetime) -> Chart | None:
+    """Return the picture of lanes with its table; None where no challenger has met traffic."""
+    if not lanes:
+        return None
+    head = (_("Challenger"), _("Stage"), _("Users (%)"), _("From"), _("Until"))
+    return Chart("lanes", _("Challengers over time"), draw_lanes(lanes, now), head, lanes_table(lanes))
+
+
+def lanes_table(lanes: Sequence[Lane]) -> list[tuple[str, ...]]:
+    """Return the stretches of the lanes as rows: challenger, what, share of users, from, to."""
+    return [
+        (
+            lane.label, bar.word, f"{100 * bar.share:.3g}%" if bar.share else "–",
+            f"{bar.start:%Y-%m-%d %H:%M}", f"{bar.end:%Y-%m-%d %H:%M}",
+        )
+        for lane in lanes
+        for bar in lane.bars
+    ]  # fmt: skip
+
+
 def draw_lanes(lanes: Sequence[Lane], now: datetime) -> str:
     """Return the lanes as SVG; nothing where no challenger has met traffic."""
     if not lanes:
@@ -181,7 +207,8 @@ def draw_lanes(lanes: Sequence[Lane], now: datetime) -> str:
     label = _("Challengers over time")
     return (
         f'<svg class="path lanes" viewBox="0 0 {WIDTH} {height}" role="img" '
-        f'aria-label="{escape(label)}">{rows}{axis.labels(height - 8)}</svg>'
+        f'aria-label="{escape(label)}">{rows}{axis.labels(height - 26)}'
+        f"{axis_titles('', date_title(), middle=(LEFT + WIDTH - RIGHT) / 2, y=height)}</svg>"
     )
 
 

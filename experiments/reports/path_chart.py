@@ -98,18 +98,21 @@ def _axes(
     rows = "".join(
         f'<line class="track" x1="{LEFT}" x2="{WIDTH - RIGHT}" '
         f'y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
-        f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{signed(value)}</text>'
+        f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end" class="tick">'
+        f"{signed(value)}</text>"
         for value in values
     )
     columns = "".join(
-        f'<text x="{x(units):.1f}" y="{bottom + 18}" text-anchor="middle">{units:,.0f}</text>'
+        f'<text x="{x(units):.1f}" y="{bottom + 18}" text-anchor="middle" class="tick">'
+        f"{units:,.0f}</text>"
         for units in ticks(0, most)
         if units == int(units)  # half a user is none
     )
     middle = (LEFT + WIDTH - RIGHT) / 2
     return (
-        f'{rows}{columns}<text x="0" y="12">{escape(texts.difference)}</text>'
-        f'<text x="{middle:.1f}" y="{HEIGHT - 8}" text-anchor="middle">{escape(texts.analysed)}</text>'
+        f'{rows}{columns}<text class="axis" x="0" y="12">{escape(texts.difference)}</text>'
+        f'<text class="axis" x="{middle:.1f}" y="{HEIGHT - 8}" text-anchor="middle">'
+        f"{escape(texts.analysed)}</text>"
     )
 
 

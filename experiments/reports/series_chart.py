@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from experiments.reports.chart_frame import axis_titles, date_title
 from experiments.reports.rate_chart import LINES
 from experiments.reports.time_axis import TimeAxis
 from experiments.reports.value_axis import ticks
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 240, 64, 150, 24, 42
+MIDDLE = (LEFT + WIDTH - RIGHT) / 2
 LINE_HEIGHT = 16
 MAX_DOTS = 40  # of a line: more cannot be told apart
 
@@ -29,7 +31,12 @@ class SeriesPoint:
 
 
 def draw_series(
-    series: Mapping[str, Sequence[SeriesPoint]], *, label: str, start: datetime, end: datetime
+    series: Mapping[str, Sequence[SeriesPoint]],
+    *,
+    label: str,
+    start: datetime,
+    end: datetime,
+    value: str = "",
 ) -> str:
     """Return an SVG, from 0 up; nothing where there is no point.
 
@@ -38,13 +45,16 @@ def draw_series(
         label: what the values are.
         start: of the axis of time.
         end: of the axis of time.
+        value: the title of the values, where it is not the label.
     """
     axis = TimeAxis(start, end, LEFT, WIDTH - RIGHT)
     lines = {
         name: [(axis.x(point.at), point.value, point.words) for point in points]
         for name, points in series.items()
     }
-    return _draw(lines, label, axis.labels(HEIGHT - BOTTOM + 22)) if any(lines.values()) else ""
+    titles = axis_titles(value or label, date_title(), middle=MIDDLE, y=HEIGHT + 6)
+    below = axis.labels(HEIGHT - BOTTOM + 18) + titles
+    return _draw(lines, label, below) if any(lines.values()) else ""
 
 
 def draw_numbers(
@@ -64,13 +74,11 @@ def draw_numbers(
         return LEFT + (WIDTH - RIGHT - LEFT) * at / last
 
     numbers = "".join(
-        f'<text x="{x(one):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{one:,.6g}</text>'
+        f'<text class="tick" x="{x(one):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">'
+        f"{one:,.6g}</text>"
         for one in ticks(0.0, last)
     )
-    titles = (
-        f'<text x="{LEFT}" y="12">{escape(value)}</text>'
-        f'<text x="{x(last / 2):.1f}" y="{HEIGHT - 2}" text-anchor="middle">{escape(number)}</text>'
-    )
+    titles = axis_titles(value, number, middle=MIDDLE, y=HEIGHT + 6)
     lines = {
         name: [(x(at), one, words) for at, one, words in points] for name, points in series.items()
     }
@@ -94,7 +102,7 @@ def _draw(lines: Mapping[str, Sequence[tuple[float, float, str]]], label: str, b
 def _ticks(high: float, y: Callable[[float], float]) -> str:
     return "".join(
         f'<line class="track" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(one):.1f}" y2="{y(one):.1f}"/>'
-        f'<text x="{LEFT - 8}" y="{y(one) + 4:.1f}" text-anchor="end">{one:.4g}</text>'
+        f'<text class="tick" x="{LEFT - 8}" y="{y(one) + 4:.1f}" text-anchor="end">{one:,.6g}</text>'
         for one in ticks(0.0, high, about=4)
     )
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from experiments.models import judge_plan_of
+from experiments.reports.effect_chart import EffectPoint
 from experiments.reports.judged_quality import (
     JudgedQuality,
     QualityEstimate,
@@ -16,7 +17,6 @@ from experiments.reports.judged_quality import (
     judged_quality_of,
     quality_sentence,
 )
-from experiments.reports.path_chart import PathPoint
 from experiments.reports.shadow_quality import ShadowQuality, shadow_quality_of
 from experiments.stats.agreement import ScaleAgreement
 from inference.models import Surface
@@ -138,12 +138,12 @@ def quality_over_time(looks: Sequence[Look]) -> list[QualityPoint]:
     return points
 
 
-def quality_path(points: Sequence[QualityPoint]) -> list[PathPoint]:
+def quality_path(points: Sequence[QualityPoint]) -> list[EffectPoint]:
     """Return the first treatment's path, of both combined or else of people alone, for a chart."""
     for source in (COMBINED, PEOPLE):
         chosen = [one for one in points if one.source == source]
         path = [
-            PathPoint(one.users, one.difference, one.low, one.high)
+            EffectPoint(one.taken_at, one.users, one.difference, one.low, one.high)
             for one in chosen
             if one.variant == chosen[0].variant
         ]

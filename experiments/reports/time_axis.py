@@ -59,7 +59,8 @@ class TimeAxis:
             at = self.start + span * n / (count - 1)
             anchor = "start" if n == 0 else "end" if n == count - 1 else "middle"
             parts.append(
-                f'<text x="{self.x(at):.1f}" y="{y}" text-anchor="{anchor}">{at.strftime(form)}</text>'
+                f'<text x="{self.x(at):.1f}" y="{y}" text-anchor="{anchor}" class="tick">'
+                f"{at.strftime(form)}</text>"
             )
         return "".join(parts)
 

@@ -116,7 +116,8 @@ def _draw(rates: Sequence[VariantRate], title: str, write: Callable[[float], str
     )
     titles = axis_titles(_("Variant"), title, middle=(left + right) / 2, y=height)
     return (
-        f'<svg class="path" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">'
+        f'<svg class="path bars" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{escape(title)}">'
         f"{grid}{titles}{bars}</svg>"
     )
 

@@ -158,5 +158,5 @@ def test_a_page_has_each_chart_twice_and_once_as_a_table(week):
     for name in ("effect", "rates", "users", "daily"):
         figure = re.search(rf'<figure data-chart="{name}">.*?</figure>', page, re.DOTALL)[0]
         assert figure.count("<svg") == 2
-        assert "<summary>表格</summary>" in figure
+        assert "<summary>以表格显示</summary>" in figure
     assert "日期（UTC）" in page

@@ -78,7 +78,7 @@ def test_a_run_calibrates_what_it_exports_and_says_so(tmp_path):
     about = load_draft(tmp_path / "artifacts", result.artifact_sha256).about
     assert about["calibration"]["temperature"] == view["temperature"]
     chart = draw_calibration(result.gate.about["calibration"], view["bins_before"])
-    assert chart.count('fill-opacity="0"') == len(view["bins_before"])
+    assert chart.svg.count('fill-opacity="0"') == len(view["bins_before"])
 
 
 def test_lines_per_label_are_taken_where_a_temperature_cannot_mend_it(tmp_path):

@@ -184,4 +184,4 @@ def test_the_page_of_a_run_shows_its_gate_and_cancels_it(trained):
     client.force_login(stranger)
     assert client.get(f"/runs/{run.pk}/").status_code == 404
     assert client.post(f"/runs/{run.pk}/cancel/").status_code == 404
-    assert "<script>" not in draw_curve([["<script>", 1, 0.5]])
+    assert "<script>" not in draw_curve([["<script>", 1, 0.5]]).svg

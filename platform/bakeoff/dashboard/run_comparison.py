@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import timedelta
 
-    from django.utils.safestring import SafeString
-
+    from experiments.reports.chart_frame import Chart
     from inference.models import TrainingRun
 
 MAX_OTHERS = 50  # in the list that one chooses from
@@ -60,7 +59,7 @@ class RunComparison:
     metrics: Sequence[ComparedRow]
     same_rows: bool
     seconds: tuple[float | None, float | None]
-    curve: SafeString | str
+    curve: Chart | None
 
 
 def others_of(run: TrainingRun) -> Sequence[TrainingRun]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 
+from experiments.reports.chart_frame import Chart
 from experiments.reports.code_names import name_of
 from experiments.reports.series_chart import draw_numbers
 from experiments.reports.stored_text import show_stored
@@ -42,9 +42,9 @@ class RunPage:
     gate: GateResult | None
     rows: Sequence[GateRow]
     window: Sequence[tuple[str, Any]]
-    curve: SafeString | str
-    calibration: SafeString | str
-    learning: SafeString | str
+    curve: Chart | None
+    calibration: Chart | None
+    learning: Chart | None
 
 
 def page_of(run: TrainingRun) -> RunPage:
@@ -80,21 +80,28 @@ def page_of(run: TrainingRun) -> RunPage:
     )
 
 
-def draw_curve(points: Sequence[Sequence[Any]]) -> SafeString | str:
-    """Return the losses of each fit over its steps as SVG; nothing when there are none."""
+def draw_curve(points: Sequence[Sequence[Any]]) -> Chart | None:
+    """Return the losses of each fit over its steps; None when there are none."""
+    if not points:
+        return None
     fits: dict[str, list[tuple[float, float, str]]] = {}
     for fit, step, loss in points:
         words = _("step %(step)s: %(loss)s") % {"step": f"{step:,.0f}", "loss": f"{loss:.4g}"}
         fits.setdefault(show_stored(str(fit)), []).append((float(step), float(loss), words))
-    return mark_safe(  # noqa: S308  names are escaped where the picture is drawn
-        draw_numbers(fits, label=_("Loss over steps"), value=_("Loss"), number=_("Step"))
-    )
+    label, value, number = _("Loss over steps"), _("Loss"), _("Step")
+    rows = [
+        (name, f"{step:,.0f}", f"{loss:.4f}")
+        for name, fit in fits.items()
+        for step, loss, _words in fit
+    ]
+    svg = draw_numbers(fits, label=label, value=value, number=number)
+    return Chart("loss", label, svg, (_("Phase"), number, value), rows)
 
 
-def draw_learning(points: Sequence[dict[str, float]]) -> SafeString | str:
-    """Return a metric over how much was learnt from as SVG; nothing when it was not measured."""
+def draw_learning(points: Sequence[dict[str, float]]) -> Chart | None:
+    """Return a metric over how much was learnt from; None when it was not measured."""
     if not points:
-        return ""
+        return None
     metric = next(name for name in points[0] if name != "rows")
     name = name_of(metric)
     line = [
@@ -106,23 +113,40 @@ def draw_learning(points: Sequence[dict[str, float]]) -> SafeString | str:
         )
         for point in points
     ]
-    label = _("%(metric)s by training rows") % {"metric": name}
-    return mark_safe(  # noqa: S308  names are escaped where the picture is drawn
-        draw_numbers({name: line}, label=label, value=name, number=_("Training rows"))
-    )
+    label, number = _("%(metric)s by training rows") % {"metric": name}, _("Training rows")
+    rows = [(f"{at:,.0f}", f"{value:.4f}") for at, value, _words in line]
+    svg = draw_numbers({name: line}, label=label, value=name, number=number)
+    return Chart("learning", label, svg, (number, name), rows)
 
 
 def draw_calibration(
     bins: Sequence[Sequence[float]], before: Sequence[Sequence[float]] = ()
-) -> SafeString | str:
-    """Return share right over stated confidence as SVG, each tenth a dot as large as it is frequent.
+) -> Chart | None:
+    """Return share right over stated confidence, each tenth a dot as large as it is frequent.
 
     Args:
         bins: mean confidence, share right and count of each tenth.
         before: the same without calibration, drawn as rings.
     """
     if not bins:
-        return ""
+        return None
+    label = _("Share correct by confidence, in %(count)s bins") % {"count": BINS}
+    head = (_("Stated confidence"), _("Correct"), _("Examples"))
+    rows = [(f"{at:.1%}", f"{right:.1%}", f"{count:,}") for at, right, count in bins]
+    rows += [
+        (
+            _("%(confidence)s, not calibrated") % {"confidence": f"{at:.1%}"},
+            f"{right:.1%}",
+            f"{count:,}",
+        )
+        for at, right, count in before
+    ]
+    return Chart("calibration", label, _draw_bins(bins, before, label), head, rows)
+
+
+def _draw_bins(
+    bins: Sequence[Sequence[float]], before: Sequence[Sequence[float]], label: str
+) -> SafeString:
     size, left = 260, 64
     total = sum(count for _, _, count in bins) or 1
     styles = ((bins, ("0.6", "none")), (before, ("0", "currentColor")))
@@ -157,10 +181,10 @@ def draw_calibration(
     return format_html(
         '<svg class="path" viewBox="0 0 {} {}" style="max-width:{}px" role="img" '
         'aria-label="{}"><line x1="{}" y1="{}" x2="{}" y2="{}" '
-        'stroke="currentColor" stroke-opacity="0.3"/>{}{}<text x="{}" y="{}" text-anchor="middle">{}</text>'
-        '<text transform="translate(12 {}) rotate(-90)" text-anchor="middle">{}</text></svg>',
+        'stroke="currentColor" stroke-opacity="0.3"/>{}{}<text class="axis" x="{}" y="{}" text-anchor="middle">{}</text>'
+        '<text class="axis" transform="translate(12 {}) rotate(-90)" text-anchor="middle">{}</text></svg>',
         left + size, size + 34, left + size,
-        _("Share correct by confidence, in %(count)s bins") % {"count": BINS}, left + at(0), at(1), left + at(1), at(0),
+        label, left + at(0), at(1), left + at(1), at(0),
         circles, _calibration_ticks(left, size, at), left + size / 2, size + 30, _("Stated confidence"), size / 2, _("Correct"),
     )  # fmt: skip
 
@@ -169,8 +193,8 @@ def _calibration_ticks(left: int, size: int, at: Callable[[float], float]) -> Sa
     """Return quarters of both axes, each a share from 0 to 1, at the places that `at` says."""
     return format_html_join(
         "",
-        '<text x="{0}" y="{1}" text-anchor="end">{2}</text>'
-        '<text x="{3}" y="{4}" text-anchor="middle">{2}</text>',
+        '<text class="tick" x="{0}" y="{1}" text-anchor="end">{2}</text>'
+        '<text class="tick" x="{3}" y="{4}" text-anchor="middle">{2}</text>',
         (
             (
                 left - 6,

@@ -21,7 +21,7 @@ from experiments.actions.change_programme import (
 )
 from experiments.reports.breaker_report import breaker_lines
 from experiments.reports.held_chart import draw_held
-from experiments.reports.lanes_chart import draw_lanes, read_lanes
+from experiments.reports.lanes_chart import chart_lanes, read_lanes
 from experiments.reports.queue_chart import draw_queue
 from experiments.reports.read_autopilot import read_autopilot
 from experiments.reports.settings_words import (
@@ -48,7 +48,7 @@ def show_autopilot(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         "surface": surface,
         "report": report,
         "held": draw_held(report.now.experiment, report.ramp, now),
-        "lanes": draw_lanes(read_lanes(report.pipeline, now), now),
+        "lanes": chart_lanes(read_lanes(report.pipeline, now), now),
         "queue_chart": draw_queue(report.queue),
         "breaker": breaker_lines(report.now.experiment) if report.now.experiment else [],
         "settings": list(settings_lines(report.settings)),

@@ -28,6 +28,7 @@ from bakeoff.dashboard.saved_views import views_over
 from bakeoff.event_inspector import keep_watched
 from bakeoff.page_services import PLAYGROUND, find_service
 from experiments.models import Feedback, Slate
+from experiments.reports.chart_frame import Chart
 from experiments.reports.generation_series import SPAN, read_series
 from experiments.reports.series_chart import SeriesPoint, draw_series
 from inference.actions.read_prompt import NoPromptError, read_prompt
@@ -80,8 +81,8 @@ def list_generations(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     return render(request, "dashboard/generations.html", {**context, **more})
 
 
-def _charts(surface: Surface) -> list[tuple[str, str]]:
-    """Return what is drawn over time, each with its name."""
+def _charts(surface: Surface) -> list[Chart]:
+    """Return what is drawn over time."""
     now = timezone.now()
     series = read_series(surface, now)
     drawn = []
@@ -106,7 +107,16 @@ def _charts(surface: Surface) -> list[tuple[str, str]]:
             for name, points in series.items()
         }
         if svg := draw_series(lines, label=label, start=now - SPAN, end=now):
-            drawn.append((label, svg))
+            rows = [
+                (
+                    f"{point.at:%Y-%m-%d %H:%M}", name, f"{point.answers:,}",
+                    form.format(value_of(point)),
+                )
+                for name, points in series.items()
+                for point in reversed(points)
+            ]  # fmt: skip
+            head = (_("Date"), _("Version"), _("Answers"), label)
+            drawn.append(Chart("generations", label, svg, head, rows))
     return drawn
 
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from django.contrib.auth.decorators import login_required
 from django.shortcuts import get_object_or_404, render
-from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from bakeoff.dashboard.access import project_for
+from bakeoff.dashboard.templatetags.numbers import four
+from experiments.reports.chart_frame import Chart
 from experiments.reports.chart_texts import translated
 from experiments.reports.path_chart import PathPoint, draw_path
 from experiments.reports.policy_report import report_policy
@@ -34,16 +35,23 @@ def show_policy(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     return render(request, "dashboard/policy.html", context)
 
 
-def _draw(report: PolicyReport) -> str:
+def _draw(report: PolicyReport) -> Chart:
     points = [
         PathPoint(point.value.decisions, point.value.difference, *point.value.interval)
         for point in report.course
     ]
+    title, counted = _("Difference from the default action"), _("Decisions")
     texts = replace(
         translated(),
         point=_("{units} decisions: {estimate} ({low} to {high})"),
-        difference=_("Difference from the default action"),
-        analysed=_("Decisions"),
+        difference=title,
+        analysed=counted,
     )
-    chart = draw_path(points, planned_units=0, label=_("Difference over time"), texts=texts)
-    return mark_safe(chart)  # noqa: S308  its texts are escaped
+    label = _("Difference over time")
+    rows = [
+        (f"{point.at:%Y-%m-%d %H:%M}", f"{one.units:,}", *map(four, (one.estimate, one.low, one.high)))
+        for point, one in reversed(list(zip(report.course, points, strict=True)))
+    ]
+    head = (_("Date"), counted, title, _("Lower bound"), _("Upper bound"))
+    svg = draw_path(points, planned_units=0, label=label, texts=texts)
+    return Chart("policy", label, svg, head, rows)
