@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime, timedelta
 
-GAP = 0.15  # of a step: between two bars
+GAP, MAX_BAR = 0.15, 48  # of a step between two bars; width of one of a chart of few
 # A chart of one value is no course of time: there is the table of the report.
 MIN_STEPS = 2
 
@@ -145,7 +145,8 @@ def _draw_bar(
 ) -> str:
     span = max((axis.end - axis.start).total_seconds(), 1.0)
     wide = (axis.right - axis.left) * seconds / span
-    x, total, parts = axis.x(one.starts_at) + wide * GAP / 2, 0, []
+    bar = min(wide * (1 - GAP), MAX_BAR)
+    x, total, parts = axis.x(one.starts_at) + (wide - bar) / 2, 0, []
     for n, key in enumerate(variants):
         count = one.users.get(key, 0)
         top, bottom = frame.y(total + count), frame.y(total)
@@ -153,7 +154,7 @@ def _draw_bar(
         if count:
             parts.append(
                 f'<rect class="fill {colour_of(n)}" x="{x:.1f}" y="{top:.1f}" '
-                f'width="{wide * (1 - GAP):.1f}" height="{bottom - top:.1f}">'
+                f'width="{bar:.1f}" height="{bottom - top:.1f}">'
                 f"<title>{escape(f'{time}: {name_of(key)} {count:,}')}</title></rect>"
             )
     return "".join(parts)

@@ -24,6 +24,8 @@ MAX_POINTS = 60  # each is parsed, and more cannot be told apart; a test of mont
 # Early intervals are far wider than late ones: the picture ends at so many times the last one's width.
 REACH = 2.0
 LABEL_LETTER = 6.5
+# A plan that ends later than so many times the run so far would squeeze what is known to an edge.
+MAX_AHEAD = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,11 @@ class EffectPath:
     def write(self, value: float) -> str:
         """Return a difference as pages write it."""
         return percent(value) if self.is_share else f"{value:+.4g}".replace("-", "−")
+
+
+def far_end(start: datetime, last: datetime) -> datetime:
+    """Return until when a plan is shown that began at `start` and is known until `last`."""
+    return last + MAX_AHEAD * (last - start)
 
 
 def thin(looks: Sequence[Look]) -> list[Look]:
@@ -156,6 +163,9 @@ def _draw(
         f"<title>{escape(_words(path, one))}</title></circle>"
         for x, one in places
     )
+    if len(places) == 1:  # a band of no width would not be seen
+        ((x, only),) = places
+        dots += f'<path class="bound" d="M{x:.1f} {frame.y(only.low):.1f}V{frame.y(only.high):.1f}"/>'
     cut = [draw_arrow(x, frame.top, up=True) for x, one in places if one.high > high]
     cut += [draw_arrow(x, frame.floor, up=False) for x, one in places if one.low < low]
     return frame.draw(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
+from experiments.reports.after_shipping import AfterShipping, read_after_shipping
 from experiments.reports.bandit_report import BanditReport, bandit_report_of
 from experiments.reports.breaker_report import BreakerReport, breaker_report_of
 from experiments.reports.chart_texts import translated
@@ -39,6 +40,7 @@ from experiments.reports.verdict import (
     interval_name,
     summarise_verdict,
 )
+from experiments.reports.yearly_impact import YearlyImpact, yearly_impact_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,6 +109,8 @@ class ExperimentReport:
     clusters: ClusterReport | None = None
     quality: JudgedQuality | None = None
     quality_points: Sequence[QualityPoint] = ()
+    yearly: YearlyImpact | None = None
+    after_shipping: AfterShipping | None = None
 
     @property
     def quality_chart(self) -> Chart | None:
@@ -163,6 +167,8 @@ class ExperimentReport:
             "interleaving": self.interleaving.as_json() if self.interleaving is not None else None,
             "bandit": self.bandit.as_json() if self.bandit is not None else None,
             "clusters": self.clusters.as_json() if self.clusters is not None else None,
+            "yearly_impact": self.yearly.as_json() if self.yearly is not None else None,
+            "after_shipping": self.after_shipping.as_json() if self.after_shipping else None,
             "quality": self.quality.as_json() if self.quality is not None else None,
             "quality_over_time": [asdict(point) for point in self.quality_points],
             "srm": {"p_value": self.srm_p_value, "healthy": self.healthy},
@@ -258,7 +264,21 @@ def report_on(experiment: Experiment) -> ExperimentReport:
         clusters=cluster_report_of(experiment, look),
         quality=current_quality(experiment, looks) if experiment.started_at else None,
         quality_points=quality_over_time(looks),
+        yearly=_yearly(experiment, looks, metrics),
+        after_shipping=read_after_shipping(decisions, verdict.metric),
     )
+
+
+def _yearly(
+    experiment: Experiment, looks: list[Look], metrics: list[ComparisonRow]
+) -> YearlyImpact | None:
+    """Return what a shipped treatment brings in a year."""
+    shipped = (one for one in metrics if one.role == "primary")
+    row = next((one for one in shipped if one.variant == experiment.shipped_variant), None)
+    if row is None:
+        return None
+    name = interval_name(experiment, primary=True)
+    return yearly_impact_of(experiment.primary, looks, list(experiment.epochs.all()), row, name)
 
 
 def _models(variants: list[VariantRow]) -> dict[str, str]:

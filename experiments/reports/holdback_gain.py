@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from experiments.reports.percentages import percent
 from experiments.reports.read_together import last_look, primary_of, read_together
@@ -21,6 +23,12 @@ if TYPE_CHECKING:
 GainStatus = Literal["confirmed", "lost", "unclear", "unknown"]
 DAY = 86_400.0
 
+HEADLINES: dict[GainStatus, str] = {
+    "confirmed": gettext_noop("Gain holds"),
+    "lost": gettext_noop("Worse now"),
+    "unclear": gettext_noop("No clear gain"),
+    "unknown": gettext_noop("Measuring"),
+}
 # The words of pages: experiments/reports/stored_sentences.py.
 SENTENCES: dict[GainStatus, str] = {
     "confirmed": "still {lift} ({low} to {high}) after {duration}",
@@ -61,6 +69,16 @@ class HoldbackGain:
     days: float
     words: tuple[str, str, str] = ("", "", "")
     template: str = SENTENCES["unknown"]
+
+    @property
+    def headline(self) -> str:
+        """The status in a word or two, in the reader's language."""
+        return _(HEADLINES[self.status])
+
+    @property
+    def badge(self) -> str:
+        """The class of its badge: the same as of a metric's result."""
+        return {"confirmed": "better", "lost": "worse"}.get(self.status, "inconclusive")
 
     @property
     def stored(self) -> str:

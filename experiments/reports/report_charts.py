@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from experiments.models import Experiment
 from experiments.reports.code_names import name_of
 from experiments.reports.day_charts import draw_daily_metric, draw_users
-from experiments.reports.effect_chart import TimeMark, draw_effect, read_path, thin
+from experiments.reports.effect_chart import TimeMark, draw_effect, far_end, read_path, thin
 from experiments.reports.look_days import read_steps
 from experiments.reports.remaining import seconds_remaining
 from experiments.reports.variant_bars import draw_rates_by_variant, rates_of
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from experiments.reports.chart_frame import Chart
 
 MAX_EFFECTS = 4  # charts of treatments; the table of metrics has all
-# A plan that ends later than so many times the run so far would squeeze what is known to an edge.
-MAX_AHEAD = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +119,7 @@ def _end_marks(experiment: Experiment, last: Look, decision: Decision | None) ->
     if experiment.ended_at is not None:
         word = word_of(decision.action, is_over=True) if decision is not None else name_of("ended")
         return [TimeMark(experiment.ended_at, "finish", word)]
-    started = experiment.started_at or last.taken_at
-    latest = last.taken_at + MAX_AHEAD * (last.taken_at - started)
+    latest = far_end(experiment.started_at or last.taken_at, last.taken_at)
     planned = planned_end(experiment, last)
     if planned is None or not last.taken_at < planned <= latest:
         return []

@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 
 from experiments.models import Decision, Experiment
 from experiments.reports.code_names import name_of
+from experiments.reports.holdback_gain import HEADLINES
 from experiments.reports.next_step import describe_next_step, first_results
 from experiments.reports.percentages import percent
 from experiments.reports.preference_words import describe_preference_tile
@@ -174,12 +175,7 @@ def _new_users(report: ExperimentReport) -> str:
 
 def _gain_tile(report: ExperimentReport, title: str) -> Tile:
     status = report.gain.status if report.gain is not None else "unknown"
-    headline = {
-        "confirmed": _("Gain holds"),
-        "lost": _("Worse now"),
-        "unclear": _("No clear gain"),
-        "unknown": _("Measuring"),
-    }[status]
+    headline = _(HEADLINES[status])
     action = GAIN_ACTIONS[status]
     return Tile(title, headline, [_about_holdback(report)], TONES.get(action, ""), action)
 
