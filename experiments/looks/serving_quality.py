@@ -9,7 +9,7 @@ import orjson
 from django.db import connection
 
 from experiments.metrics.sql import ERRORS, OWN_LISTS
-from experiments.models.served_variant import ServedVariant
+from experiments.models.served_variant import GenerationUse, ServedVariant
 from experiments.sql import min_uuid7
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ SAMPLE, SHOWN_ITEMS = 2, 5  # latest slates of a variant that are kept, and item
 # Slates are found by their id, a UUIDv7 that begins with the time.
 _SERVED = f"""
     WITH lately AS MATERIALIZED (
-        SELECT recommendation_id, variant_id, latency_ms, fallback, slots FROM experiments_slate
+        SELECT recommendation_id, variant_id, latency_ms, fallback, slots, generation, cost,
+            generation ->> 'provider' IS NOT NULL AND generation ->> 'outcome' <> 'cached' AS by_model
+        FROM experiments_slate
         WHERE surface_id = %(surface)s AND recommendation_id >= %(since)s
             AND recommendation_id <= %(now)s AND experiment_id = %(experiment)s AND NOT forced
         ORDER BY recommendation_id DESC LIMIT %(limit)s)
@@ -33,7 +35,11 @@ _SERVED = f"""
         count(*) FILTER (WHERE fallback IN {ERRORS}),
         (SELECT count(DISTINCT slot.value ->> 0) FROM lately AS mine,
             jsonb_array_elements(mine.slots) AS slot(value) WHERE mine.variant_id = lately.variant_id),
-        (array_agg(slots ORDER BY recommendation_id DESC))[1:%(sample)s]
+        (array_agg(slots ORDER BY recommendation_id DESC))[1:%(sample)s],
+        count(*) FILTER (WHERE by_model),
+        sum((generation ->> 'tokens_in')::bigint) FILTER (WHERE by_model),
+        sum((generation ->> 'tokens_out')::bigint) FILTER (WHERE by_model),
+        sum(cost) FILTER (WHERE by_model), sum(latency_ms) FILTER (WHERE by_model)
     FROM lately GROUP BY variant_id"""
 
 
@@ -72,10 +78,17 @@ def serving_of(experiment: Experiment, *, since: datetime, now: datetime) -> lis
             errors=errors / count,
             items=items,
             samples=[[slot[0] for slot in slate[:SHOWN_ITEMS]] for slate in _parsed(samples)],
+            generation=_use_of(*use) if use[0] else None,
         )
-        for variant, count, p95, fallbacks, cold, errors, items, samples in rows
+        for variant, count, p95, fallbacks, cold, errors, items, samples, *use in rows
         if variant in keys
     ]
+
+
+def _use_of(answers: int, tokens_in: Any, tokens_out: Any, cost: Any, latency_ms: Any) -> GenerationUse:
+    """Read sums, which are null where no answer has the number, and whole numbers as Decimal."""
+    sums = int(tokens_in or 0), int(tokens_out or 0), float(cost or 0), float(latency_ms or 0)
+    return GenerationUse(answers, *sums)
 
 
 def _parsed(samples: Any) -> list[list[Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext as _
@@ -43,11 +43,11 @@ from experiments.reports.verdict import (
 from experiments.reports.yearly_impact import YearlyImpact, yearly_impact_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from experiments.models import Decision, Experiment, Look
-    from experiments.models.served_variant import ServedVariant
+    from experiments.models.served_variant import GenerationUse, ServedVariant
     from experiments.reports.chart_frame import Chart
     from experiments.reports.judged_quality import JudgedQuality
     from experiments.stats.look_result import LookResult
@@ -111,6 +111,7 @@ class ExperimentReport:
     quality_points: Sequence[QualityPoint] = ()
     yearly: YearlyImpact | None = None
     after_shipping: AfterShipping | None = None
+    generation: Mapping[str, GenerationUse] = field(default_factory=dict)
 
     @property
     def quality_chart(self) -> Chart | None:
@@ -184,6 +185,7 @@ class ExperimentReport:
             "segments": [row.as_json() for row in self.segments],
             "segment_differences": self.differences,
             "mismatch": [row.as_json() for row in self.mismatch],
+            "generation": {key: asdict(use) for key, use in self.generation.items()},
             "serving": [asdict(row) for row in self.serving],
             # What is beside the fields has its old name, until 0.3.
             "metrics": [
@@ -266,7 +268,19 @@ def report_on(experiment: Experiment) -> ExperimentReport:
         quality_points=quality_over_time(looks),
         yearly=_yearly(experiment, looks, metrics),
         after_shipping=read_after_shipping(decisions, verdict.metric),
+        generation=_generation(looks, variants),
     )
+
+
+def _generation(looks: list[Look], variants: list[VariantRow]) -> dict[str, GenerationUse]:
+    """Return what the answers of each variant cost, over all looks; empty where no model answered."""
+    uses: dict[str, GenerationUse] = {}
+    for look in looks:
+        for row in look.served_variants:
+            if row.generation is not None:
+                use = uses.get(row.variant)
+                uses[row.variant] = row.generation if use is None else use + row.generation
+    return {row.key: uses[row.key] for row in variants if row.key in uses}
 
 
 def _yearly(

@@ -16,10 +16,11 @@ from django.utils.translation import ngettext
 from experiments.models import Decision, Experiment
 from experiments.reports.code_names import name_of
 from experiments.reports.holdback_gain import HEADLINES
+from experiments.reports.live_counts import LiveCount, describe_outcomes, read_live_counts
 from experiments.reports.next_step import describe_next_step, first_results
 from experiments.reports.percentages import percent
 from experiments.reports.preference_words import describe_preference_tile
-from experiments.reports.stored_text import end_sentence, show_stored
+from experiments.reports.stored_text import end_sentence, join_sentences, show_stored
 from experiments.reports.tile import TONES, Tile
 from experiments.reports.verdict import word_of
 
@@ -50,6 +51,7 @@ class VerdictTiles:
         sentence: the verdict, without statistics.
         next_step: what happens next, or what to do.
         analysed: how many users, or blocks of time, of those that were planned.
+        live: counts that judge nothing; empty once there are results.
     """
 
     decision: Tile
@@ -58,6 +60,7 @@ class VerdictTiles:
     sentence: str
     next_step: str
     analysed: str
+    live: Sequence[LiveCount] = ()
 
     @property
     def named(self) -> Sequence[tuple[str, Tile]]:
@@ -74,6 +77,7 @@ def tiles_of(report: ExperimentReport) -> VerdictTiles:
         sentence=_sentence(report),
         next_step=describe_next_step(report),
         analysed=_analysed(report),
+        live=read_live_counts(report) if _is_early(report) and report.users else (),
     )
 
 
@@ -106,11 +110,12 @@ def _sentence(report: ExperimentReport) -> str:
         _("%(users)s in %(variant)s") % {"users": f"{row.units:,}", "variant": name_of(row.key).lower()}
         for row in report.variants
     )
-    return ngettext(
+    text = ngettext(
         "Too early to tell: %(users)s user so far (%(shares)s).",
         "Too early to tell: %(users)s users so far (%(shares)s).",
         users,
     ) % {"users": f"{users:,}", "shares": shares}
+    return join_sentences(text, describe_outcomes(report))
 
 
 def _waiting_for_groups(report: ExperimentReport) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -140,3 +141,20 @@ def test_a_holdback_with_many_looks_takes_no_more_queries(shop, django_assert_ma
     with django_assert_max_num_queries(70):
         page = client.get(address).content.decode()
     assert page.count("<circle") < 400
+
+
+def test_a_first_day_counts_users_and_outcomes_by_variant_and_judges_nothing(shop):
+    experiment = shop.run_experiment(**QUICK_POLICY | {"window_seconds": 86_400.0})
+    units = {"control": range(78), "treatment": range(72)}
+    visits(experiment, {"control": 0, "treatment": 0}, units=units)  # every second user clicks
+    look_at_experiment(experiment_id=experiment.pk)
+    page = page_of(experiment)
+    table = page.split("<table data-live>")[1].split("</table>")[0]
+    rows = [re.findall(r">([^<>\n]+)<", row) for row in table.split("<tr>")[2:]]
+    assert rows == [["Users", "78", "72"], ["Users with clicks", "39", "36"]]
+    assert "Not judged yet: 75 users with clicks (39 in control, 36 in treatment)." in page
+    assert "尚未评判" in page_of(experiment, "zh-hans")
+
+
+def test_a_report_with_results_has_no_live_counts(shop):
+    assert "<table data-live>" not in page_of(ship(shop))

@@ -42,7 +42,8 @@ ENGLISH = {
         ["Too early", "10,000 users planned"],
         ["No results yet", "First results in about 24 hours; each user is followed for 1 day."],
         ["Tracking works", "Split 52% / 48%, planned 50% / 50%"],
-        "Too early to tell: 150 users so far (78 in control, 72 in treatment).",
+        "Too early to tell: 150 users so far (78 in control, 72 in treatment). "
+        "Not judged yet: 150 users with clicks (78 in control, 72 in treatment).",
         "Nothing to do: first results in about 24 hours; each user is followed for 1 day.",
     ),
     "day_9": (
@@ -138,7 +139,8 @@ ENGLISH = {
         ["Too early", "4,000 users planned"],
         ["No results yet", "First results in about 23 hours; each user is followed for 1 minute."],
         ["Tracking works", "Split 50% / 50%, as planned"],
-        "Too early to tell: 400 users so far (200 in control, 200 in treatment).",
+        "Too early to tell: 400 users so far (200 in control, 200 in treatment). "
+        "Not judged yet: 400 users with clicks (200 in control, 200 in treatment).",
         "Nothing to do: first results in about 23 hours; each user is followed for 1 minute.",
     ),
     "bandit_learning": (
@@ -207,7 +209,7 @@ CHINESE = {
     "ship": ("已发布 popularity@2。它使每用户 clicks提高了 67%：2.5 对 1.5。", "现在由 popularity@2 服务所有用户。无需再做任何操作。"),
     "roll_back": ("已回滚 popularity@2。它使每用户 clicks降低了 40%：1.5 对 2.5。", "现在由 popularity@1 服务所有用户。无需再做任何操作。"),
     "day_1": (
-        "现在判断为时过早：目前有 150 个用户（对照组 78，实验组 72）。",
+        "现在判断为时过早：目前有 150 个用户（对照组 78，实验组 72）。尚未评判：150 名用户有 clicks（对照组 78，实验组 72）。",
         "无需操作：约 24 小时 后得出首批结果；每位用户观察 1 天。",
     ),
     "day_9": ("继续运行。每用户 clicks没有明显差异：1.5 对 1.5。", "无需操作：预计约 17 天 内得出结论。"),
@@ -228,7 +230,7 @@ CHINESE = {
         "没有胜者。用户对 popularity@2 和 popularity@1 没有明显偏好。按用户计：80 人偏好 popularity@2，80 人偏好 popularity@1，80 人无偏好。",
         "请您决定：更多用户也几乎不会改变结果，可以停止实验。",
     ),
-    "bandit_early": ("现在判断为时过早：目前有 400 个用户（对照组 200，实验组 200）。", "无需操作：约 23 小时 后得出首批结果；每位用户观察 1 分钟。"),
+    "bandit_early": ("现在判断为时过早：目前有 400 个用户（对照组 200，实验组 200）。尚未评判：400 名用户有 clicks（对照组 200，实验组 200）。", "无需操作：约 23 小时 后得出首批结果；每位用户观察 1 分钟。"),
     "bandit_learning": ("继续运行。每用户 clicks没有明显差异：1.5 对 1.33。", "无需操作：新用户的份额随结果调整，预计约 9 天 内得出结论。"),
     "bandit_winner": ("已发布 'green'。它使每用户 clicks提高了 200%：1.5 对 0.5。", "现在所有用户都得到 'green'。无需再做任何操作。"),
     "switchback_running": ("现在判断为时过早：计划的 40 个时间段已结束 20 个，每个时间段内所有用户得到同一变体。", "无需操作：预计约 2 小时 内得出结论。"),

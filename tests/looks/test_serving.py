@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
+import pytest
+
+from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.looks.serving_quality import serving_of
 from experiments.models import Experiment, Slate
 from experiments.models.served_variant import ServedVariant
 from experiments.reports.experiment_report import report_on
 from tests.support import builders
+from tests.support.dashboard import sign_in
+from tests.support.html import has
 
 
 def test_a_newcomer_is_no_fallback_and_nobody_is_expected_in_nothing(lane, shop):
@@ -29,3 +35,49 @@ def test_a_newcomer_is_no_fallback_and_nobody_is_expected_in_nothing(lane, shop)
     assert hit.cold == (hit.slates - 1) / hit.slates
     assert (other.fallback, other.errors, other.cold) == (0, 0, 1)
     assert ServedVariant.from_json(hit.variant, hit.as_json()) == hit
+    assert hit.generation is None
+    assert "generation" not in hit.as_json()  # what such looks store is as it was
+
+
+ANSWER = {"outcome": "completed", "provider": "local", "tokens_in": 12, "tokens_out": 5}
+
+
+def answer(shop, experiment, variant: str, cost: float, **facts) -> None:
+    builders.make_slate(
+        shop, "u1", (), experiment_id=experiment.pk, cost=cost, latency_ms=200.0,
+        variant_id=experiment.variants.get(key=variant).pk, generation=ANSWER | facts,
+    )  # fmt: skip
+
+
+def test_a_report_adds_up_what_generated_answers_cost(shop):
+    experiment = shop.run_experiment(**builders.QUICK_POLICY | {"planned_units": 5000})
+    for n, costs in enumerate(([0.01, 0.03], [0.02])):
+        for cost in costs:
+            answer(shop, experiment, "control", cost)
+        answer(shop, experiment, "treatment", 0.1, tokens_out=50)
+        answer(shop, experiment, "treatment", 9.0, outcome="cached")  # no model was asked
+        answer(shop, experiment, "treatment", 9.0, provider=None, tokens_in=None, tokens_out=None)
+        units = {key: range(100 * n, 100 * n + 40) for key in ("control", "treatment")}
+        builders.visits(experiment, {"control": 1, "treatment": 1}, units=units)
+        look = look_at_experiment(experiment_id=experiment.pk)
+        assert {row.variant for row in look.served_variants} == {"control", "treatment"}
+    report = report_on(Experiment.objects.get(pk=experiment.pk))
+    control, treatment = report.generation["control"], report.generation["treatment"]
+    assert (control.answers, control.tokens_in, control.tokens_out) == (3, 36, 15)
+    assert control.cost_per_answer == pytest.approx(0.02)
+    assert (treatment.answers, treatment.tokens_out_per_answer) == (2, 50)
+    assert treatment.cost == pytest.approx(0.2)
+    assert treatment.mean_latency_ms == 200
+    address = f"/experiments/{shop.project.slug}/{experiment.key}/"
+    page = sign_in(shop.project).get(address).content.decode()
+    assert has(page, data_generation="control")
+    row = page.split('data-generation="treatment"')[1].split("</tr>")[0]
+    assert re.findall(r">([^<>]+)</td>", row) == ["Treatment", "2", "0.1", "0.2", "12", "50", "200 ms"]
+    assert report.as_json()["generation"]["control"]["answers"] == 3
+
+
+def test_a_report_of_lists_has_no_generation_costs(shop):
+    experiment = shop.run_experiment(**builders.QUICK_POLICY)
+    builders.visits(experiment, {"control": 1, "treatment": 1}, units=20)
+    look_at_experiment(experiment_id=experiment.pk)
+    assert report_on(experiment).generation == {}
