@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from experiments.actions.look_at_experiment import look_at_experiment
+from tests.support.axe import axe  # noqa: F401  a fixture
 from tests.support.builders import QUICK_POLICY, visits
 
 

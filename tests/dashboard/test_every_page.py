@@ -16,6 +16,7 @@ from inference.algorithms import GENERATORS, RECOMMENDERS
 from inference.models import ModelVersion
 from inference.policies import POLICIES
 from inference.queues import QUEUES
+from tests.support.dashboard_pages import NO_PAGES, names_of
 from tests.support.ended_run import ended_run
 from tests.support.form_reader import read_form
 from tests.support.page_text import PageText
@@ -78,15 +79,6 @@ ALLOWED = frozenset(
         "DE",
     ]
 )
-# Addresses that change something and answer with a redirect, or give a file.
-NO_PAGES = {
-    "autopilot-switch", "autopilot-ramp", "autopilot-queue", "autopilot-proposal",
-    "view-save", "view-change", "view-delete", "comment-delete", "share", "revoke-share", "feedback-survey-switch", "download", "impact-download", "usage-download", "label-noise-download", "surface-train", "surface-rules-serve", "team-make-key", "team-change-key",
-    "team-revoke-key", "team-set-member", "alerts-change", "alerts-switch", "alerts-rotate", "alerts-test",
-    "alerts-resend", "alerts-resend-all", "surface-judging", "version-check", "alerts-delete", "cancel-run", "sign-out", "single-sign-on", "single-sign-on-back", "invited", "reset-password", "team-reset-link", "second-factor", "account-second-factor", "account-second-factor-begin", "account-second-factor-off", "account-recovery-codes", "account-passkey-add", "account-passkey-options", "account-passkey-remove", "passkey-sign-in", "passkey-sign-in-options", "team-remove-second-factor", "team-invite", "team-revoke-invitation", "team-audit", "sdk", "sdk-file", "sdk-version", "sample-picture", "set_language",
-}  # fmt: skip
-
-
 CLICK = {"event": "click"}
 DEFINITIONS = (
     CLICK
@@ -107,17 +99,6 @@ def seeded(shared_lane) -> Seeded:
     Project.objects.filter(pk=seeded.shop.project.pk).update(is_sample=True)  # the overview says so
     shared_lane.refresh()
     return seeded
-
-
-def names_of(patterns, found=()) -> set[str]:
-    """Return the names of all addresses below."""
-    names = set(found)
-    for pattern in patterns:
-        if hasattr(pattern, "url_patterns"):
-            names |= names_of(pattern.url_patterns)
-        else:
-            names.add(pattern.name)
-    return names
 
 
 class Visit:

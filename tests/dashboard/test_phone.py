@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 from django.contrib.auth import get_user_model
 
-from experiments.models import Slate
 from tests.support.browser import Visit
-from tests.support.dashboard_pages import PAGES, PHONE
-from tests.support.ended_run import ended_run
-from tests.support.seeded_project import seed_project
+from tests.support.dashboard_pages import PAGES, PHONE, SEEDED_PAGES
+from tests.support.seeded_project import places_of, seed_project
 
 SHOTS = os.environ.get("BAKEOFF_SHOTS", "")  # a folder for screenshots
 # What stands beyond the screen, is cut by its box, or is squeezed to a column of letters. A box that
@@ -47,49 +45,11 @@ OPEN = "() => document.querySelectorAll('main details').forEach((one) => (one.op
 SETTLED = "() => new Promise((go) => setTimeout(() => requestAnimationFrame(go)))"
 
 
-# Beside those of the list: what a seeded project has more.
-MORE_PAGES = [
-    ("report-halted", "/experiments/{p}/{halted}/"),
-    ("report-draft", "/experiments/{p}/{draft}/"),
-    ("draft-edit", "/experiments/{p}/{draft}/edit/"),
-    ("impact", "/p/{p}/impact/"),
-    ("alerts", "/p/{p}/alerts/"),
-    ("policy", "/p/{p}/surfaces/offers/policy/"),
-    ("generations", "/p/{p}/surfaces/support/generations/"),
-    ("generation", "/p/{p}/generations/{slate}/"),
-    ("generate-surface", "/p/{p}/surfaces/support/"),
-    ("playground", "/p/{p}/surfaces/support/playground/"),
-    ("prompt-search", "/p/{p}/surfaces/support/prompt-search/"),
-    ("surface-edit", "/p/{p}/surfaces/home-feed/edit/"),
-    ("metric-edit", "/p/{p}/metrics/clicks/edit/"),
-    ("unit", "/p/{p}/units/?unit=control-1"),
-    ("version-trained", "/p/{p}/models/{trained}/"),
-]
-
-
 @pytest.fixture
 def seeded(lane):
     seeded = seed_project()
     lane.refresh()
     return seeded
-
-
-def places_of(seeded) -> dict[str, object]:
-    """Return what stands in the addresses of the project's pages."""
-    other = ended_run(seeded.shop, 0.2, factors=8)
-    surface = seeded.shop.project.surfaces.get(key="support")
-    return {
-        "p": seeded.slug,
-        "done": seeded.shipped.key,
-        "running": seeded.running.key,
-        "halted": seeded.halted.key,
-        "draft": seeded.draft.key,
-        "version": seeded.shop.champion.pk,
-        "trained": seeded.run.version.pk,
-        "run": seeded.run.pk,
-        "other": other.pk,
-        "slate": Slate.objects.filter(surface=surface).first().pk,
-    }
 
 
 def faults_of(page, name: str) -> list[str]:
@@ -113,7 +73,7 @@ def test_every_page_can_be_read_on_a_phone(chromium, lane, seeded, language):
     seen.context.add_cookies([{"name": "django_language", "value": language, "url": lane.url}])
     stranger = Visit(chromium, lane, viewport=PHONE, is_mobile=True, locale=language)
     faults, places = [], places_of(seeded)
-    for name, address in PAGES + MORE_PAGES:
+    for name, address in PAGES + SEEDED_PAGES:
         page = stranger.page if name == "sign-in" else seen.page
         answer = page.goto(address.format(**places))
         assert answer.ok, (name, answer.status)

@@ -38,3 +38,45 @@ PAGES = [
     ("health", "/health/"),
     ("demo", "/demo/"),
 ]
+# Beside those of the list: what a seeded project has more.
+SEEDED_PAGES = [
+    ("report-halted", "/experiments/{p}/{halted}/"),
+    ("report-draft", "/experiments/{p}/{draft}/"),
+    ("draft-edit", "/experiments/{p}/{draft}/edit/"),
+    ("impact", "/p/{p}/impact/"),
+    ("alerts", "/p/{p}/alerts/"),
+    ("policy", "/p/{p}/surfaces/offers/policy/"),
+    ("generations", "/p/{p}/surfaces/support/generations/"),
+    ("generation", "/p/{p}/generations/{slate}/"),
+    ("generate-surface", "/p/{p}/surfaces/support/"),
+    ("playground", "/p/{p}/surfaces/support/playground/"),
+    ("prompt-search", "/p/{p}/surfaces/support/prompt-search/"),
+    ("surface-edit", "/p/{p}/surfaces/home-feed/edit/"),
+    ("metric-edit", "/p/{p}/metrics/clicks/edit/"),
+    ("unit", "/p/{p}/units/?unit=control-1"),
+    ("search", "/p/{p}/search/?q=home"),
+    ("version-act", "/p/{p}/models/{version}/shadow/"),
+    ("version-trained", "/p/{p}/models/{trained}/"),
+]
+# Pages of people who are not signed in: how they are reached, tests know.
+STRANGERS = {"sign-in", "forgot-password", "second-factor", "reset-password", "invited", "shared"}
+# Addresses that change something and answer with a redirect, or give a file.
+NO_PAGES = {
+    "autopilot-switch", "autopilot-ramp", "autopilot-queue", "autopilot-proposal",
+    "view-save", "view-change", "view-delete", "comment-delete", "share", "revoke-share", "feedback-survey-switch", "download", "impact-download", "usage-download", "label-noise-download", "surface-train", "surface-rules-serve", "team-make-key", "team-change-key",
+    "team-revoke-key", "team-set-member", "alerts-change", "alerts-switch", "alerts-rotate", "alerts-test",
+    "alerts-resend", "alerts-resend-all", "surface-judging", "version-check", "alerts-delete", "cancel-run", "sign-out", "single-sign-on", "single-sign-on-back", "invited", "reset-password", "team-reset-link", "second-factor", "account-second-factor", "account-second-factor-begin", "account-second-factor-off", "account-recovery-codes", "account-passkey-add", "account-passkey-options", "account-passkey-remove", "passkey-sign-in", "passkey-sign-in-options", "team-remove-second-factor", "team-invite", "team-revoke-invitation", "team-audit", "sdk", "sdk-file", "sdk-version", "sample-picture", "set_language",
+}  # fmt: skip
+# Answers to a form that was refused, and parts of pages: what has them is in the lists above.
+ANSWERS = {"alerts-subscribe", "comment", "comment-edit", "experiments-plan"}
+
+
+def names_of(patterns, found=()) -> set[str]:
+    """Return the names of all addresses below."""
+    names = set(found)
+    for pattern in patterns:
+        if hasattr(pattern, "url_patterns"):
+            names |= names_of(pattern.url_patterns)
+        else:
+            names.add(pattern.name)
+    return names

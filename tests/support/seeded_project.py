@@ -12,13 +12,14 @@ from bakeoff.alerts.models import Alert, Delivery, Subscription
 from bakeoff.gateway.generate.facts import Outcome
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.ingest.rows import Rows
-from experiments.models import Experiment, Feedback
+from experiments.models import Experiment, Feedback, Slate
 from inference.models import AliasMove, DriftReport, ModelVersion, Surface, TrainingRun
 from inference.serving.artifact import save_artifact
 from inference.serving.prompts import Prompt
 from tests.support import builders
 from tests.support.alerts import dead_delivery
 from tests.support.dashboard import make_user
+from tests.support.ended_run import ended_run
 from tests.support.ranking import make_decisions, make_rank_surface, write_decisions
 
 HISTOGRAMS = [[0.4, 0.3], [0.6, 0.7]]
@@ -115,6 +116,24 @@ def seed_project() -> Seeded:
     return Seeded(
         shop, draft, running, shipped, halted, _train(shop, draft), refused, client, user.username
     )
+
+
+def places_of(seeded: Seeded) -> dict[str, object]:
+    """Return what stands in the addresses of the project's pages."""
+    other = ended_run(seeded.shop, 0.2, factors=8)
+    surface = seeded.shop.project.surfaces.get(key="support")
+    return {
+        "p": seeded.slug,
+        "done": seeded.shipped.key,
+        "running": seeded.running.key,
+        "halted": seeded.halted.key,
+        "draft": seeded.draft.key,
+        "version": seeded.shop.champion.pk,
+        "trained": seeded.run.version.pk,
+        "run": seeded.run.pk,
+        "other": other.pk,
+        "slate": Slate.objects.filter(surface=surface).first().pk,
+    }
 
 
 DELIVERY_ERRORS = (

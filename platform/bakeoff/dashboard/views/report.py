@@ -155,6 +155,12 @@ def _pdf(request: HttpRequest, experiment: Experiment, name: str) -> HttpRespons
     return _attached(HTML(string=page).write_pdf(), "application/pdf", name)
 
 
+def _frozen(experiment: Experiment) -> str:
+    """Return a report that stands alone: it has no script that lets the keyboard reach wide tables."""
+    page = render_to_string("dashboard/shared.html", _context(experiment))
+    return page.replace("<table", '<table tabindex="0"')
+
+
 @require_POST
 @login_required
 def share(request: HttpRequest, slug: str, key: str) -> HttpResponse:
@@ -172,7 +178,7 @@ def share(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         )
         return redirect("report", slug, key)
     with timezone.override(experiment.project.timezone):
-        page = render_to_string("dashboard/shared.html", _context(experiment))
+        page = _frozen(experiment)
     until = timezone.now() + timedelta(days=days)
     token = share_report(experiment=experiment, page=page, until=until, by=str(request.user))
     address = absolute_url(request, reverse("shared", args=[token]))
