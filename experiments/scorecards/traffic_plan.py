@@ -88,6 +88,7 @@ class Design:
         guardrails: how many must hold too.
         allocation: share of the traffic in the experiment, in (0, 1].
         min_lift: smallest relative change that must be found; None: what `planned_units` find.
+        shares: of all variants, the control first, where there are more than two; empty: of two.
     """
 
     treatment_share: float = 0.5
@@ -96,6 +97,7 @@ class Design:
     guardrails: int = 0
     allocation: float = 1.0
     min_lift: float | None = None
+    shares: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ def plan_for_week(traffic: WeekOfTraffic, metric: Metric, design: Design) -> Tra
     question = PlanQuestion(
         kind="proportion" if proportion else "mean",
         baseline=baseline,
-        shares=[1 - design.treatment_share, design.treatment_share],
+        shares=design.shares or [1 - design.treatment_share, design.treatment_share],
         mde=design.min_lift,
         units=float(design.planned_units) if design.min_lift is None else None,
         sd=None if proportion else max(traffic.deviation_of_all, MIN_SPREAD),

@@ -10,6 +10,7 @@ from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.models import Experiment
 from tests.support import builders
 from tests.support.dashboard import report_path, sign_in
+from tests.support.form_reader import pair_fields
 
 POLICY = {"window_seconds": 60.0, "minimum_run_seconds": 0.0, "planned_units": 10_000}
 
@@ -85,7 +86,7 @@ def test_the_api_defines_one_and_refuses_in_a_sentence(lane, shop, page):
 def test_a_form_makes_one_and_keeps_what_was_typed_when_it_refuses(shop, page):
     client = sign_in(shop.project, role="analyst")
     sent = {
-        "key": "button", "surface": page.pk, "treatment_share": "50", "allocation": "100",
+        "key": "button", "surface": page.pk, **pair_fields(), "allocation": "100",
         "primary": shop.metric.pk, "margin": "5", "rule": "group_sequential", "planned_units": "10000",
         "minimum_days": "7", "window_hours": "24", "promote": "on", "breaker_alpha": "0.1",
         "mode": "bandit", "floor": "20", "update_hours": "12", "burn_in_units": "300",
@@ -93,7 +94,7 @@ def test_a_form_makes_one_and_keeps_what_was_typed_when_it_refuses(shop, page):
     path = f"/p/{shop.project.slug}/experiments/new/"
     low = client.post(path, sent | {"floor": "1"}).content.decode()
     assert "greater than or equal to 5" in low
-    uneven = client.post(path, sent | {"treatment_share": "10"}).content.decode()
+    uneven = client.post(path, sent | pair_fields(share=10)).content.decode()
     assert "must be at least the floor of 0.2" in uneven
     assert 'value="300"' in uneven
     assert not Experiment.objects.filter(project=shop.project).exists()

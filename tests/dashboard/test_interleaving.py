@@ -12,6 +12,7 @@ from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.models import Experiment
 from tests.support import builders
 from tests.support.dashboard import report_path, sign_in
+from tests.support.form_reader import pair_fields
 from tests.support.interleaving import THEIRS, Visits
 
 POLICY = {"window_seconds": 60.0, "minimum_run_seconds": 0.0, "planned_units": 400}
@@ -87,13 +88,13 @@ def test_a_form_makes_one_that_ships_nothing_by_itself(shop):
     challenger = builders.make_version(shop.surface, list(range(1, 11)))
     client = sign_in(shop.project, role="analyst")
     sent = {
-        "key": "lists", "surface": shop.surface.pk, "control": shop.champion.pk, "treatment": challenger.pk,
-        "treatment_share": "50", "allocation": "100", "primary": shop.metric.pk, "margin": "5",
+        "key": "lists", "surface": shop.surface.pk, "allocation": "100", "primary": shop.metric.pk, "margin": "5",
         "rule": "group_sequential", "planned_units": "1000", "minimum_days": "7", "window_hours": "24",
         "promote": "on", "breaker_alpha": "0.1", "mode": "interleave",
+        **pair_fields(shop.champion.pk, challenger.pk),
     }  # fmt: skip
     path = f"/p/{shop.project.slug}/experiments/new/"
-    uneven = client.post(path, sent | {"treatment_share": "20"})
+    uneven = client.post(path, sent | pair_fields(shop.champion.pk, challenger.pk, share=20))
     assert "must be equal" in uneven.content.decode()
     assert not Experiment.objects.filter(project=shop.project).exists()
     assert client.post(path, sent).status_code == 302

@@ -12,6 +12,7 @@ from uuid_utils import uuid7
 from experiments.models import Experiment
 from tests.support import builders
 from tests.support.dashboard import sign_in
+from tests.support.form_reader import pair_fields
 from tests.support.ranking import make_rank_surface
 
 RANKS = ["nobody", "stranger", "viewer", "analyst", "operator", "admin"]
@@ -105,8 +106,8 @@ def test_a_draft_is_edited_whole_and_keeps_its_salt(place):
     before = Experiment.objects.get(key="trial", project=place["project"])
     address = "/experiments/{p}/{e}/edit/".format(**place)
     fields = {
-        "surface": before.surface_id, "key": "trial", "hypothesis": "Better.", "control": before.control.model_version_id,
-        "treatment": place["v"], "treatment_share": "30", "allocation": "50", "primary": before.primary.metric_id,
+        "surface": before.surface_id, "key": "trial", "hypothesis": "Better.",
+        **pair_fields(before.control.model_version_id, place["v"], share=30), "allocation": "50", "primary": before.primary.metric_id,
         "margin": "5", "rule": "group_sequential", "planned_units": "900", "minimum_days": "0", "window_hours": "24",
         "breaker_alpha": "0.1",
         "hashing": "growthbook_v2", "condition": '{"country": "DE"}', "promote": "on",

@@ -19,8 +19,9 @@ def form(chromium, lane, shop):
     page = seen.page
     page.goto(f"/p/{shop.project.slug}/experiments/new/?surface={shop.surface.pk}")
     page.get_by_label("Key", exact=True).fill("by-block")
-    page.get_by_label("Control", exact=True).select_option(value=str(shop.champion.pk))
-    page.get_by_label("Treatment", exact=True).select_option(value=str(challenger.pk))
+    for name, version in (("Control", shop.champion), ("Treatment", challenger)):
+        row = page.get_by_role("group", name=name, exact=True)
+        row.get_by_label("Model").select_option(value=str(version.pk))
     page.get_by_label("Primary metric").select_option(label="clicks")
     page.get_by_label("Method").select_option(value="switchback")
     yield page

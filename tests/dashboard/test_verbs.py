@@ -28,7 +28,7 @@ from tests.support.autopilot_verbs import AUTOPILOT_VERBS
 from tests.support.builders import Shop
 from tests.support.comment_verbs import COMMENT_VERBS, COMMENT_VERBS_OF_ADMINS
 from tests.support.dashboard import make_user, report_path, sign_in
-from tests.support.form_reader import read_form
+from tests.support.form_reader import pair_fields, read_form
 from tests.support.html import has
 from tests.support.invitation_verbs import INVITATION_VERBS
 from tests.support.judging_verbs import JUDGING_VERBS
@@ -108,8 +108,8 @@ def define(shop):
     address = reverse("experiments-new", args=[shop.project.slug])
     challenger = shop.surface.versions.exclude(pk=shop.champion.pk).get()
     body = {
-        "surface": shop.surface.pk, "key": "typed", "name": "Typed by hand", "control": shop.champion.pk,
-        "treatment": challenger.pk, "treatment_share": "50", "allocation": "100", "primary": shop.metric.pk,
+        "surface": shop.surface.pk, "key": "typed", "name": "Typed by hand",
+        **pair_fields(shop.champion.pk, challenger.pk), "allocation": "100", "primary": shop.metric.pk,
         "margin": "5", "rule": "group_sequential", "planned_units": "900", "minimum_days": "0",
         "window_hours": "24", "breaker_alpha": "0.2", "hashing": "sha256", "promote": "on",
     }  # fmt: skip

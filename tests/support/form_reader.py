@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html.parser import HTMLParser
 
 # What a browser sends of a box without a value; of a text without one it sends nothing.
@@ -51,3 +52,22 @@ def read_form(page: str, form_id: str) -> dict[str, list[str]]:
     reader = _Reader(form_id)
     reader.feed(page)
     return reader.fields
+
+
+def row_fields(prefix: str, *entries: Mapping[str, object]) -> dict[str, str]:
+    """Return the fields that a browser sends of a list's rows."""
+    fields = {f"{prefix}-TOTAL_FORMS": str(len(entries)), f"{prefix}-INITIAL_FORMS": "0"}
+    return fields | {
+        f"{prefix}-{n}-{name}": str(value)
+        for n, row in enumerate(entries)
+        for name, value in row.items()
+    }
+
+
+def pair_fields(control: object = "", treatment: object = "", *, share: float = 50) -> dict[str, str]:
+    """Return the fields of two variants: primary keys of their models, and the treatment's share in %."""
+    return row_fields(
+        "variants",
+        {"key": "control", "version": control, "share": 100 - share},
+        {"key": "treatment", "version": treatment, "share": share},
+    )

@@ -9,15 +9,10 @@ from experiments.models import SavedGroup, Survey
 from tests.support.browser import Visit
 from tests.support.dashboard import make_user, sign_in
 from tests.support.form_reader import read_form
+from tests.support.form_reader import row_fields as rows
 
 GERMAN = {"question": "Warum nicht?", "choices": ["Zu teuer", "Nichts für mich"]}
 PHONE = {"width": 390, "height": 844}
-
-
-def rows(prefix: str, *entries: dict[str, str]) -> dict[str, str]:
-    """Return the fields that a browser sends of a list's rows."""
-    fields = {f"{prefix}-TOTAL_FORMS": str(len(entries)), f"{prefix}-INITIAL_FORMS": "0"}
-    return fields | {f"{prefix}-{n}-{k}": v for n, row in enumerate(entries) for k, v in row.items()}
 
 
 def comparison(attribute="country", comparison="$eq", value="DE") -> dict[str, str]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from bakeoff.dashboard.targeting_form import rows_of_condition
+from bakeoff.dashboard.variant_rows import rows_of_variants
 from experiments.actions.define_experiment import (
     BANDIT_POLICY,
     CLUSTER_POLICY,
     INTERLEAVED_POLICY,
     SWITCHBACK_POLICY,
     ExperimentMetricDraft,
-    VariantDraft,
 )
 from experiments.actions.edit_draft import draft_of, fingerprint_of
 from experiments.kinds import ABOVE_USERS
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 
 GUARDRAIL = ExperimentMetric.Role.GUARDRAIL
-VARIANT_FIELDS = ("control", "treatment", "control_rules", "treatment_rules", "treatment_share")
 BANDIT_FIELDS = frozenset({"floor", "update_hours", "burn_in_units"})
 POLICY_FIELDS = BANDIT_FIELDS | {
     "rule", "planned_units", "minimum_days", "window_hours", "promote", "cluster_by",
@@ -91,19 +90,6 @@ def _share(percent: float | None, default: Any) -> float:
     return float(default) if percent is None else percent / 100
 
 
-def variants_of(filled: dict[str, Any], stored: Sequence[VariantDraft]) -> list[VariantDraft]:
-    """Return the two variants; stored ones keep their key and their flag's value."""
-    share = filled["treatment_share"] / 100
-    control = next(
-        (v for v in stored if v.is_control), VariantDraft("control", None, 0, is_control=True)
-    )
-    treatment = next((v for v in stored if not v.is_control), VariantDraft("treatment", None, 0))
-    return [
-        replace(control, version=filled["control"], weight=1 - share, rules=filled["control_rules"]),
-        replace(treatment, version=filled["treatment"], weight=share, rules=filled["treatment_rules"]),
-    ]
-
-
 def metrics_of(
     filled: dict[str, Any], stored: Sequence[ExperimentMetricDraft]
 ) -> list[ExperimentMetricDraft]:
@@ -122,16 +108,10 @@ def metrics_of(
     ]
 
 
-def has_two_variants(draft: Experiment) -> bool:
-    """Whether the form can show a draft's variants: one control and one treatment."""
-    return sorted(draft.variants.values_list("is_control", flat=True)) == [False, True]
-
-
 def initial_of(draft: Experiment) -> dict[str, Any]:
-    """Return a draft as the form says it."""
+    """Return a draft as the form shows it; variants and targeting as rows."""
     policy = draft.parsed_policy
-    # Of several treatments the first is shown; the field is closed then.
-    variants = {variant.is_control: variant for variant in reversed(draft.variants.all())}
+    targeting = rows_of_condition(draft.condition)
     by_role: dict[str, list[Any]] = {}
     for metric in draft.metrics.all():
         by_role.setdefault(metric.role, []).append(metric)
@@ -143,11 +123,7 @@ def initial_of(draft: Experiment) -> dict[str, Any]:
         "key": draft.key,
         "name": draft.name,
         "hypothesis": draft.hypothesis,
-        "control": variants[True].model_version_id,
-        "treatment": variants[False].model_version_id,
-        "control_rules": variants[True].rules_id,
-        "treatment_rules": variants[False].rules_id,
-        "treatment_share": 100 * variants[False].weight,
+        "variants": rows_of_variants(draft.variants.all()),
         "allocation": 100 * draft.allocation,
         "primary": primary.metric_id if primary is not None else None,
         "secondary": [r.metric_id for r in by_role.get(ExperimentMetric.Role.SECONDARY, [])],
@@ -170,7 +146,9 @@ def initial_of(draft: Experiment) -> dict[str, Any]:
         "layer": draft.layer_id,
         "slot_low": 100 * draft.slot_low,
         "slot_high": 100 * draft.slot_high,
-        "condition": orjson.dumps(draft.condition).decode() if draft.condition else "",
+        # What rows cannot say stays as it was written.
+        "condition": orjson.dumps(draft.condition).decode() if targeting is None else "",
+        "condition_rows": targeting or [],
         "segments": ", ".join(draft.segments),
         "sticky": draft.sticky,
         "against_gate": draft.against_gate,

@@ -11,30 +11,33 @@ from django.utils.translation import gettext_lazy
 
 from bakeoff.dashboard.draft_in_form import (
     POLICY_FIELDS,
-    VARIANT_FIELDS,
-    has_two_variants,
     in_mode,
     metrics_of,
     policy_of,
-    variants_of,
 )
 from bakeoff.dashboard.form_choices import cluster_field
 from bakeoff.dashboard.json_field import JsonField
+from bakeoff.dashboard.refusals import add_refusal
+from bakeoff.dashboard.targeting_form import condition_list, condition_of, same_condition
+from bakeoff.dashboard.variant_rows import rows_of_pair, shares_of, variant_list, variants_of
 from experiments.actions.define_experiment import (
     DEFAULT_BREAKER_ALPHA,
     MAX_EXPERIMENT_NAME,
     ExperimentDraft,
 )
 from experiments.bounds import MAX_BREAKER_ALPHA
-from experiments.models import Experiment, Layer, Metric, RuleVersion
+from experiments.models import Experiment, Layer, Metric
 from experiments.reports.code_names import name_of
 from experiments.stats.policy import MAX_BLOCK_SECONDS
-from inference.models import ModelVersion, Surface
+from inference.models import Surface
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from django.http import QueryDict
 
     from bakeoff.accounts.models import Project
+    from bakeoff.accounts.refused import RefusedError
 
 
 MODES = (
@@ -80,31 +83,6 @@ class ExperimentForm(forms.Form):
         required=False,
         label=gettext_lazy("Hypothesis"),
         help_text=gettext_lazy("We believe that … improves …, because …"),
-    )
-    control = forms.ModelChoiceField(
-        ModelVersion.objects.none(),
-        required=False,
-        label=gettext_lazy("Control"),
-        help_text=gettext_lazy("Usually the champion. On a flag surface, leave both empty."),
-    )
-    treatment = forms.ModelChoiceField(
-        ModelVersion.objects.none(), required=False, label=gettext_lazy("Treatment")
-    )
-    control_rules = forms.ModelChoiceField(
-        RuleVersion.objects.none(),
-        required=False,
-        label=gettext_lazy("Rules of the control"),
-        help_text=gettext_lazy("Versions of the surface's rules. Empty: those that it serves."),
-    )
-    treatment_rules = forms.ModelChoiceField(
-        RuleVersion.objects.none(), required=False, label=gettext_lazy("Rules of the treatment")
-    )
-    treatment_share = forms.FloatField(
-        min_value=1,
-        max_value=99,
-        initial=50,
-        label=gettext_lazy("Treatment split (%)"),
-        help_text=gettext_lazy("A 50/50 split needs the fewest users."),
     )
     allocation = forms.FloatField(
         min_value=0.1,
@@ -240,9 +218,9 @@ class ExperimentForm(forms.Form):
     )
     condition = JsonField(
         dict,
-        label=gettext_lazy("Targeting"),
+        label=gettext_lazy("Targeting as JSON"),
         help_text=gettext_lazy(
-            'JSON condition on attributes: {"country": {"$in": ["DE"]}}. Empty: all users.'
+            'In place of rows, for what they cannot say: {"$or": [{"country": "DE"}, {"age": {"$gt": 17}}]}.'
         ),
     )
     segments = forms.CharField(
@@ -264,53 +242,97 @@ class ExperimentForm(forms.Form):
     )
 
     def __init__(
-        self, project: Project, *args: Any, edits: Experiment | None = None, **options: Any
+        self,
+        project: Project,
+        data: QueryDict | None = None,
+        *,
+        typed: QueryDict | None = None,
+        initial: Mapping[str, Any] | None = None,
     ) -> None:
         """Offer what the project has.
 
         Args:
             project: whose experiments.
-            args: as of a form.
-            edits: the draft that is changed, or None for a new one.
-            options: as of a form.
+            data: what was sent to be stored.
+            typed: what was sent to get a row more or less: shown again, unchecked.
+            initial: what is shown first.
         """
-        super().__init__(*args, **options)
+        shown = dict(initial or {}) if typed is None else self._shown_again(typed)
+        super().__init__(data, initial=shown)
         self.project = project
-        if edits is not None and not has_two_variants(edits):
-            # What the form cannot show it must not write: these keep what the draft has.
-            for name in VARIANT_FIELDS:
-                self.fields[name].disabled = True
-                self.fields[name].required = False
-            self.fields["treatment"].help_text = _(
-                "This draft has %(count)s variants: edit them with PATCH /v1/experiments/%(key)s."
-            ) % {"count": edits.variants.count(), "key": edits.key}
+        self.lists = {
+            "variants": variant_list(
+                project, data, typed=typed, initial=shown.get("variants") or rows_of_pair(shown)
+            ),
+            "condition": condition_list(
+                project.pk,
+                _(
+                    "Only users for whom all rows hold take part; none: all users. Several values are "
+                    "separated by commas; one with a comma stands in quotes. A number in quotes is a text."
+                ),
+                data,
+                typed=typed,
+                initial=shown.get("condition_rows", ()),
+                has_stored=True,
+            ),
+        }
         surfaces = Surface.objects.filter(project=project).order_by("key")
-        versions = ModelVersion.objects.filter(surface__project=project).select_related("surface")
         metrics = Metric.objects.filter(project=project).order_by("key")
-        rules = RuleVersion.objects.filter(surface__project=project).select_related("surface")
         for name, rows in (
-            ("control_rules", rules), ("treatment_rules", rules), ("surface", surfaces), ("control", versions), ("treatment", versions), ("primary", metrics),
-            ("secondary", metrics), ("guardrails", metrics),
+            ("surface", surfaces),
+            ("primary", metrics),
+            ("secondary", metrics),
+            ("guardrails", metrics),
             ("layer", Layer.objects.filter(project=project).order_by("key")),
-        ):  # fmt: skip
+        ):
             field: Any = self.fields[name]
             field.queryset = rows
         hashing: Any = self.fields["hashing"]
         hashing.choices = [(code, name_of(code)) for code in Experiment.Hashing.values]
-        for name in ("control_rules", "treatment_rules"):
-            rules_field: Any = self.fields[name]
-            rules_field.label_from_instance = lambda r: f"{r.surface.key}: {r}"
-        for name in ("control", "treatment"):
-            version_field: Any = self.fields[name]
-            version_field.label_from_instance = lambda v: (
-                f"{v.surface.key}: {v.label} ({name_of(v.alias)})"
-            )
+
+    def _shown_again(self, typed: QueryDict) -> dict[str, Any]:
+        """Return what was typed into the fields."""
+        lists = {"secondary", "guardrails"}
+        return {
+            name: typed.getlist(name) if name in lists else typed.get(name) for name in self.base_fields
+        }
+
+    def is_valid(self) -> bool:
+        """Whether every field and every row is."""
+        # All of them are validated, so that one answer shows every fault.
+        parts = [super().is_valid(), *(rows.is_valid() for rows in self.lists.values())]
+        if not all(parts):
+            return False
+        if self.cleaned_data["condition"] and self.lists["condition"].values():
+            self.add_error("condition", _("Fill in the rows of targeting or this field, not both."))
+        return not self.errors
+
+    @property
+    def was_refused(self) -> bool:
+        """Whether a field, a row or a list was refused."""
+        return bool(self.errors) or any(rows.is_wrong() for rows in self.lists.values())
+
+    def refuse(self, error: RefusedError) -> None:
+        """Show what the action refused, at its field or over its list."""
+        written_as_json = error.field == "condition" and self.cleaned_data["condition"]
+        if error.field in self.lists and not written_as_json:
+            self.lists[error.field].refusals.append(str(error))
+        else:
+            add_refusal(self, error, places=PLACES)
+
+    def shares(self) -> list[float]:
+        """Return the shares of the variants that are filled in, in percent; none while rows are wrong."""
+        rows = self.lists["variants"]
+        return shares_of(rows.values()) if rows.is_valid() else []
+
+    def _condition(self) -> dict[str, Any]:
+        return self.cleaned_data["condition"] or condition_of(self.lists["condition"].values())
 
     def sections(self) -> list[tuple[Any, list[Any], bool]]:
-        """Return the form's sections: title, fields, whether it is open."""
+        """Return the form's sections: title, fields and lists, whether it is open."""
         parts = (
             (_("Basics"), ("name", "key", "surface", "hypothesis"), True),
-            (_("Variants"), (*VARIANT_FIELDS, "mode", "allocation"), True),
+            (_("Variants"), ("variants", "mode", "allocation"), True),
             (_("Metrics"), ("primary", "guardrails", "margin", "secondary"), True),
             (
                 _("Decision rule"),
@@ -324,14 +346,22 @@ class ExperimentForm(forms.Form):
             (
                 _("Targeting and advanced"),
                 (
-                    "condition", "segments", "hashing", "layer", "slot_low", "slot_high", "sticky",
+                    "condition_rows", "condition", "segments", "hashing", "layer", "slot_low", "slot_high", "sticky",
                     "against_gate",
                 ),
                 False,
             ),
         )  # fmt: skip
+        lists: dict[str, Any] = {
+            "variants": self.lists["variants"],
+            "condition_rows": self.lists["condition"],
+        }
         return [
-            (title, [self[name] for name in names], is_open or any(self[n].errors for n in names))
+            (
+                title,
+                [lists[name] if name in lists else self[name] for name in names],
+                is_open or any(lists[n].is_wrong() if n in lists else self[n].errors for n in names),
+            )
             for title, names, is_open in parts
         ]
 
@@ -342,7 +372,8 @@ class ExperimentForm(forms.Form):
             surface=filled["surface"],
             key=filled["key"],
             owner=owner,
-            variants=variants_of(filled, ()),
+            variants=variants_of(self.lists["variants"].values(), ()),
+            condition=self._condition(),
             metrics=metrics_of(filled, ()),
             policy=in_mode(filled["mode"], policy_of(filled, POLICY_FIELDS)),
             **self._plain(self.fields),
@@ -356,8 +387,10 @@ class ExperimentForm(forms.Form):
             named["surface"] = filled["surface"]
         if "key" in changed:
             named["key"] = filled["key"]
-        if changed & set(VARIANT_FIELDS):
-            named["variants"] = variants_of(filled, stored.variants)
+        if rows := self.lists["variants"].values():
+            named["variants"] = variants_of(rows, stored.variants)
+        if not same_condition(self._condition(), stored.condition):
+            named["condition"] = self._condition()
         if changed & {"primary", "secondary", "guardrails", "margin"}:
             # Each guardrail keeps its own margin, unless the field itself was changed.
             named["metrics"] = metrics_of(filled, () if "margin" in changed else stored.metrics)
@@ -373,7 +406,7 @@ class ExperimentForm(forms.Form):
         filled, wanted = self.cleaned_data, set(names)
         fields: dict[str, Any] = {
             name: filled[name]
-            for name in ("name", "hypothesis", "against_gate", "condition", "sticky")
+            for name in ("name", "hypothesis", "against_gate", "sticky")
             if name in wanted
         }
         if "allocation" in wanted:
@@ -408,4 +441,4 @@ class ExperimentForm(forms.Form):
 
 
 # Where the form shows what the action calls otherwise.
-PLACES = {"variants": "treatment", "metrics": "primary", "policy": "planned_units", "slot": "slot_low"}
+PLACES = {"metrics": "primary", "policy": "planned_units", "slot": "slot_low"}

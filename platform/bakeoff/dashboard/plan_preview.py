@@ -22,6 +22,8 @@ from experiments.scorecards.traffic_plan import (
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bakeoff.dashboard.experiment_form import ExperimentForm
     from experiments.models import Metric
     from experiments.reports.metric_library import SuggestedMetric
@@ -37,9 +39,9 @@ def plan_in_words(form: ExperimentForm) -> dict[str, Any]:
             "missing": _("Choose a surface and a primary metric: the calculator uses their traffic.")
         }
     if filled.get("mode") == Experiment.Mode.SWITCHBACK:
-        return _plan_of_blocks(surface, metric, filled)
+        return _plan_of_blocks(surface, metric, filled, form.shares())
     try:
-        result = plan_from_traffic(surface, metric, _design(filled))
+        result = plan_from_traffic(surface, metric, _design(filled, form.shares()))
     except NoTrafficError as error:
         return {"missing": describe_missing_traffic(surface, metric, error.traffic)}
     except StatisticsError as error:
@@ -53,13 +55,15 @@ def plan_in_words(form: ExperimentForm) -> dict[str, Any]:
     }
 
 
-def _plan_of_blocks(surface: Surface, metric: Metric, filled: dict[str, Any]) -> dict[str, Any]:
+def _plan_of_blocks(
+    surface: Surface, metric: Metric, filled: dict[str, Any], shares: Sequence[float]
+) -> dict[str, Any]:
     minutes, carry_over = filled.get("block_minutes"), filled.get("carry_over_minutes")
     if not minutes or not carry_over:
         return {"missing": _("Enter the minutes of a block and of its carry-over.")}
     length = {"block_seconds": 60 * minutes, "carry_over_seconds": 60 * carry_over}
     try:
-        result = plan_blocks(surface, metric, _design(filled), **length)
+        result = plan_blocks(surface, metric, _design(filled, shares), **length)
     except FewBlocksError as error:
         return {"missing": few_blocks_in_words(error)}
     except StatisticsError as error:
@@ -93,10 +97,11 @@ def suggestions_for(form: ExperimentForm) -> list[SuggestedMetric]:
     return suggest_metrics(surface, without=[metric.pk for metric in metrics if metric is not None])
 
 
-def _design(filled: dict[str, Any]) -> Design:
+def _design(filled: dict[str, Any], shares: Sequence[float]) -> Design:
     """Return what was filled in so far; the rest as a new experiment has it."""
     return Design(
-        treatment_share=(filled.get("treatment_share") or 50) / 100,
+        treatment_share=shares[1] / 100 if len(shares) > 1 else 0.5,
+        shares=tuple(share / 100 for share in shares) if len(shares) > 2 else (),
         planned_units=filled.get("planned_units") or 10_000,
         rule=filled.get("rule") or "group_sequential",
         guardrails=len(filled.get("guardrails") or ()),

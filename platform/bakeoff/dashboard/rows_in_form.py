@@ -13,11 +13,11 @@ from django import forms
 from django.utils.translation import gettext as _
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from django.http import QueryDict
 
-EMPTY_ROWS = 2  # after the stored ones
+EMPTY_ROWS = 2  # of a list that has none
 ADD, REMOVE = "add-row", "remove-row"
 
 
@@ -40,13 +40,17 @@ class Rows:
     grows: bool = False
 
     def values(self) -> list[dict[str, Any]]:
-        """Return the rows that are not empty."""
-        rows = (form.values() for form in self.formset)
+        """Return the rows that are not empty; none of a form that was sent without rows."""
+        rows = (form.values() for form in self.formset) if self.formset.is_bound else ()
         return [row for row in rows if row is not None]
 
     def is_valid(self) -> bool:
         """Whether every row is, of a form that was sent with rows."""
         return not self.formset.is_bound or self.formset.is_valid()
+
+    def is_wrong(self) -> bool:
+        """Whether the list or a row of it was refused."""
+        return bool(self.refusals or self.formset.total_error_count())
 
 
 def rows_of(
@@ -58,6 +62,7 @@ def rows_of(
     typed: QueryDict | None = None,
     formset: type[forms.BaseFormSet[Any]] = forms.BaseFormSet,
     about: Mapping[str, Any] | None = None,
+    initial: Iterable[Mapping[str, Any]] = (),
 ) -> Any:
     """Return the forms of a list's rows.
 
@@ -69,15 +74,16 @@ def rows_of(
         typed: what is shown again, unchecked, after a row was added or removed.
         formset: that checks the rows together.
         about: what each row's form takes beside.
+        initial: rows that a page shows first; none: a few empty ones.
     """
-    initial = [] if typed is None else _after_change(typed, row, prefix, max_rows)
-    rows = forms.formset_factory(
-        row, formset, extra=EMPTY_ROWS if typed is None else 0, max_num=max_rows, validate_max=True
-    )
     bound = data if data is not None and f"{prefix}-TOTAL_FORMS" in data else None
+    shown = list(initial) if typed is None else _after_change(typed, row, prefix, max_rows)
+    extra = 0 if shown or typed is not None else EMPTY_ROWS
+    rows = forms.formset_factory(row, formset, extra=extra, max_num=max_rows, validate_max=True)
     return rows(
         bound,
-        initial=initial,
+        # A row that was sent as it was shown must not count as an empty one.
+        initial=shown if bound is None else [],
         prefix=prefix,
         form_kwargs=dict(about or {}),
         error_messages={"too_many_forms": _("At most %(most)s rows.") % {"most": max_rows}},

@@ -11,9 +11,8 @@ from django.utils.translation import gettext_lazy
 from bakeoff.dashboard.form_choices import name_choices
 from bakeoff.dashboard.refusals import add_refusal
 from bakeoff.dashboard.rows_in_form import Rows, rows_of
-from bakeoff.dashboard.targeting_form import MAX_ROWS, ConditionRow, ConditionRows, condition_of
+from bakeoff.dashboard.targeting_form import condition_list, condition_of
 from experiments.models import Survey
-from experiments.models.sharing import groups_of
 from experiments.survey_question import (
     MAX_CHOICE,
     MAX_CHOICES,
@@ -113,20 +112,16 @@ class SurveyForm(forms.Form):
         name_choices(self)
         offered: Any = self.fields["variants"]
         offered.choices = [(one, one) for one in _variants_of(surface)]
-        groups = {"groups": frozenset(groups_of(surface.project_id))}
         self.lists = {
-            "condition": Rows(
-                _("Targeting"),
+            "condition": condition_list(
+                surface.project_id,
                 _(
                     "Only users for whom all rows hold are asked; none: all users. Several values are "
                     "separated by commas; one with a comma stands in quotes. A number in quotes is a "
                     "text. Empty rows are ignored."
                 ),
-                rows_of(
-                    ConditionRow, "condition", MAX_ROWS, data,
-                    typed=typed, formset=ConditionRows, about=groups,
-                ),
-                grows=True,
+                data,
+                typed=typed,
             ),
             "translations": Rows(
                 _("Translations"),
@@ -137,7 +132,7 @@ class SurveyForm(forms.Form):
                 rows_of(TranslationRow, "translations", MAX_LANGUAGES, data, typed=typed),
                 grows=True,
             ),
-        }  # fmt: skip
+        }
 
     def _shown_again(self, typed: QueryDict) -> dict[str, Any]:
         """Return what was typed into the fields."""
@@ -195,14 +190,13 @@ class SurveyForm(forms.Form):
     def read(self) -> SurveyQuestion:
         """Return the question of a valid form."""
         data = dict(self.cleaned_data)
-        rows = self._values("translations")
+        rows = self.lists["translations"].values()
         translations = {language: texts for row in rows for language, texts in row.items()}
-        lists = {"condition": condition_of(self._values("condition")), "translations": translations}
+        lists = {
+            "condition": condition_of(self.lists["condition"].values()),
+            "translations": translations,
+        }
         return SurveyQuestion.parse(data | lists | {"share": data["percent"] / 100})
-
-    def _values(self, name: str) -> list[dict[str, Any]]:
-        rows = self.lists[name]
-        return rows.values() if rows.formset.is_bound else []
 
     def refuse(self, error: RefusedError) -> None:
         """Show what the action refused, at its field or over its list."""

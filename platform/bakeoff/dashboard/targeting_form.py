@@ -10,6 +10,9 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from bakeoff.dashboard.rows_in_form import Rows, rows_of
+from experiments.models.sharing import groups_of
+
 MAX_ROWS = 20
 MAX_NAME, MAX_VALUE = 100, 2000
 KNOWN_ATTRIBUTES = ("id", "country", "language", "device")  # offered as one types; any other is fine
@@ -38,6 +41,10 @@ _PARTS = re.compile(r'"(?:[^"\\]|\\.)*"|[,，、]|[^",，、]+|"')
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from django.http import QueryDict
+
     _RowSet = forms.BaseFormSet["ConditionRow"]
 else:
     _RowSet = forms.BaseFormSet  # Django's has no type arguments when it runs
@@ -55,16 +62,18 @@ class ConditionRow(forms.Form):
     comparison = forms.ChoiceField(choices=COMPARISONS, label=gettext_lazy("Comparison"))
     value = forms.CharField(required=False, max_length=MAX_VALUE, label=gettext_lazy("Compared with"))
 
-    def __init__(self, *args: Any, groups: frozenset[str], **options: Any) -> None:
+    def __init__(self, *args: Any, groups: frozenset[str], has_stored: bool, **options: Any) -> None:
         """Know the project's groups.
 
         Args:
             args: as of a form.
             groups: keys of the saved groups.
+            has_stored: whether stored attributes, `unit.…`, may be named.
             options: as of a form.
         """
         super().__init__(*args, **options)
         self.groups = groups
+        self.refused_names = ("$",) if has_stored else ("$", "unit.")
 
     def clean(self) -> dict[str, Any]:
         """Check that the three fit together."""
@@ -72,7 +81,7 @@ class ConditionRow(forms.Form):
         name, value, comparison = (row.get(one, "") for one in ("attribute", "value", "comparison"))
         if not name and value and "attribute" not in self.errors:
             self.add_error("attribute", self.fields["attribute"].error_messages["required"])
-        if name.startswith(("$", "unit.")):
+        if name.startswith(self.refused_names):
             self.add_error("attribute", _("Name an attribute of the request, such as country."))
         if name and "value" not in self.errors:
             self._check_value(comparison, value)
@@ -123,6 +132,37 @@ class ConditionRows(_RowSet):
                 seen.add((name, operator))
 
 
+def condition_list(
+    project_id: int,
+    help_text: str,
+    data: QueryDict | None,
+    *,
+    typed: QueryDict | None,
+    initial: Iterable[Mapping[str, Any]] = (),
+    has_stored: bool = False,
+) -> Rows:
+    """Return the list of comparisons for a form, under the name `condition`.
+
+    Args:
+        project_id: whose groups can be named.
+        help_text: what a person should know.
+        data: what was sent to be stored.
+        typed: what was sent to get a row more or less.
+        initial: rows that are shown first.
+        has_stored: whether stored attributes, `unit.…`, may be named.
+    """
+    about = {"groups": frozenset(groups_of(project_id)), "has_stored": has_stored}
+    return Rows(
+        _("Targeting"),
+        help_text,
+        rows_of(
+            ConditionRow, "condition", MAX_ROWS, data, typed=typed, formset=ConditionRows,
+            about=about, initial=initial,
+        ),
+        grows=True,
+    )  # fmt: skip
+
+
 def condition_of(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the condition that holds where all rows do."""
     condition: dict[str, Any] = {}
@@ -130,6 +170,66 @@ def condition_of(rows: list[dict[str, Any]]) -> dict[str, Any]:
         for name, test in row.items():
             condition[name] = condition.get(name, {}) | test
     return condition
+
+
+def rows_of_condition(condition: Mapping[str, Any]) -> list[dict[str, str]] | None:
+    """Return the rows that a condition would come from; None: rows cannot say it.
+
+    Args:
+        condition: as it is stored, in the language of conditions.
+    """
+    rows: list[dict[str, str]] = []
+    for name, test in condition.items():
+        for operator, value in (test if isinstance(test, dict) else {"$eq": test}).items():
+            row = _row_of(name, operator, value)
+            if row is None:
+                return None
+            rows.append(row)
+    return rows if len(rows) <= MAX_ROWS else None
+
+
+def same_condition(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two conditions are the same, whichever way an equality is written."""
+
+    def shown(condition: Mapping[str, Any]) -> object:
+        rows = rows_of_condition(condition)
+        return condition if rows is None else sorted(tuple(row.items()) for row in rows)
+
+    return shown(one) == shown(other)
+
+
+def _row_of(name: str, operator: str, value: Any) -> dict[str, str] | None:
+    """Return one comparison as a row, or None where a row has no place for it."""
+    if not name or name.startswith("$") or len(name) > MAX_NAME or name != name.strip():
+        return None
+    if operator == HAS and isinstance(value, bool):
+        return {"attribute": name, "comparison": HAS if value else HAS_NOT, "value": ""}
+    if operator in LISTS:
+        several = isinstance(value, list) and value and all(map(_is_plain, value))
+        text = ", ".join(_show_value(one, among_commas=True) for one in value) if several else ""
+    elif operator in GROUPS:
+        text = value if isinstance(value, str) else ""
+    elif operator in dict(COMPARISONS) and operator not in {HAS, HAS_NOT} and _is_plain(value):
+        text = _show_value(value)
+    else:
+        return None
+    if not 0 < len(text) <= MAX_VALUE:
+        return None
+    return {"attribute": name, "comparison": operator, "value": text}
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | int | float)
+
+
+def _show_value(value: Any, *, among_commas: bool = False) -> str:
+    """Return a value so that reading it gives the same: a text that would be read otherwise in quotes."""
+    if not isinstance(value, str):
+        return orjson.dumps(value).decode()
+    splits = among_commas and any(sign in value for sign in (*_COMMAS, '"'))
+    # An input has one line, and a form drops the spaces at both ends.
+    bare = value and value.isprintable() and value == value.strip() and not splits
+    return value if bare and _read_value(value) == value else orjson.dumps(value).decode()
 
 
 def _values_in(text: str) -> list[str]:

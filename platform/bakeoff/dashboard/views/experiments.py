@@ -18,11 +18,12 @@ from django.views.decorators.http import require_http_methods, require_safe
 from bakeoff.accounts.refused import RefusedError
 from bakeoff.dashboard.access import ANALYST, OPERATOR, experiment_for, may, project_for
 from bakeoff.dashboard.draft_in_form import initial_of
-from bakeoff.dashboard.experiment_form import PLACES, ExperimentForm
+from bakeoff.dashboard.experiment_form import ExperimentForm
 from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.plan_preview import plan_in_words, suggestions_for
-from bakeoff.dashboard.refusals import add_refusal
+from bakeoff.dashboard.rows_in_form import changes_rows
 from bakeoff.dashboard.saved_views import views_over
+from bakeoff.dashboard.targeting_form import KNOWN_ATTRIBUTES
 from bakeoff.dashboard.views.home import cards_of
 from experiments.actions.archive_experiment import (
     archive_experiment,
@@ -41,7 +42,9 @@ from experiments.reports.code_names import name_of
 from inference.actions.move_champion import CannotPromoteError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from bakeoff.accounts.models import Project
 
 
 @require_safe
@@ -85,22 +88,35 @@ def list_experiments(request: HttpRequest, slug: str) -> HttpResponse:
 def define(request: HttpRequest, slug: str) -> HttpResponse:
     """Define an experiment; what was typed stays, with the rule at the field that breaks it."""
     project = project_for(request, slug, ANALYST)
-    form = ExperimentForm(project, request.POST or None, initial=dict(request.GET.items()))
-    if request.method == "POST" and form.is_valid():
+    form = _form_of(request, project, dict(request.GET.items()))
+    if form.is_bound and form.is_valid():
         try:
             experiment = define_experiment(form.draft(owner=str(request.user)))
         except CannotDefineError as error:
-            add_refusal(form, error, places=PLACES)
+            form.refuse(error)
         else:
             messages.success(request, _("Experiment created. It takes no traffic until you start it."))
             return redirect("report", project.slug, experiment.key)
+    return _show_form(request, form)
+
+
+def _form_of(request: HttpRequest, project: Project, initial: Mapping[str, Any]) -> ExperimentForm:
+    """Return the form as it was sent, or with what is shown first."""
+    if request.method == "POST" and changes_rows(request.POST):
+        return ExperimentForm(project, typed=request.POST)
+    return ExperimentForm(project, request.POST or None, initial=initial)
+
+
+def _show_form(request: HttpRequest, form: ExperimentForm, **more: Any) -> HttpResponse:
     context = {
         "form": form,
-        "project": project,
+        "project": form.project,
+        "attributes": KNOWN_ATTRIBUTES,
         "plan": plan_in_words(form),
         "suggestions": suggestions_for(form),
+        **more,
     }
-    status = 422 if form.errors else 200
+    status = 422 if form.is_bound and form.was_refused else 200
     return render(request, "dashboard/experiment_form.html", context, status=status)
 
 
@@ -111,8 +127,8 @@ def edit(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     draft = experiment_for(request, slug, key, ANALYST)
     if draft.state != Experiment.State.DRAFT:
         raise PermissionDenied(_("A started experiment cannot be edited: create another one."))
-    form = ExperimentForm(draft.project, request.POST or None, initial=initial_of(draft), edits=draft)
-    if request.method == "POST" and form.is_valid():
+    form = _form_of(request, draft.project, initial_of(draft))
+    if form.is_bound and form.is_valid():
         try:
             changed = edit_draft(
                 experiment=draft,
@@ -121,7 +137,7 @@ def edit(request: HttpRequest, slug: str, key: str) -> HttpResponse:
                 read_as=form.cleaned_data["read_as"],
             )
         except CannotDefineError as error:
-            add_refusal(form, error, places=PLACES)
+            form.refuse(error)
         except DraftChangedError:
             form.accept_newer()
         except WrongStateError as error:
@@ -129,16 +145,7 @@ def edit(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         else:
             messages.success(request, _("Saved."))
             return redirect("report", slug, changed.key)
-    context = {
-        "form": form,
-        "project": draft.project,
-        "plan": plan_in_words(form),
-        "suggestions": suggestions_for(form),
-        "edits": draft,
-    }
-    return render(
-        request, "dashboard/experiment_form.html", context, status=422 if form.errors else 200
-    )
+    return _show_form(request, form, edits=draft)
 
 
 @require_http_methods(["POST"])
