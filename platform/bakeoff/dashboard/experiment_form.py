@@ -401,6 +401,11 @@ class ExperimentForm(forms.Form):
             named["policy"] = in_mode(mode, named.get("policy", stored.policy), before=stored.mode)
         return replace(stored, **named)
 
+    def copy_to(self, base: ExperimentDraft) -> ExperimentDraft:
+        """Return another experiment's plan with what was changed here, and this key and name."""
+        filled = self.cleaned_data
+        return replace(self.apply_to(base), key=filled["key"], name=filled["name"])
+
     def _plain(self, names: Iterable[str]) -> dict[str, Any]:
         """Return those of the named fields that stand alone, as the draft has them."""
         filled, wanted = self.cleaned_data, set(names)

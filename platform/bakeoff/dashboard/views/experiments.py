@@ -10,7 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
@@ -19,6 +19,12 @@ from bakeoff.accounts.refused import RefusedError
 from bakeoff.dashboard.access import ANALYST, OPERATOR, experiment_for, may, project_for
 from bakeoff.dashboard.draft_in_form import initial_of
 from bakeoff.dashboard.experiment_form import ExperimentForm
+from bakeoff.dashboard.experiment_starts import (
+    TEMPLATES,
+    base_of_copy,
+    initial_from,
+    initial_of_copy,
+)
 from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.plan_preview import plan_in_words, suggestions_for
 from bakeoff.dashboard.rows_in_form import changes_rows
@@ -88,16 +94,24 @@ def list_experiments(request: HttpRequest, slug: str) -> HttpResponse:
 def define(request: HttpRequest, slug: str) -> HttpResponse:
     """Define an experiment; what was typed stays, with the rule at the field that breaks it."""
     project = project_for(request, slug, ANALYST)
-    form = _form_of(request, project, dict(request.GET.items()))
+    source = None
+    if request.GET.get("copy"):
+        tests = Experiment.objects.filter(project=project, purpose=Experiment.Purpose.TEST)
+        source = get_object_or_404(tests, key=request.GET["copy"])
+    initial = initial_of_copy(source) if source else initial_from(project, dict(request.GET.items()))
+    form = _form_of(request, project, initial)
     if form.is_bound and form.is_valid():
+        owner = str(request.user)
         try:
-            experiment = define_experiment(form.draft(owner=str(request.user)))
+            experiment = define_experiment(
+                form.copy_to(base_of_copy(source, owner=owner)) if source else form.draft(owner=owner)
+            )
         except CannotDefineError as error:
             form.refuse(error)
         else:
             messages.success(request, _("Experiment created. It takes no traffic until you start it."))
             return redirect("report", project.slug, experiment.key)
-    return _show_form(request, form)
+    return _show_form(request, form, source=source, templates=TEMPLATES if source is None else ())
 
 
 def _form_of(request: HttpRequest, project: Project, initial: Mapping[str, Any]) -> ExperimentForm:
