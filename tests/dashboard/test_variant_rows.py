@@ -140,13 +140,13 @@ def test_the_calculator_plans_for_all_variants(busy):
     address = reverse("experiments-plan", args=[busy.project.slug])
     shared = {"surface": busy.surface.pk, "primary": busy.metric.pk, "planned_units": "9000"}
 
-    def smallest_effect(count: int) -> float:
+    def detectable_effect(count: int) -> float:
         rows = row_fields("variants", *[variant(f"v{n}") for n in range(count)])
         page = client.post(address, shared | rows).content.decode()
         return float(re.search(r"<dt>Smallest detectable effect</dt><dd>([\d.]+)%", page)[1])
 
     # Half the users in each, and alpha shared by three.
-    assert smallest_effect(4) > 1.3 * smallest_effect(2)
+    assert detectable_effect(4) > 1.3 * detectable_effect(2)
 
 
 @pytest.mark.parametrize("script", [True, False])
