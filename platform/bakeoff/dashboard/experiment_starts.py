@@ -104,7 +104,7 @@ TEMPLATES = (
 )
 
 
-def initial_from(project: Project, sent: Mapping[str, str]) -> dict[str, Any]:
+def initial_from(project: Project, sent: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an address fills in; its own fields go before those of its template.
 
     Args:

@@ -98,7 +98,7 @@ def define(request: HttpRequest, slug: str) -> HttpResponse:
     if request.GET.get("copy"):
         tests = Experiment.objects.filter(project=project, purpose=Experiment.Purpose.TEST)
         source = get_object_or_404(tests, key=request.GET["copy"])
-    initial = initial_of_copy(source) if source else initial_from(project, dict(request.GET.items()))
+    initial = initial_of_copy(source) if source else initial_from(project, request.GET.dict())
     form = _form_of(request, project, initial)
     if form.is_bound and form.is_valid():
         owner = str(request.user)
