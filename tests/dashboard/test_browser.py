@@ -89,8 +89,9 @@ def test_the_newcomers_way_from_a_draft_to_a_verdict(chromium, lane, shop):  # n
     page.get_by_label("Surface", exact=True).select_option(label="home-feed")
     page.get_by_label("Key", exact=True).fill("first try")
     page.get_by_label("Hypothesis").fill("The other taste brings more clicks.")
-    page.get_by_label("Control", exact=True).select_option(value=str(shop.champion.pk))
-    page.get_by_label("Treatment", exact=True).select_option(value=str(challenger.pk))
+    for name, version in (("Control", shop.champion), ("Treatment", challenger)):
+        row = page.get_by_role("group", name=name, exact=True)
+        row.get_by_label("Model").select_option(value=str(version.pk))
     page.get_by_label("Primary metric").select_option(label="clicks")
     with page.expect_response("**/experiments/plan/"):
         page.get_by_label("Planned users").fill("200")
