@@ -28,10 +28,13 @@ COMMANDS = {
         "Create projects with their keys, list them, and set their quotas.",
     ),
     "users": ("users:users", "Add and invite people, reset their passwords, and list them."),
-    "backup": ("backup:backup", "Write all of the platform into a new FOLDER, while it serves."),
+    "backup": (
+        "backup:backup",
+        "Write all of the platform to PLACE, a new folder or s3://…, while it serves.",
+    ),
     "restore": (
         "backup:restore",
-        "Make a platform of the backup in FOLDER, in an empty home or database; then start it.",
+        "Make a platform of the backup in PLACE, in an empty home or database; then start it.",
     ),
     "archive": (
         "archive:archive",

@@ -250,6 +250,55 @@ def test_a_backup_that_cannot_be_made_is_one_sentence(console, shop, tmp_path):
     assert not (tmp_path / "a").exists()
 
 
+def test_a_backup_goes_to_an_object_store_and_comes_back(console, shop, tmp_path):
+    bucket = tmp_path / "bucket"
+    bucket.mkdir()
+    place = f"file://{bucket}/one"
+    (bucket / "one").mkdir()
+    (bucket / "one" / "database.dump.part").write_text("of an upload that was cut off")
+    cut = restore(place, tmp_path / "empty")
+    assert cut.stderr == f"Error: {place} has no {NAME}: it is no backup, or one that was cut off.\n"
+    done = console("backup", place)
+    assert f"{place} holds the platform of " in done.output
+    assert Manifest.read(bucket / "one").counts["accounts_project"] >= 1
+    assert not (bucket / "one" / "database.dump.part").exists()
+    again = console("backup", place, status=1)
+    assert again.stderr == f"Error: {place} holds a backup already: name a new prefix.\n"
+    home = Path(tempfile.mkdtemp(prefix="bf-"))
+    try:
+        restored = restore(place, home)
+        assert restored.returncode == 0, restored.stderr
+        assert not list((home / "cache").glob("backup-*"))
+        with servers_of(home) as url, psycopg.connect(url) as database:
+            assert shop.project.slug in {
+                row[0] for row in database.execute("SELECT slug FROM accounts_project")
+            }
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    (bucket / "one" / DUMP).unlink()
+    lacks = restore(place, tmp_path / "empty")
+    assert lacks.stderr == f"Error: {place} has no {DUMP}: the backup is not whole.\n"
+
+
+def test_a_place_that_is_no_store_is_one_sentence(console, shop, tmp_path):
+    for place, sentence in (
+        ("ftp://host/one", "The place of a backup == 'ftp://host/one', must begin with one of "),
+        ("s3://key@bucket/one", "The place of a backup must be a bucket and a prefix alone"),
+        (f"file://{tmp_path}/nowhere/one", "does not exist: make its bucket or folder first."),
+    ):
+        for command in ("backup", "restore"):
+            done = console(command, place, status=1)
+            assert sentence in done.stderr
+            assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_a_manifest_that_names_files_elsewhere_is_refused(tmp_path):
+    bucket = tmp_path / "bucket"
+    bucket.mkdir()
+    (bucket / NAME).write_text(json.dumps({"format": 1, "files": {"../../../x": "0"}}))
+    done = restore(f"file://{bucket}", tmp_path / "home")
+    assert done.stderr == f"Error: {NAME} names '../../../x', must name files of the backup alone.\n"
+
 def test_a_backup_without_an_artifact_that_rows_name_is_refused(console, shop, tmp_path):
     ModelVersion.objects.filter(pk=shop.champion.pk).update(artifact_sha256="0" * 64)
     done = console("backup", tmp_path / "backup", status=1)

@@ -38,13 +38,13 @@ print(json.dumps([drained, look.number, look.action, look.result]))
 
 
 def restore(
-    folder: Path, home: Path, *, tools: Path | None = None, **variables: str
+    place: Path | str, home: Path, *, tools: Path | None = None, **variables: str
 ) -> subprocess.CompletedProcess:
     """As somebody does on another machine: bundled servers, unless variables name others."""
     names = ("DATABASE_URL", "REDIS_URL", "BROKER_URL")
     environment = {name: value for name, value in os.environ.items() if name not in names}
     return subprocess.run(
-        [sys.executable, "-m", "bakeoff", "restore", str(folder), *(["--tools", str(tools)] if tools else [])],
+        [sys.executable, "-m", "bakeoff", "restore", str(place), *(["--tools", str(tools)] if tools else [])],
         env=environment | {"BAKEOFF_HOME": str(home)} | variables,
         capture_output=True, text=True, check=False,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""`bakeoff backup` and `bakeoff restore`: all of a platform in a folder, and a platform of a folder."""
+"""`bakeoff backup` and `bakeoff restore`: all of a platform in one place, and a platform of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bakeoff.environment import read_environment
 if TYPE_CHECKING:
     from bakeoff.backup.manifest import Manifest
 
-folder_argument = click.argument("folder", type=click.Path(path_type=Path))
+place_argument = click.argument("place")
 tools_option = click.option(
     "--tools", type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Folder of your own pg_dump and pg_restore; without it, the bundled ones.",
@@ -21,18 +21,22 @@ tools_option = click.option(
 
 
 @click.command()
-@folder_argument
+@place_argument
 @tools_option
-def backup(folder: Path, tools: Path | None) -> None:
-    """Write all of the platform into a new FOLDER, while it serves."""
+def backup(place: str, tools: Path | None) -> None:
+    """Write all of the platform to PLACE, a new folder or s3://…, while it serves."""
     from bakeoff.backup.manifest import BackupError
+    from bakeoff.backup.remote_backup import take_remote_backup
     from bakeoff.backup.take_backup import take_backup
 
     try:
-        manifest = take_backup(read_environment(), folder.absolute(), tools=tools)
+        if "://" in place:
+            manifest = take_remote_backup(read_environment(), place, tools=tools)
+        else:
+            manifest = take_backup(read_environment(), Path(place).absolute(), tools=tools)
     except BackupError as error:
         raise fail(str(error)) from error
-    echo(f"{folder} holds the platform of {manifest.taken_at}: {_contents(manifest)}.")
+    echo(f"{place} holds the platform of {manifest.taken_at}: {_contents(manifest)}.")
     environment = read_environment()
     is_outside = environment.archive != str(environment.home / "archive")
     if is_outside and manifest.counts["experiments_archivedmonth"]:
@@ -40,16 +44,20 @@ def backup(folder: Path, tools: Path | None) -> None:
 
 
 @click.command()
-@folder_argument
+@place_argument
 @tools_option
-def restore(folder: Path, tools: Path | None) -> None:
-    """Make a platform of the backup in FOLDER, in an empty home or database; then start it."""
+def restore(place: str, tools: Path | None) -> None:
+    """Make a platform of the backup in PLACE, in an empty home or database; then start it."""
     from bakeoff.backup.manifest import BackupError
+    from bakeoff.backup.remote_backup import restore_remote_backup
     from bakeoff.backup.restore_backup import restore_backup
 
     environment = read_environment()
     try:
-        manifest = restore_backup(environment, folder.absolute(), tools=tools)
+        if "://" in place:
+            manifest = restore_remote_backup(environment, place, tools=tools)
+        else:
+            manifest = restore_backup(environment, Path(place).absolute(), tools=tools)
     except BackupError as error:
         raise fail(str(error)) from error
     echo(f"Restored the platform of {manifest.taken_at}: {_contents(manifest)}.")
