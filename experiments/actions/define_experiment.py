@@ -24,8 +24,9 @@ from experiments.actions.check_clusters import check_clusters
 from experiments.actions.check_interleaving import CannotInterleaveError, check_interleaving
 from experiments.actions.check_switchback import check_switchback
 from experiments.assignment import is_whole
-from experiments.bounds import MAX_BREAKER_ALPHA
+from experiments.bounds import MAX_BREAKER_ALPHA, BoundsError
 from experiments.kinds import ABOVE_USERS
+from experiments.metrics.labels import check_tags
 from experiments.metrics.spec import JUDGE_SCORE, RATING, MetricError, MetricSpec
 from experiments.models import Experiment, ExperimentMetric, Metric
 from experiments.salts import new_salt
@@ -103,6 +104,7 @@ class ExperimentDraft:
     variants: Sequence[VariantDraft]
     metrics: Sequence[ExperimentMetricDraft]
     name: str = ""
+    tags: Sequence[str] = ()
     hypothesis: str = ""
     owner: str = ""
     allocation: float = 1.0
@@ -165,6 +167,7 @@ def check_draft(draft: ExperimentDraft) -> None:
             of another surface, or one that its gate refused and nobody answers for.
     """
     check_name(draft.name)
+    check_tags_of(draft.tags)
     try:
         policy = Policy.parse(draft.settled_policy)
     except PolicyError as error:
@@ -226,6 +229,18 @@ def check_name(name: str) -> None:
         raise CannotDefineError(
             f"name == {len(name)} characters, must be at most {MAX_EXPERIMENT_NAME}.", field="name"
         )
+
+
+def check_tags_of(tags: Sequence[str]) -> None:
+    """Refuse tags of an experiment that no list could show.
+
+    Raises:
+        CannotDefineError: they are too many, repeated or too long, or hold a comma.
+    """
+    try:
+        check_tags(list(tags))
+    except BoundsError as error:
+        raise CannotDefineError(str(error), field="tags") from error
 
 
 def _check_parts(draft: ExperimentDraft) -> None:
@@ -349,6 +364,7 @@ def columns_of(draft: ExperimentDraft) -> dict[str, Any]:
         "surface": draft.surface,
         "key": draft.key,
         "name": draft.name,
+        "tags": list(draft.tags),
         "hypothesis": draft.hypothesis,
         "allocation": draft.allocation,
         "policy": draft.settled_policy,

@@ -38,6 +38,7 @@ def draft_of(experiment: Experiment) -> ExperimentDraft:
         surface=experiment.surface,
         key=experiment.key,
         name=experiment.name,
+        tags=experiment.tags,
         hypothesis=experiment.hypothesis,
         owner=experiment.owner,
         salt=experiment.salt,
@@ -69,7 +70,9 @@ def draft_of(experiment: Experiment) -> ExperimentDraft:
 def fingerprint_of(draft: ExperimentDraft) -> str:
     """Return a hash of a draft's content, by which an editor's stale copy is recognised."""
     content = _as_json(draft)
-    # What was hashed before there was a mode must hash the same now.
+    # What was hashed before there was a mode, or a tag, must hash the same now.
+    if not draft.tags:
+        del content["tags"]
     if draft.mode == Experiment.Mode.SPLIT:
         del content["mode"]
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""What people write on a metric: a description, an owner, tags. Nothing is counted by them."""
+"""What people write on metrics and experiments: description, owner, tags. Nothing counts by them."""
 
 from __future__ import annotations
 
@@ -25,6 +25,15 @@ def check_labels(*, description: object, owner: object, tags: Sequence[object]) 
     """
     bounds.text(description, "description", max_length=MAX_DESCRIPTION, min_length=0)
     bounds.text(owner, "owner", max_length=MAX_OWNER, min_length=0)
+    check_tags(tags)
+
+
+def check_tags(tags: object) -> None:
+    """Refuse tags that no list could show.
+
+    Raises:
+        BoundsError: they are too many, repeated or too long, or hold a comma.
+    """
     if not isinstance(tags, list) or len(tags) > MAX_TAGS:
         raise BoundsError("tags", tags, f"a list of at most {MAX_TAGS} texts")
     for tag in tags:

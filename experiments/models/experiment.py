@@ -81,6 +81,12 @@ class Experiment(models.Model):
     )
     key = models.SlugField(max_length=100)
     name = models.CharField(max_length=200, blank=True, help_text="Empty: pages show the key.")
+    tags: models.JSONField[list[str]] = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        blank=True,
+        help_text='By which people find it: ["checkout"].',
+    )
     hypothesis = models.TextField(blank=True)
     owner = models.CharField(max_length=150, blank=True)
     state = models.CharField(max_length=16, choices=State.choices, default=State.DRAFT)

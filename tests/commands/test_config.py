@@ -83,6 +83,7 @@ def furnished(tables, declared_provider):
                 slot=(0.0, 0.5),
                 condition={"$savedGroup": {"id": "staff"}},
                 prerequisites=needs,
+                tags=["checkout", "ä: x"],
             )
         )
     alerts.subscribe(project, WEBHOOK, name="Ops room")
@@ -209,7 +210,11 @@ def test_what_runs_keeps_what_its_verdict_stands_on(furnished):
     )
     assert Experiment.objects.get(pk=experiment.pk).name == ""
     apply(furnished, "experiments: {z-first: {name: Blue}}", "--yes")
-    assert Experiment.objects.get(pk=experiment.pk).name == "Blue"
+    apply(furnished, "experiments: {z-first: {tags: [spring]}}", "--yes")
+    experiment.refresh_from_db()
+    assert (experiment.name, experiment.tags) == ("Blue", ["spring"])
+    fault = apply(furnished, "experiments: {z-first: {tags: [a, a]}}", "--yes", status=2)
+    assert "experiments.z-first.tags: tags == ['a', 'a'], must be different texts" in fault
 
 
 def test_a_bandit_comes_and_goes_by_the_file(furnished):

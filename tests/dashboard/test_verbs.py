@@ -310,6 +310,10 @@ VERBS = {
             shows={"data_learnings": ""},
         ),
     ),
+    "act tag": (
+        ANALYSE,
+        act(ended, "tag", {"tags": "Spring, Home"}, tags=["Spring", "Home"], shows={"data_tags": ""}),
+    ),
     "act archive": (
         ANALYSE,
         act(ended, "archive", archived_at__isnull=False, shows={"data_archived": "true"}),

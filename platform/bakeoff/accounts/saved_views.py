@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # The lists that have filters, and the filters, in the order in which a view writes them.
 FILTERS = {
-    "experiments": ("q", "state", "purpose"),
+    "experiments": ("q", "state", "purpose", "tag"),
     "models": ("surface", "alias"),
     "runs": ("surface", "algorithm", "state"),
     "metrics": ("q", "kind", "tag"),

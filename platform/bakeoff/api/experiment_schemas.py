@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from ninja import Field, Schema
 
@@ -17,6 +17,7 @@ from experiments.actions.define_experiment import (
 from experiments.assignment.allocation import Hashing
 from experiments.bounds import MAX_BREAKER_ALPHA
 from experiments.kinds import Mode, Purpose, Role
+from experiments.metrics.labels import MAX_TAG, MAX_TAGS
 from experiments.models import Experiment
 
 
@@ -72,6 +73,9 @@ class ExperimentIn(RequestSchema):
         max_length=MAX_EXPERIMENT_NAME,
         description="What people call it; where it is empty, pages show the key.",
     )
+    tags: list[Annotated[str, Field(min_length=1, max_length=MAX_TAG)]] = Field(
+        default_factory=list, max_length=MAX_TAGS, description="By which people find it."
+    )
     hypothesis: str = Field("", max_length=5000)
     allocation: float = Field(1.0, gt=0, le=1)
     variants: list[VariantIn] = Field(min_length=2, max_length=20)
@@ -118,6 +122,7 @@ class ExperimentOut(Schema):
 
     key: str
     name: str
+    tags: list[str]
     surface: str
     state: str
     purpose: Purpose

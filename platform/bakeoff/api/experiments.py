@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
-from ninja import Router, Status
+from ninja import Query, Router, Status
 
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.draft_fields import draft_fields, find_experiment, find_surface
@@ -21,6 +21,7 @@ from experiments.actions.define_experiment import (
 from experiments.actions.edit_draft import discard_draft, edit_draft
 from experiments.actions.rename_experiment import rename_experiment
 from experiments.kinds import Purpose
+from experiments.metrics.labels import MAX_TAG
 from experiments.models import Experiment
 from experiments.models.experiment import WrongStateError
 from experiments.reports.experiment_report import report_for_programs
@@ -33,6 +34,7 @@ def list_experiments(
     request: HttpRequest,
     state: Literal["draft", "running", "ended"] | None = None,
     purpose: Purpose | None = None,
+    tag: Annotated[str, Query(max_length=MAX_TAG)] = "",
     limit: Limit = ROWS,
     offset: Offset = 0,
 ) -> Any:
@@ -40,7 +42,7 @@ def list_experiments(
     experiments = Experiment.objects.filter(project=project_of(request)).select_related(
         "surface", "layer"
     )
-    wanted = {"state": state, "purpose": purpose}
+    wanted = {"state": state, "purpose": purpose, "tags__contains": [tag] if tag else None}
     rows = experiments.filter(**{name: value for name, value in wanted.items() if value})
     return page_of(request, rows, ExperimentOut, limit=limit, offset=offset)
 
@@ -59,7 +61,7 @@ def make_experiment(request: HttpRequest, payload: ExperimentIn) -> Any:
 
 @router.patch("/experiments/{key}", response={200: ExperimentOut})
 def change_draft(request: HttpRequest, key: str, payload: ExperimentPatch) -> Any:
-    """Change the named fields of a draft; all others stay. `name` alone may change in any state.
+    """Change the named fields of a draft; all others stay. `name` and `tags` may change in any state.
 
     `policy` is merged field by field (null takes a field back to its default); lists are stated whole.
     """
@@ -76,8 +78,8 @@ def change_draft(request: HttpRequest, key: str, payload: ExperimentPatch) -> An
         return replace(stored, surface=surface, **draft_fields(surface, named))
 
     try:
-        if fields.keys() == {"name"}:
-            return rename_experiment(experiment=experiment, name=fields["name"], by=actor_of(request))
+        if fields and fields.keys() <= {"name", "tags"}:
+            return rename_experiment(experiment=experiment, by=actor_of(request), **fields)
         return edit_draft(experiment=experiment, edit=edit, by=actor_of(request))
     except CannotDefineError as error:
         raise Problem(422, "cannot_define", str(error), error.field) from error

@@ -1,4 +1,4 @@
-"""Apply experiments: drafts are created and edited; of what was started only the name changes."""
+"""Apply experiments: drafts are created and edited; of what was started only name and tags change."""
 
 from __future__ import annotations
 
@@ -79,15 +79,15 @@ def _edit(application: Application, experiment: Experiment, stated: dict[str, An
 
 def _rename(application: Application, experiment: Experiment, stated: dict[str, Any]) -> None:
     changed = differences(stated, experiment_as_config(experiment))
-    name = changed.pop("name", None)
+    labels = {one: changed.pop(one) for one in ("name", "tags") if one in changed}
     if changed:
         raise RefusedError(
             f"experiment '{experiment.key}' is {experiment.state}, so {', '.join(changed)} must stay "
             "as at its start: its verdict would not be valid otherwise. Define another experiment.",
             field=next(iter(changed)),
         )
-    if name is not None:
-        rename_experiment(experiment=experiment, name=name, by=application.by)
+    if labels:
+        rename_experiment(experiment=experiment, by=application.by, **labels)
 
 
 def _surface(application: Application, stated: dict[str, Any]) -> Surface:

@@ -30,8 +30,8 @@ VERSION = 1
 SCHEMA_PATH = "/v1/config.schema.json"
 METRIC_FIELDS = columns_of(Metric, but=("id", "project", "key", "created_at"))
 EXPERIMENT_FIELDS = (
-    "name", "hypothesis", "allocation", "policy", "segments", "against_gate", "hashing", "condition",
-    "prerequisites", "forced_units", "sticky", "ramp", "breaker_alpha", "mode",
+    "name", "tags", "hypothesis", "allocation", "policy", "segments", "against_gate", "hashing",
+    "condition", "prerequisites", "forced_units", "sticky", "ramp", "breaker_alpha", "mode",
 )  # fmt: skip
 
 Key = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[-a-zA-Z0-9_]+$")]

@@ -122,6 +122,7 @@ def initial_of(draft: Experiment) -> dict[str, Any]:
         "surface": draft.surface_id,
         "key": draft.key,
         "name": draft.name,
+        "tags": draft.tags,
         "hypothesis": draft.hypothesis,
         "variants": rows_of_variants(draft.variants.all()),
         "allocation": 100 * draft.allocation,

@@ -15,8 +15,9 @@ from bakeoff.dashboard.draft_in_form import (
     metrics_of,
     policy_of,
 )
-from bakeoff.dashboard.form_choices import cluster_field
+from bakeoff.dashboard.form_choices import MODES, RULES, cluster_field
 from bakeoff.dashboard.json_field import JsonField
+from bakeoff.dashboard.metric_form import TagsField
 from bakeoff.dashboard.refusals import add_refusal
 from bakeoff.dashboard.targeting_form import condition_list, condition_of, same_condition
 from bakeoff.dashboard.variant_rows import rows_of_pair, shares_of, variant_list, variants_of
@@ -40,24 +41,6 @@ if TYPE_CHECKING:
     from bakeoff.accounts.refused import RefusedError
 
 
-MODES = (
-    ("split", gettext_lazy("Split users between the versions")),
-    ("interleave", gettext_lazy("Interleave the lists of both versions")),
-    ("bandit", gettext_lazy("Bandit: the better variant gets more new users")),
-    ("cluster", gettext_lazy("Cluster: each store, team or account gets one version")),
-    ("switchback", gettext_lazy("Switchback: all users get one version, drawn for each block of time")),
-)
-RULES = (
-    (
-        "group_sequential",
-        gettext_lazy("Group sequential: analyse at any time, up to a planned number of users"),
-    ),
-    ("always_valid", gettext_lazy("Always valid: no plan needed, takes longer")),
-    ("exact", gettext_lazy("Exact: for rare conversions or drifting rates")),
-    ("fixed", gettext_lazy("Fixed: one analysis at the end")),
-)
-
-
 class ExperimentForm(forms.Form):
     """The fields of an experiment; the action checks the rules."""
 
@@ -76,6 +59,11 @@ class ExperimentForm(forms.Form):
         required=False,
         label=gettext_lazy("Name"),
         help_text=gettext_lazy("Shown on pages and in reports. Empty: the key is shown."),
+    )
+    tags = TagsField(
+        required=False,
+        label=gettext_lazy("Tags"),
+        help_text=gettext_lazy("Separated by commas: engagement, revenue."),
     )
     hypothesis = forms.CharField(
         widget=forms.Textarea(attrs={"rows": 3}),
@@ -331,7 +319,7 @@ class ExperimentForm(forms.Form):
     def sections(self) -> list[tuple[Any, list[Any], bool]]:
         """Return the form's sections: title, fields and lists, whether it is open."""
         parts = (
-            (_("Basics"), ("name", "key", "surface", "hypothesis"), True),
+            (_("Basics"), ("name", "key", "surface", "hypothesis", "tags"), True),
             (_("Variants"), ("variants", "mode", "allocation"), True),
             (_("Metrics"), ("primary", "guardrails", "margin", "secondary"), True),
             (
@@ -411,7 +399,7 @@ class ExperimentForm(forms.Form):
         filled, wanted = self.cleaned_data, set(names)
         fields: dict[str, Any] = {
             name: filled[name]
-            for name in ("name", "hypothesis", "against_gate", "sticky")
+            for name in ("name", "tags", "hypothesis", "against_gate", "sticky")
             if name in wanted
         }
         if "allocation" in wanted:

@@ -14,6 +14,24 @@ if TYPE_CHECKING:
     from django.forms import BaseForm
 
 
+MODES = (
+    ("split", gettext_lazy("Split users between the versions")),
+    ("interleave", gettext_lazy("Interleave the lists of both versions")),
+    ("bandit", gettext_lazy("Bandit: the better variant gets more new users")),
+    ("cluster", gettext_lazy("Cluster: each store, team or account gets one version")),
+    ("switchback", gettext_lazy("Switchback: all users get one version, drawn for each block of time")),
+)
+RULES = (
+    (
+        "group_sequential",
+        gettext_lazy("Group sequential: analyse at any time, up to a planned number of users"),
+    ),
+    ("always_valid", gettext_lazy("Always valid: no plan needed, takes longer")),
+    ("exact", gettext_lazy("Exact: for rare conversions or drifting rates")),
+    ("fixed", gettext_lazy("Fixed: one analysis at the end")),
+)
+
+
 def name_choices(form: BaseForm) -> None:
     """Show the choices of a form as pages name them."""
     for field in form.fields.values():

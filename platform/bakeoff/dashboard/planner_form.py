@@ -9,8 +9,7 @@ from django import forms
 from django.urls import reverse
 from django.utils.translation import gettext_lazy
 
-from bakeoff.dashboard.experiment_form import MODES, RULES
-from bakeoff.dashboard.form_choices import cluster_field
+from bakeoff.dashboard.form_choices import MODES, RULES, cluster_field
 from bakeoff.plan_answers import few_blocks_in_words
 from experiments.models import Metric
 from experiments.scorecards.block_plan import FewBlocksError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -25,6 +25,7 @@ from bakeoff.dashboard.experiment_starts import (
     initial_from,
     initial_of_copy,
 )
+from bakeoff.dashboard.metric_form import TagsField
 from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.plan_preview import plan_in_words, suggestions_for
 from bakeoff.dashboard.rows_in_form import changes_rows
@@ -39,6 +40,7 @@ from experiments.actions.archive_experiment import (
 from experiments.actions.change_shares import Change, WouldReshuffleError, change_shares
 from experiments.actions.define_experiment import CannotDefineError, define_experiment
 from experiments.actions.edit_draft import DraftChangedError, discard_draft, edit_draft
+from experiments.actions.rename_experiment import rename_experiment
 from experiments.actions.start_experiment import CannotStartError, start_experiment
 from experiments.actions.stop_experiment import ship_experiment, stop_experiment
 from experiments.actions.switch_experiment import switch
@@ -59,7 +61,7 @@ def list_experiments(request: HttpRequest, slug: str) -> HttpResponse:
     """List a project's experiments: by state, by words, archived ones apart."""
     project = project_for(request, slug)
     state, words = request.GET.get("state", ""), request.GET.get("q", "").strip()
-    purpose = request.GET.get("purpose", "")
+    purpose, tag = request.GET.get("purpose", ""), request.GET.get("tag", "").replace("\0", "").strip()
     experiments = Experiment.objects.filter(project=project).select_related("project", "surface")
     if state == "archived":
         experiments = experiments.exclude(archived_at=None)
@@ -69,12 +71,15 @@ def list_experiments(request: HttpRequest, slug: str) -> HttpResponse:
             experiments = experiments.filter(state=state)
     if purpose in Experiment.Purpose.values:
         experiments = experiments.filter(purpose=purpose)
+    if tag:
+        experiments = experiments.filter(tags__contains=[tag])
     if words:
         experiments = experiments.filter(
             Q(key__icontains=words)
             | Q(name__icontains=words)
             | Q(hypothesis__icontains=words)
             | Q(learnings__icontains=words)
+            | Q(tags__icontains=words)
         )
     page = page_of(request, experiments)
     context = {
@@ -82,11 +87,18 @@ def list_experiments(request: HttpRequest, slug: str) -> HttpResponse:
         "cards": cards_of(page),
         "state": state,
         "purpose": purpose,
+        "tag": tag,
+        "tags": _tags_of(project),
         "words": words,
         "project": project,
         **views_over(request, project, "experiments"),
     }
     return render(request, "dashboard/experiments.html", context)
+
+
+def _tags_of(project: Project) -> list[str]:
+    tags = Experiment.objects.filter(project=project).exclude(tags=[]).values_list("tags", flat=True)
+    return sorted({tag for of_experiment in tags for tag in of_experiment})
 
 
 @require_http_methods(["GET", "POST"])
@@ -242,6 +254,11 @@ def _learn(experiment: Experiment, request: HttpRequest) -> None:
     )
 
 
+def _tag(experiment: Experiment, request: HttpRequest) -> None:
+    tags = TagsField(required=False).clean(request.POST.get("tags", ""))
+    rename_experiment(experiment=experiment, tags=tags, by=str(request.user))
+
+
 REASON = ("reason", gettext_lazy("Reason"))
 ACTS: dict[str, Act] = {
     "start": Act(
@@ -338,6 +355,14 @@ ACTS: dict[str, Act] = {
         (("learnings", gettext_lazy("Learnings")),),
         done=gettext_lazy("Learnings saved"),
     ),
+    "tag": Act(
+        gettext_lazy("Edit tags"),
+        ANALYST,
+        lambda _e: _("By which people find it, separated by commas: engagement, revenue."),
+        _tag,
+        (("tags", gettext_lazy("Tags")),),
+        done=gettext_lazy("Tags saved"),
+    ),
     "discard": Act(
         gettext_lazy("Discard draft"),
         ANALYST,
@@ -348,7 +373,7 @@ ACTS: dict[str, Act] = {
     ),
 }
 # Of holdbacks and holdouts: the platform conducts them.
-MEASURED = {"stop", "learn", "archive", "restore"}
+MEASURED = {"stop", "learn", "tag", "archive", "restore"}
 REFUSALS = (
     RefusedError,
     WrongStateError,
@@ -356,6 +381,7 @@ REFUSALS = (
     CannotPromoteError,
     WouldReshuffleError,
     ValueError,
+    ValidationError,
 )
 
 
@@ -364,9 +390,9 @@ def acts_for(experiment: Experiment, person: Any) -> list[tuple[str, Act]]:
     by_state = {
         Experiment.State.DRAFT: ("start", "discard"),
         Experiment.State.RUNNING: (
-            "ship", "ramp", "turn-off" if experiment.enabled else "turn-on", "stop"
+            "ship", "ramp", "turn-off" if experiment.enabled else "turn-on", "stop", "tag"
         ),
-        Experiment.State.ENDED: ("learn", "restore" if experiment.archived_at else "archive"),
+        Experiment.State.ENDED: ("learn", "tag", "restore" if experiment.archived_at else "archive"),
     }  # fmt: skip
     names = by_state[Experiment.State(experiment.state)]
     if experiment.purpose != Experiment.Purpose.TEST:
@@ -387,7 +413,7 @@ def act(request: HttpRequest, slug: str, key: str, verb: str) -> HttpResponse:
         try:
             chosen.do(experiment, request)
         except REFUSALS as error:
-            problem = str(error)
+            problem = str(error.message) if isinstance(error, ValidationError) else str(error)
         else:
             messages.success(request, f"{chosen.done}.")
             return redirect("experiments", slug) if verb == "discard" else redirect("report", slug, key)
