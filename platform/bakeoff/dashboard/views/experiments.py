@@ -397,7 +397,11 @@ def acts_for(experiment: Experiment, person: Any) -> list[tuple[str, Act]]:
     names = by_state[Experiment.State(experiment.state)]
     if experiment.purpose != Experiment.Purpose.TEST:
         names = tuple(name for name in names if name in MEASURED)
-    return [(name, ACTS[name]) for name in names if may(person, experiment.project, ACTS[name].needed)]
+    # Each question of a role is a query: several acts need the same.
+    allowed = {
+        role: may(person, experiment.project, role) for role in {ACTS[name].needed for name in names}
+    }
+    return [(name, ACTS[name]) for name in names if allowed[ACTS[name].needed]]
 
 
 @require_http_methods(["GET", "POST"])
