@@ -299,6 +299,7 @@ def test_a_manifest_that_names_files_elsewhere_is_refused(tmp_path):
     done = restore(f"file://{bucket}", tmp_path / "home")
     assert done.stderr == f"Error: {NAME} names '../../../x', must name files of the backup alone.\n"
 
+
 def test_a_backup_without_an_artifact_that_rows_name_is_refused(console, shop, tmp_path):
     ModelVersion.objects.filter(pk=shop.champion.pk).update(artifact_sha256="0" * 64)
     done = console("backup", tmp_path / "backup", status=1)
