@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -45,6 +46,9 @@ class Row:
         if self.target:
             name, sign, bound = self.target.split()
             value = getattr(self, name)
+            other = {"ratio_to_peer": self.peer, "share_of_limit": self.limit}.get(name)
+            if value is None and other and not self.ours:
+                value = math.inf  # nothing at all, where less is better: better than any ratio
             if value is not None:
                 self.met = value >= float(bound) if sign == ">=" else value <= float(bound)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -101,7 +101,7 @@ def read_path(looks: Sequence[Look], metric: str, variant: str, title: str) -> E
         estimate = row.lift if is_share else effect.estimate
         if estimate is None or low is None or high is None:
             continue
-        points.append(EffectPoint(timezone.localtime(look.taken_at), row.units, estimate, low, high))
+        points.append(EffectPoint(look.taken_at, row.units, estimate, low, high))
     return EffectPath(points, is_share, _("Change in %(metric)s") % {"metric": title})
 
 
@@ -126,6 +126,9 @@ def draw_effect(
     """
     if not path.points:
         return None
+    # In the zone that the axis names, whatever the zone in which they were stored.
+    points = [replace(one, at=timezone.localtime(one.at)) for one in path.points]
+    path = replace(path, points=points)
     pictures = (_draw(path, title, start, end, marks, width) for width in (WIDTH, NARROW))
     wide, narrow = pictures
     rows = [

@@ -6,6 +6,7 @@ users: a look has the totals up to its time, and what came between two looks is 
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,6 +29,11 @@ LENGTHS: dict[Step, timedelta] = {
 }
 MAX_HOURS, MAX_DAYS = timedelta(days=2), timedelta(days=60)
 MAX_STEPS = 60
+ANY = (-math.inf, math.inf)
+# Of fewer users a mean says nothing, and an event that came late for an earlier one would outweigh it.
+MIN_USERS = 10
+# Bots that are taken out take their values along: of so many a step's mean is not that of who came.
+MAX_TAKEN_OUT = 0.1  # of the step's users
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,9 @@ class LookStep:
         starts_at: its beginning in the reader's time zone.
         users: exposed for the first time; of clusters, clusters.
         analysed: users whose outcome became complete.
-        values: their primary metric; variants without such users are missing.
+        values: change of the primary metric's sum by that of its users: late events of earlier users
+            count as well. Missing are variants with fewer than MIN_USERS, with many users taken out,
+            or with a mean that no user can have.
     """
 
     starts_at: datetime
@@ -49,12 +57,13 @@ class LookStep:
 
 @dataclass(frozen=True, slots=True)
 class _Sums:
-    """What a look has in sum, by variant: n, value and denominator of complete units, and exposures."""
+    """What a look has in sum, by variant: of complete units n, value and denominator; all exposed."""
 
     users: Mapping[str, int]
     n: Mapping[str, int]
     value: Mapping[str, float]
     denominator: Mapping[str, float]
+    excluded: Mapping[str, int]
 
 
 def step_of(span: timedelta) -> Step:
@@ -64,12 +73,15 @@ def step_of(span: timedelta) -> Step:
     return "day" if span <= MAX_DAYS else "week"
 
 
-def read_steps(looks: Sequence[Look], started_at: datetime) -> tuple[Step, list[LookStep]]:
+def read_steps(
+    looks: Sequence[Look], started_at: datetime, bounds: tuple[float, float] = ANY
+) -> tuple[Step, list[LookStep]]:
     """Return what came in each step in which a look was taken, oldest first.
 
     Args:
         looks: all of an experiment, in order.
         started_at: its start.
+        bounds: least and greatest mean that the primary metric can have.
     """
     if not looks:
         return "day", []
@@ -78,13 +90,13 @@ def read_steps(looks: Sequence[Look], started_at: datetime) -> tuple[Step, list[
     for look in looks:
         last_of[begin_of(look.taken_at, step)] = look
     rows: list[LookStep] = []
-    before = _Sums({}, {}, {}, {})
+    before = _Sums({}, {}, {}, {}, {})
     chosen = list(last_of.items())
     if len(chosen) > MAX_STEPS:  # of a measurement of years: what came before counts as one
         before = _sums_of(chosen[-MAX_STEPS - 1][1].parsed_inputs)
     for starts_at, look in chosen[-MAX_STEPS:]:
         now = _sums_of(look.parsed_inputs)
-        rows.append(_difference(starts_at, now, before))
+        rows.append(_difference(starts_at, now, before, bounds))
         before = now
     return step, rows
 
@@ -99,10 +111,7 @@ def begin_of(at: datetime, step: Step) -> datetime:
 
 
 def _sums_of(inputs: LookInput) -> _Sums:
-    users: dict[str, int] = defaultdict(int)
-    for counts, _weights in inputs.exposures:
-        for key, count in counts.items():
-            users[key] += count
+    users, excluded = _counts_of(inputs.exposures), _counts_of(inputs.excluded)
     n: dict[str, int] = defaultdict(int)
     value: dict[str, float] = defaultdict(float)
     denominator: dict[str, float] = defaultdict(float)
@@ -117,15 +126,30 @@ def _sums_of(inputs: LookInput) -> _Sums:
             denominator[key] += totals.sum_d
     if inputs.clusters is not None:
         n = defaultdict(int, inputs.clusters.units)
-    return _Sums(users, n, value, denominator)
+    return _Sums(users, n, value, denominator, excluded)
 
 
-def _difference(starts_at: datetime, now: _Sums, before: _Sums) -> LookStep:
+def _counts_of(epochs: Sequence[tuple[Mapping[str, int], Mapping[str, float]]]) -> dict[str, int]:
+    counts: dict[str, int] = defaultdict(int)
+    for of_epoch, _weights in epochs:
+        for key, count in of_epoch.items():
+            counts[key] += count
+    return counts
+
+
+def _difference(
+    starts_at: datetime, now: _Sums, before: _Sums, bounds: tuple[float, float]
+) -> LookStep:
     values = {}
     for key, total in now.denominator.items():
         denominator = total - before.denominator.get(key, 0.0)
-        if now.n[key] > before.n.get(key, 0) and denominator > 0:
-            values[key] = (now.value[key] - before.value.get(key, 0.0)) / denominator
+        users = now.n[key] - before.n.get(key, 0)
+        taken_out = now.excluded.get(key, 0) - before.excluded.get(key, 0)
+        if users < MIN_USERS or taken_out > MAX_TAKEN_OUT * users or denominator <= 0:
+            continue
+        mean = (now.value[key] - before.value.get(key, 0.0)) / denominator
+        if bounds[0] <= mean <= bounds[1]:
+            values[key] = mean
     return LookStep(
         starts_at=starts_at,
         # Users who are taken out later (bots) may outnumber those who come.

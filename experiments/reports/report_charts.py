@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
-from experiments.models import Experiment
+from experiments.models import Experiment, Metric
 from experiments.reports.code_names import name_of
 from experiments.reports.day_charts import draw_daily_metric, draw_users
 from experiments.reports.effect_chart import TimeMark, draw_effect, far_end, read_path, thin
-from experiments.reports.look_days import read_steps
+from experiments.reports.look_days import ANY, read_steps
 from experiments.reports.remaining import seconds_remaining
 from experiments.reports.variant_bars import draw_rates_by_variant, rates_of
-from experiments.reports.verdict import level_of, word_of
+from experiments.reports.verdict import SHARES, level_of, word_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +64,7 @@ def charts_of(
     if not looks or experiment.started_at is None:
         return ReportCharts()
     metric = experiment.primary.metric
-    step, steps = read_steps(looks, experiment.started_at)
+    step, steps = read_steps(looks, experiment.started_at, _bounds_of(metric))
     keys = list(models)
     shares_lists = experiment.mode == Experiment.Mode.INTERLEAVE
     comparisons = looks[-1].parsed_result.of_metric(metric.key)
@@ -83,6 +84,14 @@ def charts_of(
             steps, step, keys, title=title, write=lambda value: level_of(metric, value)
         ),
     )
+
+
+def _bounds_of(metric: Metric) -> tuple[float, float]:
+    """Return the least and the greatest mean that a metric can have; of sums of values nobody knows."""
+    if metric.kind in SHARES:
+        return 0.0, 1.0
+    counts = {Metric.Value.COUNT, Metric.Value.ITEMS}
+    return (0.0, math.inf) if metric.kind == Metric.Kind.MEAN and metric.value in counts else ANY
 
 
 def _draw_effects(

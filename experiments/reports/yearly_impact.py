@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from experiments.models import Epoch, ExperimentMetric, Look
     from experiments.reports.comparison_row import ComparisonRow
-    from experiments.stats.look_input import LookInput
 
 WEEK = timedelta(days=7)
 WEEKS_A_YEAR = 365 / 7
@@ -44,7 +43,8 @@ class YearlyImpact:
     Attributes:
         metric: its name.
         of_users: whether it counts users (a share), and not their events or values.
-        users_per_week: of the test, each counted once, scaled to all traffic.
+        users_per_week: exposed in the test, each counted once, scaled to all traffic: after a ramp as
+            if its largest share had been in force all the time, which is rather too few than too many.
         per_user: adjusted difference per user.
         low: end of the interval of the difference per user.
         high: the other end.
@@ -144,7 +144,7 @@ def yearly_impact_of(
     if row is None or row.judgement != "better" or row.shrunk is None or not adds_up:
         return None
     low, high = row.interval or (None, None)
-    users = _users_per_week(experiment, looks[-1].parsed_inputs, epochs)
+    users = _users_per_week(experiment, looks[-1], epochs)
     if low is None or high is None or users is None:
         return None
     return YearlyImpact(
@@ -160,17 +160,18 @@ def yearly_impact_of(
     )
 
 
-def _users_per_week(experiment: Experiment, inputs: LookInput, epochs: Sequence[Epoch]) -> float | None:
+def _users_per_week(experiment: Experiment, last: Look, epochs: Sequence[Epoch]) -> float | None:
     """Return users of all traffic that came in a week of the test; None of less than a week."""
-    if experiment.started_at is None or experiment.ended_at is None:
+    if experiment.started_at is None:
         return None
-    run = experiment.ended_at - experiment.started_at
+    run = last.taken_at - experiment.started_at
     if run < WEEK:
         return None
     width = experiment.slot_high - experiment.slot_low if experiment.layer_id is not None else 1.0
-    totals = inputs.rewards if inputs.rewards is not None else inputs.primary.epochs
-    users = 0.0
-    for epoch, of_epoch in zip(epochs, totals, strict=False):
-        share = epoch.allocation * width
-        users += sum(one.n for one in of_epoch.values()) / share
-    return users / (run / WEEK) or None
+    # Users whose window is still open came in the same time: all who were exposed count.
+    inputs = last.parsed_inputs
+    users = inputs.exposed_units - inputs.crossover_units
+    # Each counts once, in the epoch of the first exposure: scaled by the share of that epoch, those who
+    # come back would count again among the new ones of the next.
+    share = max(epoch.allocation for epoch in epochs) * width
+    return users / share / (run / WEEK) or None

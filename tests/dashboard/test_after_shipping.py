@@ -9,7 +9,7 @@ import pytest
 
 from experiments.actions.change_programme import change_programme
 from experiments.actions.look_at_experiment import look_at_experiment
-from experiments.models import Experiment, Metric
+from experiments.models import Epoch, Experiment, Metric
 from experiments.reports.experiment_report import report_on
 from experiments.reports.yearly_impact import write_rounded
 from tests.support.builders import QUICK_POLICY, visits
@@ -42,8 +42,9 @@ def test_a_year_is_the_adjusted_difference_times_the_users_of_a_week(shop):
     report = report_on(experiment)
     yearly = report.yearly
     (row,) = report.metrics
-    weeks = (experiment.ended_at - experiment.started_at) / timedelta(weeks=1)
-    users = report.verdict.units / weeks  # all traffic took part
+    look = experiment.looks.last()  # of the end of the first week, when it won
+    users = report.verdict.units / ((look.taken_at - experiment.started_at) / timedelta(weeks=1))
+    assert users == pytest.approx(200)  # all traffic took part
     assert yearly.users_per_week == pytest.approx(users)
     assert row.interval[0] <= yearly.per_user <= row.absolute
     data = report.as_json()["yearly_impact"]
@@ -56,6 +57,31 @@ def test_half_of_the_traffic_stands_for_twice_the_users(shop):
     experiment = ship(shop)
     whole = report_on(experiment).yearly.users_per_week
     experiment.epochs.update(allocation=0.5)
+    assert report_on(experiment).yearly.users_per_week == pytest.approx(2 * whole)
+
+
+def test_users_whose_window_is_open_count_as_well(shop):
+    """With a window of a week in a test of two, half of the users are not complete at its end."""
+    experiment = ship(shop)
+    whole = report_on(experiment).yearly.users_per_week
+    look = experiment.looks.last()
+    ((counts, _weights),) = look.inputs["exposures"]
+    for key in counts:
+        counts[key] *= 2
+    look.inputs["doubled"] = 20  # met both variants: each is one user
+    look.save()
+    assert report_on(experiment).yearly.users_per_week == pytest.approx(whole * (400 - 20) / 200)
+
+
+def test_users_who_come_back_after_a_ramp_count_once(shop):
+    """Scaled by the share of its own epoch, a user at a tenth of the traffic would be ten."""
+    experiment = ship(shop)
+    whole = report_on(experiment).yearly.users_per_week
+    (epoch,) = experiment.epochs.all()
+    Epoch.objects.filter(pk=epoch.pk).update(allocation=0.1, ended_at=epoch.started_at)
+    epoch.pk, epoch.number, epoch.allocation = None, epoch.number + 1, 0.5
+    epoch.save()
+    experiment = Experiment.objects.get(pk=experiment.pk)
     assert report_on(experiment).yearly.users_per_week == pytest.approx(2 * whole)
 
 

@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.reports.effect_chart import EffectPath, EffectPoint, TimeMark, draw_effect
@@ -135,6 +136,16 @@ def test_an_interval_beyond_the_picture_ends_in_an_arrow():
     assert chart.rows[1][3:] == ("−900%", "+900%")  # the table has what the picture cuts
     assert "Expected end" in chart.svg
     assert chart.svg.count("<circle") == chart.narrow.count("<circle") == 2
+
+
+def test_table_and_words_of_an_effect_are_in_the_zone_of_its_axis():
+    at = datetime(2026, 10, 5, 22, 30, tzinfo=UTC)
+    path = EffectPath([EffectPoint(at, 10, 0.1, 0.0, 0.2)], is_share=True, title="Change")
+    with timezone.override("Asia/Shanghai"):
+        chart = draw_effect(path, title="Effect", start=at, end=at + timedelta(days=1))
+    assert chart.rows[0][0] == "2026-10-06 06:30"
+    assert "2026-10-06 06:30: " in chart.svg
+    assert texts(chart.svg, "axis")[1] == "Date (Asia/Shanghai)"
 
 
 @pytest.mark.parametrize(

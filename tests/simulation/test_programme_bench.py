@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.programme import rows_of, table_of
+from benchmarks.results import Row
 from experiments.simulation.programme_table import PROGRAMMES, Programme, simulate_programmes
 from experiments.simulation.settings import YearSettings
 
@@ -39,3 +40,18 @@ def test_the_table_has_a_row_per_rule_with_the_same_columns(table):
         assert words in head
     (oracle,) = (line for line in lines if line.startswith("| oracle |"))
     assert oracle.endswith("| 0 ± 0 | 0 ± 0 |")
+
+
+@pytest.mark.parametrize(
+    ("ours", "peer", "target", "met"),
+    [
+        (0.0, 3.0, "ratio_to_peer >= 1", True),  # no ratio, and better than any
+        (2.0, 3.0, "ratio_to_peer >= 1", True),
+        (4.0, 3.0, "ratio_to_peer >= 1", False),
+        (0.0, 0.0, "ratio_to_peer >= 1", None),  # of nothing beside nothing there is nothing to say
+        (0.0, None, "ratio_to_peer >= 1", None),
+    ],
+)
+def test_of_what_is_better_the_less_there_is_none_at_all_reaches_a_target(ours, peer, target, met):
+    row = Row("errors", ours, "count", peer=peer, target=target, higher_is_better=False)
+    assert row.met is met
