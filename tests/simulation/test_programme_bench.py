@@ -43,7 +43,7 @@ def test_the_table_has_a_row_per_rule_with_the_same_columns(table):
 
 
 @pytest.mark.parametrize(
-    ("ours", "peer", "target", "met"),
+    ("ours", "peer", "target", "reached"),
     [
         (0.0, 3.0, "ratio_to_peer >= 1", True),  # no ratio, and better than any
         (2.0, 3.0, "ratio_to_peer >= 1", True),
@@ -52,6 +52,6 @@ def test_the_table_has_a_row_per_rule_with_the_same_columns(table):
         (0.0, None, "ratio_to_peer >= 1", None),
     ],
 )
-def test_of_what_is_better_the_less_there_is_none_at_all_reaches_a_target(ours, peer, target, met):
+def test_of_what_is_better_the_less_there_is_none_at_all_reaches_a_target(ours, peer, target, reached):
     row = Row("errors", ours, "count", peer=peer, target=target, higher_is_better=False)
-    assert row.met is met
+    assert row.met is reached
