@@ -18,6 +18,7 @@ import pytest
 from django.conf import settings
 
 from bakeoff.backup.manifest import DUMP, NAME, Manifest
+from bakeoff.backup.remote_backup import UNFINISHED
 from bakeoff.embedded.postgres import BINARIES
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.ingest.rows import Rows
@@ -256,12 +257,17 @@ def test_a_backup_goes_to_an_object_store_and_comes_back(console, shop, tmp_path
     place = f"file://{bucket}/one"
     (bucket / "one").mkdir()
     (bucket / "one" / "database.dump.part").write_text("of an upload that was cut off")
+    other = console("backup", place, status=1)
+    assert other.stderr == f"Error: {place} holds other objects (1): name a new prefix.\n"
+    assert (bucket / "one" / "database.dump.part").exists()
+    (bucket / "one" / UNFINISHED).touch()
     cut = restore(place, tmp_path / "empty")
     assert cut.stderr == f"Error: {place} has no {NAME}: it is no backup, or one that was cut off.\n"
     done = console("backup", place)
     assert f"{place} holds the platform of " in done.output
     assert Manifest.read(bucket / "one").counts["accounts_project"] >= 1
-    assert not (bucket / "one" / "database.dump.part").exists()
+    assert not list((bucket / "one").glob("*.part"))
+    assert not (bucket / "one" / UNFINISHED).exists()
     again = console("backup", place, status=1)
     assert again.stderr == f"Error: {place} holds a backup already: name a new prefix.\n"
     home = Path(tempfile.mkdtemp(prefix="bf-"))

@@ -1,7 +1,8 @@
 """A backup in an object store: the files of its folder under a prefix, its manifest last.
 
 Guarantees: without its manifest nothing there is taken for a backup, so an upload that was cut off is
-none, and is written over by the next; what is downloaded is compared with its hashes as any backup is.
+none, and is written over by the next; nothing is written or deleted where other objects are; what is
+downloaded is compared with its hashes as any backup is.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from bakeoff.backup.manifest import Manifest
     from bakeoff.environment import Environment
 
+# There while an upload goes on, and after one that was cut off.
+UNFINISHED = "upload.unfinished"
+
 
 def take_remote_backup(environment: Environment, url: str, *, tools: Path | None = None) -> Manifest:
     """Write a backup to an object store, by way of the home's disk.
@@ -40,25 +44,40 @@ def take_remote_backup(environment: Environment, url: str, *, tools: Path | None
         tools: folder of `pg_dump`; None: the bundled one.
 
     Raises:
-        BackupError: a backup is there already, the store denies, or the platform cannot be backed up.
+        BackupError: something is there already, the store denies, or the platform cannot be backed up.
     """
     store = _store(url)
     with _sentences():
-        if store.size_of(NAME) is not None:
-            raise BackupError(f"{url} holds a backup already: name a new prefix.")
+        _check_free(store)
     with _folder(environment) as folder:
         manifest = take_backup(environment, folder, tools=tools)
         keys = {str(path.relative_to(folder)): path for path in files_of(folder)}
         manifest_file = keys.pop(NAME)
         with _sentences():
+            _check_free(store)  # again: a backup takes its time
+            store.put_file(UNFINISHED, b"")
             for key, path in keys.items():
                 store.put_file(key, path)
             # Of an upload that was cut off: nothing would name them, and they hold personal data.
             for key, _ in store.files(""):
-                if key not in keys:
+                if key not in keys and key != UNFINISHED:
                     store.delete_file(key)
             store.put_file(NAME, manifest_file)
+            store.delete_file(UNFINISHED)
     return manifest
+
+
+def _check_free(store: RemoteStore) -> None:
+    """Refuse a place of a backup or of other objects; what an upload left that was cut off is ours.
+
+    Raises:
+        BackupError: something is there.
+    """
+    keys = {key for key, _ in store.files("")}
+    if NAME in keys:
+        raise BackupError(f"{store.url} holds a backup already: name a new prefix.")
+    if keys and UNFINISHED not in keys:
+        raise BackupError(f"{store.url} holds other objects ({len(keys)}): name a new prefix.")
 
 
 def restore_remote_backup(environment: Environment, url: str, *, tools: Path | None = None) -> Manifest:
