@@ -256,17 +256,17 @@ def test_a_backup_goes_to_an_object_store_and_comes_back(console, shop, tmp_path
     bucket.mkdir()
     place = f"file://{bucket}/one"
     (bucket / "one").mkdir()
-    (bucket / "one" / "database.dump.part").write_text("of an upload that was cut off")
-    other = console("backup", place, status=1)
-    assert other.stderr == f"Error: {place} holds other objects (1): name a new prefix.\n"
-    assert (bucket / "one" / "database.dump.part").exists()
-    (bucket / "one" / UNFINISHED).touch()
     cut = restore(place, tmp_path / "empty")
     assert cut.stderr == f"Error: {place} has no {NAME}: it is no backup, or one that was cut off.\n"
+    for name, what in (("photo.png", "other objects"), (UNFINISHED, "an upload that was cut off")):
+        (bucket / "one" / name).touch()
+        refused = console("backup", place, status=1)
+        assert refused.stderr == f"Error: {place} holds {what} already: name a new prefix.\n"
+        assert console("backup", f"file://{bucket}", status=1).stderr.count("other objects") == 1
+        (bucket / "one" / name).unlink()
     done = console("backup", place)
     assert f"{place} holds the platform of " in done.output
     assert Manifest.read(bucket / "one").counts["accounts_project"] >= 1
-    assert not list((bucket / "one").glob("*.part"))
     assert not (bucket / "one" / UNFINISHED).exists()
     again = console("backup", place, status=1)
     assert again.stderr == f"Error: {place} holds a backup already: name a new prefix.\n"
@@ -274,7 +274,7 @@ def test_a_backup_goes_to_an_object_store_and_comes_back(console, shop, tmp_path
     try:
         restored = restore(place, home)
         assert restored.returncode == 0, restored.stderr
-        assert not list((home / "cache").glob("backup-*"))
+        assert [one.name for one in (home / "cache" / "backup").iterdir()] == ["lock"]
         with servers_of(home) as url, psycopg.connect(url) as database:
             assert shop.project.slug in {
                 row[0] for row in database.execute("SELECT slug FROM accounts_project")
@@ -301,9 +301,25 @@ def test_a_place_that_is_no_store_is_one_sentence(console, shop, tmp_path):
 def test_a_manifest_that_names_files_elsewhere_is_refused(tmp_path):
     bucket = tmp_path / "bucket"
     bucket.mkdir()
-    (bucket / NAME).write_text(json.dumps({"format": 1, "files": {"../../../x": "0"}}))
-    done = restore(f"file://{bucket}", tmp_path / "home")
-    assert done.stderr == f"Error: {NAME} names '../../../x', must name files of the backup alone.\n"
+    fields = {
+        "format": 1, "version": "1", "server": 180006, "taken_at": "", "counts": {}, "spilled": 0,
+        "settings": {},
+    }  # fmt: skip
+    for changes, sentence in (
+        (
+            {"files": {"../../../x": "0"}},
+            f"{NAME} names '../../../x', must name files of the backup alone.",
+        ),
+        ({"files": {"a\0": "0"}}, "is damaged: embedded null byte."),
+        ({"files": [1]}, "is damaged: "),
+        ({"files": {}, "new": 1}, "is damaged: "),
+        ({"files": {}, "format": 2}, "was made by a later version: upgrade Bakeoff first."),
+    ):
+        (bucket / NAME).write_text(json.dumps(fields | changes))
+        done = restore(f"file://{bucket}", tmp_path / "home")
+        assert done.returncode == 1
+        assert sentence in done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr
 
 
 def test_a_backup_without_an_artifact_that_rows_name_is_refused(console, shop, tmp_path):

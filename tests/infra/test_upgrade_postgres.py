@@ -10,6 +10,7 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -64,7 +65,7 @@ def bakeoff(home: Path, *arguments: object, **more: str) -> subprocess.Completed
 
 
 def control(home: Path, *arguments: str) -> None:
-    options = f"-c listen_addresses= -c fsync=off -k {run_folder_of(home)}"
+    options = f"-c listen_addresses= -c fsync=off -k '{run_folder_of(home)}'"
     subprocess.run(
         [*AS_NOBODY, POSTGRES_BINARIES / "pg_ctl", "-D", home / "postgres", "-w", "-l", home / "log15",
          "-o", options, *arguments],
@@ -75,7 +76,7 @@ def control(home: Path, *arguments: str) -> None:
 @pytest.fixture
 def home15(tables):
     """A home whose cluster PostgreSQL 15 made, and whose server was killed; its experiment's key."""
-    home = Path(tempfile.mkdtemp(prefix="bu-"))  # a socket's path is short
+    home = Path(tempfile.mkdtemp(prefix="b u-"))  # a socket's path is short
     prepare_home(replace(settings.BAKEOFF, home=home)).close()
     subprocess.run(
         [*AS_NOBODY, POSTGRES_BINARIES / "initdb", "-D", home / "postgres", "-U", "bakeoff",
@@ -94,7 +95,7 @@ def home15(tables):
 
 
 def url(home: Path, database: str = "bakeoff") -> str:
-    return f"postgresql:///{database}?host={run_folder_of(home)}&user=bakeoff"
+    return f"postgresql:///{database}?host={quote(str(run_folder_of(home)), safe='')}&user=bakeoff"
 
 
 def bundled_state(home: Path) -> tuple:
@@ -150,6 +151,12 @@ def _refusals(home: Path, tmp_path: Path) -> None:
         assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
         assert sentence in done.stderr
     (home / "postgres-15").rmdir()
+    log = home / "postgres" / "pg_wal"
+    log.rename(tmp_path / "pg_wal")
+    log.symlink_to(tmp_path / "pg_wal")
+    assert f"{log} is a link, must be a folder of the home" in bakeoff(home, "upgrade").stderr
+    log.unlink()
+    (tmp_path / "pg_wal").rename(log)
     assert (home / "postgres" / "PG_VERSION").read_text() == "15\n"
 
 
@@ -157,7 +164,8 @@ def _killed(home: Path, tmp_path: Path) -> None:
     """A call that is killed while the copy's server starts leaves the cluster, and can be repeated."""
     hangs = tmp_path / "hangs"
     hangs.mkdir()
-    (hangs / "postgres").symlink_to(POSTGRES_BINARIES / "postgres")
+    for name in ("postgres", "pg_controldata"):
+        (hangs / name).symlink_to(POSTGRES_BINARIES / name)
     (hangs / "pg_ctl").write_text('#!/bin/sh\ntouch "$(dirname "$0")/began"\nexec sleep 600\n')
     (hangs / "pg_ctl").chmod(0o755)
     call = subprocess.Popen(
@@ -176,7 +184,8 @@ def test_an_upgrade_that_was_killed_in_its_last_step_is_ended_by_the_next(home15
     assert bakeoff(home, "upgrade").returncode == 0
     # As after the first of its two renames.
     draft = home / "postgres.upgrade"
-    draft.mkdir()
+    (draft / "old").mkdir(parents=True)
+    (draft / "old" / "PG_VERSION").write_text("15\n")
     (home / "postgres").rename(draft / "new")
     refused = bakeoff(home, "up", "--port", "0")
     assert "An upgrade of PostgreSQL was interrupted: run `bakeoff upgrade` again." in refused.stderr

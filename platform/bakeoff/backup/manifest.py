@@ -74,9 +74,15 @@ class Manifest:
             ) from error
         except (OSError, orjson.JSONDecodeError) as error:
             raise BackupError(f"{folder / NAME} cannot be read: {error}.") from error
-        if fields.pop("format", None) != FORMAT:
-            raise BackupError(f"{folder} was made by a later version: upgrade Bakeoff first.")
-        return cls(**fields)
+        try:
+            if fields.pop("format", None) != FORMAT:
+                raise BackupError(f"{folder} was made by a later version: upgrade Bakeoff first.")
+            manifest = cls(**fields)
+            for path in manifest.files:
+                (folder / path).resolve()
+        except (AttributeError, TypeError, ValueError) as error:
+            raise BackupError(f"{folder / NAME} is damaged: {error}.") from error
+        return manifest
 
     def check_files(self, folder: Path) -> None:
         """Compare every file with its hash.

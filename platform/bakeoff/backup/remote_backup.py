@@ -1,21 +1,19 @@
 """A backup in an object store: the files of its folder under a prefix, its manifest last.
 
-Guarantees: without its manifest nothing there is taken for a backup, so an upload that was cut off is
-none, and is written over by the next; nothing is written or deleted where other objects are; what is
-downloaded is compared with its hashes as any backup is.
+Guarantees: without its manifest nothing there is taken for a backup. A prefix belongs to one upload,
+and nothing is written or deleted where other objects are. What is downloaded is compared with its
+hashes, as any backup is.
 """
 
 from __future__ import annotations
 
+import fcntl
 import shutil
-import tempfile
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING
+from uuid import uuid4
 
-import orjson
-
-from bakeoff.backup.manifest import NAME, BackupError, files_of
+from bakeoff.backup.manifest import NAME, BackupError, Manifest, files_of
 from bakeoff.backup.restore_backup import restore_backup
 from bakeoff.backup.take_backup import take_backup
 from inference.serving.remote_store import (
@@ -26,9 +24,9 @@ from inference.serving.remote_store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
 
-    from bakeoff.backup.manifest import Manifest
     from bakeoff.environment import Environment
 
 # There while an upload goes on, and after one that was cut off.
@@ -40,44 +38,66 @@ def take_remote_backup(environment: Environment, url: str, *, tools: Path | None
 
     Args:
         environment: of the platform.
-        url: `s3://bucket/prefix`, `gs://bucket/prefix` or `file:///folder`.
+        url: `s3://bucket/prefix`, `gs://bucket/prefix` or `file:///folder`; nothing may be there.
         tools: folder of `pg_dump`; None: the bundled one.
 
     Raises:
-        BackupError: something is there already, the store denies, or the platform cannot be backed up.
+        BackupError: something is there, the store denies, or the platform cannot be backed up.
     """
     store = _store(url)
     with _sentences():
-        _check_free(store)
+        _check_free(store, but=())
     with _folder(environment) as folder:
         manifest = take_backup(environment, folder, tools=tools)
-        keys = {str(path.relative_to(folder)): path for path in files_of(folder)}
-        manifest_file = keys.pop(NAME)
         with _sentences():
-            _check_free(store)  # again: a backup takes its time
-            store.put_file(UNFINISHED, b"")
-            for key, path in keys.items():
-                store.put_file(key, path)
-            # Of an upload that was cut off: nothing would name them, and they hold personal data.
-            for key, _ in store.files(""):
-                if key not in keys and key != UNFINISHED:
-                    store.delete_file(key)
-            store.put_file(NAME, manifest_file)
-            store.delete_file(UNFINISHED)
+            _upload(store, folder)
     return manifest
 
 
-def _check_free(store: RemoteStore) -> None:
-    """Refuse a place of a backup or of other objects; what an upload left that was cut off is ours.
+def _upload(store: RemoteStore, folder: Path) -> None:
+    """Upload a backup's files, its manifest last; what failed leaves nothing.
+
+    Raises:
+        BackupError: something came there meanwhile.
+        RemoteStoreError: the store denies, or does not answer.
+    """
+    token = uuid4().hex
+    if store.claim(UNFINISHED, token) != token:
+        raise BackupError(f"Another backup goes to {store.url}: name a new prefix.")
+    keys: list[str] = []
+    try:
+        _check_free(store, but=(UNFINISHED,))  # again: the dump took its time
+        for path in files_of(folder):
+            if (key := str(path.relative_to(folder))) != NAME:
+                keys.append(key)
+                store.put_file(key, path)
+        store.put_file(NAME, folder / NAME)
+    except BaseException:
+        with suppress(RemoteStoreError):  # the first failure is the one to tell
+            for key in keys:
+                store.delete_file(key)
+        raise
+    finally:
+        with suppress(RemoteStoreError):
+            store.delete_file(UNFINISHED)
+
+
+def _check_free(store: RemoteStore, *, but: Collection[str]) -> None:
+    """Refuse a prefix under which something is.
 
     Raises:
         BackupError: something is there.
     """
-    keys = {key for key, _ in store.files("")}
-    if NAME in keys:
-        raise BackupError(f"{store.url} holds a backup already: name a new prefix.")
-    if keys and UNFINISHED not in keys:
-        raise BackupError(f"{store.url} holds other objects ({len(keys)}): name a new prefix.")
+    keys = {key for key, _ in store.files("")}.difference(but)
+    if keys:
+        what = (
+            "a backup"
+            if NAME in keys
+            else "an upload that was cut off"
+            if UNFINISHED in keys
+            else "other objects"
+        )
+        raise BackupError(f"{store.url} holds {what} already: name a new prefix.")
 
 
 def restore_remote_backup(environment: Environment, url: str, *, tools: Path | None = None) -> Manifest:
@@ -96,25 +116,11 @@ def restore_remote_backup(environment: Environment, url: str, *, tools: Path | N
         folder.mkdir(mode=0o700)
         with _sentences():
             _fetch(store, NAME, folder)
-            for key in _names(folder):
+            for key in Manifest.read(folder).files:
+                if not (folder / key).resolve().is_relative_to(folder.resolve()):
+                    raise BackupError(f"{NAME} names '{key}', must name files of the backup alone.")
                 _fetch(store, key, folder)
         return restore_backup(environment, folder, tools=tools)
-
-
-def _names(folder: Path) -> list[str]:
-    """Return the files that a manifest names; what else is wrong with it the restore says.
-
-    Raises:
-        BackupError: one is outside the backup.
-    """
-    try:
-        names = list(orjson.loads((folder / NAME).read_bytes())["files"])
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return []
-    for name in names:
-        if not (folder / name).resolve().is_relative_to(folder.resolve()):
-            raise BackupError(f"{NAME} names '{name}', must name files of the backup alone.")
-    return names
 
 
 def _fetch(store: RemoteStore, key: str, folder: Path) -> None:
@@ -144,16 +150,29 @@ def _sentences() -> Iterator[None]:
 
 @contextmanager
 def _folder(environment: Environment) -> Iterator[Path]:
-    """Give the name of a new folder on the home's disk, which is gone after the block."""
-    cache = environment.home / "cache"
+    """Give the name of a new folder on the home's disk, which is gone after the block.
+
+    One name, under a lock: what a call that was killed left is removed by the next.
+    """
+    parent = environment.home / "cache" / "backup"
     try:
-        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-        parent = Path(tempfile.mkdtemp(prefix="backup-", dir=cache))
-    except OSError as error:
-        raise BackupError(f"{cache} cannot be written: {error.strerror or error}.") from error
-    try:
-        yield parent / "backup"
+        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (parent / "lock").open("w") as lock:
+            _take_lock(lock, environment)
+            folder = parent / "files"
+            shutil.rmtree(folder, ignore_errors=True)
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         raise BackupError(f"{parent} cannot be written: {error.strerror or error}.") from error
-    finally:
-        shutil.rmtree(parent, ignore_errors=True)
+
+
+def _take_lock(lock: IO[str], environment: Environment) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BackupError(
+            f"Another backup or restore of an object store uses home {environment.home}: wait for it."
+        ) from None

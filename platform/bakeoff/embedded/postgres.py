@@ -54,7 +54,8 @@ def start_postgres(
         StartError: it cannot run here; the message says the way out.
     """
     data = environment.home / "postgres"
-    clear_remains(data, environment.run_folder)
+    for folder in clusters_of(environment.home):
+        clear_remains(folder, environment.run_folder)
     if (data / "PG_VERSION").exists():
         _check_major(data)
     else:
@@ -199,6 +200,14 @@ def sync_disks() -> None:
     os.sync()
 
 
+def clusters_of(home: Path) -> tuple[Path, Path, Path]:
+    """Return where a home's clusters are: the one that serves, and those of an upgrade that was killed.
+
+    A server of such an upgrade would go on, and take the socket of the one that serves with it.
+    """
+    return home / "postgres", home / UPGRADE / "old", home / UPGRADE / "new"
+
+
 def clear_remains(data: Path, sockets: Path) -> None:
     """End what still works in the data folder, then drop the locks that say that something does.
 
@@ -207,7 +216,7 @@ def clear_remains(data: Path, sockets: Path) -> None:
     """
     seconds = ORPHAN_SECONDS if _has_postmaster(data) else HEADLESS_SECONDS
     end_servers_of(data, "postgres", number=signal.SIGINT, seconds=seconds)
-    for lock in (data / "postmaster.pid", sockets / ".s.PGSQL.5432", sockets / ".s.PGSQL.5432.lock"):
+    for lock in (data / "postmaster.pid", *sockets.glob(".s.PGSQL.*")):
         lock.unlink(missing_ok=True)
 
 

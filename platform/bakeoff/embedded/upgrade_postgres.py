@@ -14,6 +14,7 @@ import subprocess
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -26,6 +27,7 @@ from bakeoff.embedded.postgres import (
     UPGRADE,
     as_nobody,
     clear_remains,
+    clusters_of,
     initialise,
     major_of_cluster,
     major_of_programs,
@@ -67,7 +69,8 @@ def upgrade_postgres(
 
     Args:
         environment: whose home.
-        programs: folder of the old major's `postgres` and `pg_ctl`; None: where packages put them.
+        programs: folder of the old major's `postgres`, `pg_ctl` and `pg_controldata`; None: where
+            packages put them.
         say: takes a line on each phase.
 
     Returns:
@@ -77,24 +80,35 @@ def upgrade_postgres(
         StartError: it cannot be done; the cluster is as it was.
     """
     with closing(prepare_home(environment)):
-        data, draft = environment.home / "postgres", environment.home / UPGRADE
-        target = major_of_programs(BINARIES)
-        if not data.exists() and (draft / _NEW).exists():  # killed between the two last renames
-            return _take_place(data, draft, target)
-        source = major_of_cluster(data)
-        if source == target:
-            shutil.rmtree(draft, ignore_errors=True)
-            return None
-        if source > target:
-            raise StartError(
-                f"The cluster in {data} is of PostgreSQL {source}, newer than the bundled {target}: "
-                "install the release of Bakeoff that wrote it."
-            )
-        old = _old_programs(source, programs)
-        _check_place(data, source)
-        clear_remains(data, environment.run_folder)
-        _make(data, draft, old, environment.run_folder, say)
-        return _take_place(data, draft, target)
+        try:
+            return _upgrade(environment, programs, say)
+        except (OSError, psycopg.Error) as error:
+            reason = " ".join(str(error).split())
+            raise StartError(f"The upgrade failed, the cluster is as it was: {reason}.") from error
+
+
+def _upgrade(
+    environment: Environment, programs: Path | None, say: Callable[[str], None]
+) -> Upgraded | None:
+    data, draft = environment.home / "postgres", environment.home / UPGRADE
+    for folder in clusters_of(environment.home):
+        clear_remains(folder, environment.run_folder)
+    target = major_of_programs(BINARIES)
+    if not data.exists() and (draft / _NEW).exists():  # killed between the two last renames
+        return _take_place(data, draft, major_of_cluster(draft / _OLD))
+    source = major_of_cluster(data)
+    shutil.rmtree(draft, ignore_errors=True)  # of an upgrade that was killed: it needs the room
+    if source == target:
+        return None
+    if source > target:
+        raise StartError(
+            f"The cluster in {data} is of PostgreSQL {source}, newer than the bundled {target}: "
+            "install the release of Bakeoff that wrote it."
+        )
+    old = _old_programs(source, programs)
+    _check_place(data, source)
+    _make(data, draft, old, environment.run_folder, say)
+    return _take_place(data, draft, source)
 
 
 def _old_programs(major: int, named: Path | None) -> Path:
@@ -105,7 +119,7 @@ def _old_programs(major: int, named: Path | None) -> Path:
     """
     places = [named] if named else [Path(place.format(major=major)) for place in PLACES]
     for folder in places:
-        if (folder / "postgres").exists() and (folder / "pg_ctl").exists():
+        if all((folder / name).exists() for name in ("postgres", "pg_ctl", "pg_controldata")):
             version = major_of_programs(folder)
             if version != major:
                 raise StartError(
@@ -121,11 +135,23 @@ def _old_programs(major: int, named: Path | None) -> Path:
 
 
 def _check_place(data: Path, source: int) -> None:
-    """Refuse where an earlier upgrade's old cluster still is, and a disk too full for a copy.
+    """Refuse a cluster that a copy would not have whole, an old one in its way, and a disk too full.
 
     Raises:
         StartError: that is so.
     """
+    # A copy of a link leads to the original, which the copy's server would write.
+    linked = [data, data / "pg_wal", *(data / "pg_tblspc").iterdir()]
+    if links := [path for path in linked if path.is_symlink()]:
+        raise StartError(
+            f"{links[0]} is a link, must be a folder of the home: upgrade by `bakeoff backup` and "
+            "`bakeoff restore`."
+        )
+    if data.is_mount():
+        raise StartError(
+            f"{data} is a file system of its own, which cannot be renamed: upgrade by `bakeoff backup` "
+            "and `bakeoff restore`."
+        )
     remains = _remains(data, source)
     if remains.exists():
         raise StartError(f"{remains} exists, of an earlier upgrade: move it elsewhere first.")
@@ -144,7 +170,6 @@ def _make(data: Path, draft: Path, old: Path, sockets: Path, say: Callable[[str]
     Raises:
         StartError: a program failed; the message has its reason.
     """
-    shutil.rmtree(draft, ignore_errors=True)  # of an upgrade that was killed
     draft.mkdir(mode=0o700)
     say("Copying the cluster.")
     shutil.copytree(data, draft / _OLD, symlinks=True)
@@ -162,15 +187,14 @@ def _make(data: Path, draft: Path, old: Path, sockets: Path, say: Callable[[str]
     sync_disks()
 
 
-def _take_place(data: Path, draft: Path, target: int) -> Upgraded:
+def _take_place(data: Path, draft: Path, source: int) -> Upgraded:
     """Put the new cluster at the old one's place; a kill in between leaves what the next call ends."""
     if data.exists():
-        data.rename(_remains(data, major_of_cluster(data)))
+        data.rename(_remains(data, source))
     (draft / _NEW).rename(data)
     shutil.rmtree(draft, ignore_errors=True)
     shutil.rmtree(data / "pg_upgrade_output.d", ignore_errors=True)
-    remains = max(data.parent.glob(f"{data.name}-*"), key=major_of_cluster)
-    return Upgraded(major_of_cluster(remains), target, remains)
+    return Upgraded(source, major_of_cluster(data), _remains(data, source))
 
 
 def _remains(data: Path, source: int) -> Path:
@@ -185,7 +209,7 @@ def _server(programs: Path, data: Path, sockets: Path) -> Iterator[str]:
         Its address, but for the database.
     """
     control = (programs / "pg_ctl", "-D", data, "-w", "-t", START_SECONDS)
-    options = f"-c listen_addresses= -c autovacuum=off -k {sockets}"
+    options = f"-c listen_addresses= -c autovacuum=off -k {quote(str(sockets))}"
     log = data.parent / "server.log"
     _run(*control, "-l", log, "-o", options, "start", folder=data.parent)
     try:
