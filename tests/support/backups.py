@@ -9,6 +9,7 @@ import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 from django.conf import settings
 
@@ -62,7 +63,7 @@ def prepare_experiment(shop):
 @contextmanager
 def servers_of(home: Path):
     """The bundled servers of a home; yields the address of its database."""
-    url = f"postgresql:///bakeoff?host={run_folder_of(home)}&user=bakeoff"
+    url = f"postgresql:///bakeoff?host={quote(str(run_folder_of(home)), safe='')}&user=bakeoff"
     environment = replace(settings.BAKEOFF, home=home, database_url=url)
     lock, servers = prepare_home(environment), []
     try:
