@@ -24,7 +24,7 @@ from experiments.actions.check_clusters import check_clusters
 from experiments.actions.check_interleaving import CannotInterleaveError, check_interleaving
 from experiments.actions.check_switchback import check_switchback
 from experiments.assignment import is_whole
-from experiments.bounds import MAX_BREAKER_ALPHA, BoundsError
+from experiments.bounds import MAX_BREAKER_ALPHA, BoundsError, check
 from experiments.kinds import ABOVE_USERS
 from experiments.metrics.labels import check_tags
 from experiments.metrics.spec import JUDGE_SCORE, RATING, MetricError, MetricSpec
@@ -317,13 +317,17 @@ def _check_assignment(draft: ExperimentDraft) -> None:
 
 
 def _check_value(variant: VariantDraft) -> None:
-    """Refuse what is no flag's value in OpenFeature."""
+    """Refuse what is no flag's value in OpenFeature, and what no database can hold."""
     if not (variant.value is None or isinstance(variant.value, bool | int | float | str | dict)):
         raise CannotDefineError(
             f"value of variant '{variant.key}' == {variant.value!r}, must be true, false, a number, a "
             "text or an object.",
             field="variants",
         )
+    try:
+        check(variant.value, f"value of variant '{variant.key}'")
+    except BoundsError as error:
+        raise CannotDefineError(str(error), field="variants") from error
 
 
 def _check_rules(draft: ExperimentDraft, variant: VariantDraft) -> None:

@@ -51,6 +51,7 @@ MIDDLEWARE = [
     "bakeoff.api.middleware.JsonErrors",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "bakeoff.dashboard.middleware.ContentSecurityPolicy",
+    "bakeoff.dashboard.middleware.AddressesWithoutNul",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",

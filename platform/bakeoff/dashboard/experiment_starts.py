@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from experiments.actions.define_experiment import ExperimentDraft
     from experiments.models import Experiment
 
+ROWS = frozenset({"variants", "condition_rows"})  # lists, which no address can write
 FLAG, GENERATE, RECOMMEND = Surface.Kind.FLAG, Surface.Kind.GENERATE, Surface.Kind.RECOMMEND
 
 
@@ -112,7 +113,8 @@ def initial_from(project: Project, sent: Mapping[str, Any]) -> dict[str, Any]:
         sent: fields of the address; a template that there is not fills in nothing.
     """
     template = next((one for one in TEMPLATES if one.key == sent.get("template")), None)
-    return {**(_fields_of(template, project) if template is not None else {}), **sent}
+    plain = {name: value for name, value in sent.items() if name not in ROWS}
+    return {**(_fields_of(template, project) if template is not None else {}), **plain}
 
 
 def _fields_of(template: Template, project: Project) -> dict[str, Any]:

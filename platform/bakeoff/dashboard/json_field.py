@@ -8,6 +8,8 @@ import orjson
 from django import forms
 from django.utils.translation import gettext as _
 
+from experiments import bounds
+
 
 class JsonField(forms.CharField):
     """JSON in a text box."""
@@ -23,7 +25,7 @@ class JsonField(forms.CharField):
         """Parse.
 
         Raises:
-            ValidationError: it is not JSON, or of another kind.
+            ValidationError: it is not JSON, of another kind, or what no database can hold.
         """
         text = super().to_python(value)
         if not text:
@@ -37,4 +39,8 @@ class JsonField(forms.CharField):
             ) from error
         if not isinstance(parsed, self.kind):
             raise forms.ValidationError(_("Must be a JSON %(kind)s.") % {"kind": self.kind.__name__})
+        try:
+            bounds.check(parsed, "value")
+        except bounds.BoundsError as error:
+            raise forms.ValidationError(str(error), code=error.code) from error
         return parsed

@@ -1,8 +1,10 @@
-"""Headers that keep pages to themselves: nothing from elsewhere, no inline script, no frame."""
+"""What holds for every page: headers that keep it to itself, and an address without U+0000."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from django.http import QueryDict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +18,25 @@ POLICY = (
 # Unfold and the API's pages bring scripts inside their HTML.
 LOOSER = POLICY.replace("script-src 'self'", "script-src 'self' 'unsafe-inline' 'unsafe-eval'")
 WITH_INLINE_SCRIPTS = ("/admin/", "/docs")
+API = "/v1/"  # refuses what it does not take by itself
+
+
+class AddressesWithoutNul:
+    """Drops U+0000 from what the address of a page asks for: no row has it, and PostgreSQL refuses it."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        """Wrap what answers."""
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer the address that is left."""
+        if "%00" in request.META.get("QUERY_STRING", "") and not request.path_info.startswith(API):
+            sent = QueryDict(mutable=True)
+            for name, values in request.GET.lists():
+                sent.setlist(name.replace("\0", ""), [one.replace("\0", "") for one in values])
+            about: Any = request
+            about.GET = sent
+        return self._get_response(request)
 
 
 class ContentSecurityPolicy:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from django.http import QueryDict
 
 EMPTY_ROWS = 2  # of a list that has none
+MAX_DIGITS = 6  # of a count of rows
 ADD, REMOVE = "add-row", "remove-row"
 
 
@@ -100,7 +101,9 @@ def _after_change(
 ) -> list[dict[str, str | None]]:
     """Return what the rows show once a row was added or removed."""
     number = typed.get(f"{prefix}-TOTAL_FORMS", "")
-    count = min(int(number), max_rows) if number.isascii() and number.isdigit() else 0
+    # Python reads no number of thousands of digits.
+    is_count = number.isascii() and number.isdigit() and len(number) <= MAX_DIGITS
+    count = min(int(number), max_rows) if is_count else 0
     rows = [{name: typed.get(f"{prefix}-{n}-{name}") for name in row.base_fields} for n in range(count)]
     if typed.get(ADD) == prefix:
         rows.append({})

@@ -10,7 +10,9 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from bakeoff.dashboard.one_line import show_in_line
 from bakeoff.dashboard.rows_in_form import Rows, rows_of
+from experiments import bounds
 from experiments.models.sharing import groups_of
 
 MAX_ROWS = 20
@@ -102,6 +104,10 @@ class ConditionRow(forms.Form):
             self.add_error("value", self.fields["value"].error_messages["required"])
         if has_none and several:
             self.add_error("value", _("This comparison has no value: leave this empty."))
+        try:
+            bounds.check([_read_value(one) for one in several], "value")
+        except bounds.BoundsError as error:
+            self.add_error("value", str(error))
 
     def values(self) -> dict[str, Any] | None:
         """Return the comparison as conditions have it; None of an empty row."""
@@ -206,11 +212,12 @@ def _row_of(name: str, operator: str, value: Any) -> dict[str, str] | None:
         return {"attribute": name, "comparison": HAS if value else HAS_NOT, "value": ""}
     if operator in LISTS:
         several = isinstance(value, list) and value and all(map(_is_plain, value))
-        text = ", ".join(_show_value(one, among_commas=True) for one in value) if several else ""
+        shown = (show_in_line(one, _read_value, may_be_bare=not _splits(one)) for one in value)
+        text = ", ".join(shown) if several else ""
     elif operator in GROUPS:
         text = value if isinstance(value, str) else ""
     elif operator in dict(COMPARISONS) and operator not in {HAS, HAS_NOT} and _is_plain(value):
-        text = _show_value(value)
+        text = show_in_line(value, _read_value)
     else:
         return None
     if not 0 < len(text) <= MAX_VALUE:
@@ -222,14 +229,9 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, str | int | float)
 
 
-def _show_value(value: Any, *, among_commas: bool = False) -> str:
-    """Return a value so that reading it gives the same: a text that would be read otherwise in quotes."""
-    if not isinstance(value, str):
-        return orjson.dumps(value).decode()
-    splits = among_commas and any(sign in value for sign in (*_COMMAS, '"'))
-    # An input has one line, and a form drops the spaces at both ends.
-    bare = value and value.isprintable() and value == value.strip() and not splits
-    return value if bare and _read_value(value) == value else orjson.dumps(value).decode()
+def _splits(value: Any) -> bool:
+    """Whether a text among others, with commas between, would be read as several."""
+    return isinstance(value, str) and any(sign in value for sign in (*_COMMAS, '"'))
 
 
 def _values_in(text: str) -> list[str]:

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from django import forms
+from django.core.validators import MaxLengthValidator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from bakeoff.dashboard.one_line import show_in_line
 from bakeoff.dashboard.rows_in_form import Rows, rows_of
+from experiments import bounds
 from experiments.actions.define_experiment import VariantDraft
 from experiments.assignment import is_whole
 from experiments.models import RuleVersion, Variant
@@ -49,11 +52,10 @@ class VariantRow(forms.Form):
     version = forms.ModelChoiceField(
         ModelVersion.objects.none(), required=False, label=gettext_lazy("Model")
     )
-    value = forms.CharField(
+    value = forms.CharField(  # its length is checked by `clean_value`, where it is not a stored one
         required=False,
-        max_length=MAX_VALUE,
         label=gettext_lazy("Value of the flag"),
-        widget=forms.TextInput(attrs={"spellcheck": "false"}),
+        widget=forms.TextInput(attrs={"spellcheck": "false", "maxlength": MAX_VALUE}),
     )
     rules = forms.ModelChoiceField(
         RuleVersion.objects.none(), required=False, label=gettext_lazy("Rules")
@@ -72,6 +74,7 @@ class VariantRow(forms.Form):
         versions: Sequence[tuple[Any, str]],
         rules: Sequence[tuple[Any, str]],
         project: Project,
+        stored: Mapping[str, Any],
         **options: Any,
     ) -> None:
         """Offer what the project has.
@@ -81,9 +84,11 @@ class VariantRow(forms.Form):
             versions: choices of models, read once for all rows.
             rules: choices of versions of rules, likewise.
             project: that both belong to.
+            stored: values of flags that the form showed, by what it showed.
             options: as of a form.
         """
         super().__init__(*args, **options)
+        self.stored = stored
         version_field: Any = self.fields["version"]
         version_field.queryset = _versions_of(project)
         version_field.widget.choices = versions
@@ -111,20 +116,24 @@ class VariantRow(forms.Form):
         """Read JSON as such, and any other text as it is.
 
         Raises:
-            ValidationError: a list or null, which no flag can have.
+            ValidationError: a list or null, which no flag can have, or what no database can hold.
         """
         text = self.cleaned_data["value"].strip()
         if not text:
             return None
-        try:
-            value = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            return text
+        if text in self.stored:
+            return self.stored[text]
+        MaxLengthValidator(MAX_VALUE)(text)
+        value = _read_value(text)
         if value is None or isinstance(value, list):
             raise forms.ValidationError(
                 _("“%(value)s” must be true, false, a number, a text or a JSON object.")
                 % {"value": text[:40]}
             )
+        try:
+            bounds.check(value, "value")
+        except bounds.BoundsError as error:
+            raise forms.ValidationError(str(error)) from error
         return value
 
     def values(self) -> dict[str, Any] | None:
@@ -184,8 +193,10 @@ def variant_list(
         typed: what was sent to get a row more or less.
         initial: rows that are shown first.
     """
+    initial = list(initial)
     about = {
         "project": project,
+        "stored": {row["value"]: row["stored"] for row in initial if "stored" in row},
         "versions": [
             ("", "–"),
             *(
@@ -241,7 +252,8 @@ def rows_of_variants(variants: Iterable[Variant]) -> list[dict[str, Any]]:
         {
             "key": variant.key,
             "version": variant.model_version_id,
-            "value": _show_value(variant.value),
+            "value": "" if variant.value is None else show_in_line(variant.value, _read_value),
+            "stored": variant.value,
             "rules": variant.rules_id,
             "share": _show_share(variant.weight),
         }
@@ -274,17 +286,12 @@ def _weight(share: float, stored: float | None) -> float:
     return share / 100
 
 
-def _show_value(value: Any) -> str:
-    """Return a flag's value so that reading it again gives the same."""
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        return orjson.dumps(value).decode()
+def _read_value(text: str) -> Any:
+    """Return JSON as such, and any other text as it is."""
     try:
-        orjson.loads(value)
+        return orjson.loads(text)
     except orjson.JSONDecodeError:
-        return value if value == value.strip() and value else orjson.dumps(value).decode()
-    return orjson.dumps(value).decode()
+        return text
 
 
 def _versions_of(project: Project) -> Any:

@@ -61,7 +61,7 @@ def list_experiments(request: HttpRequest, slug: str) -> HttpResponse:
     """List a project's experiments: by state, by words, archived ones apart."""
     project = project_for(request, slug)
     state, words = request.GET.get("state", ""), request.GET.get("q", "").strip()
-    purpose, tag = request.GET.get("purpose", ""), request.GET.get("tag", "").replace("\0", "").strip()
+    purpose, tag = request.GET.get("purpose", ""), request.GET.get("tag", "").strip()
     experiments = Experiment.objects.filter(project=project).select_related("project", "surface")
     if state == "archived":
         experiments = experiments.exclude(archived_at=None)
@@ -79,7 +79,7 @@ def list_experiments(request: HttpRequest, slug: str) -> HttpResponse:
             | Q(name__icontains=words)
             | Q(hypothesis__icontains=words)
             | Q(learnings__icontains=words)
-            | Q(tags__icontains=words)
+            | Q(tags__contains=[words])
         )
     page = page_of(request, experiments)
     context = {

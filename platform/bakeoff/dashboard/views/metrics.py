@@ -46,9 +46,7 @@ def list_metrics(request: HttpRequest, slug: str) -> HttpResponse:
         else:
             messages.success(request, _("Metric created."))
             return redirect("metrics", slug)
-    wanted = {
-        name: request.GET.get(name, "").replace("\0", "").strip() for name in ("q", "kind", "tag")
-    }
+    wanted = {name: request.GET.get(name, "").strip() for name in ("q", "kind", "tag")}
     page = page_of(request, _matching(project, wanted))
     usage = usage_of(page)
     tags = project.metrics.exclude(tags=[]).values_list("tags", flat=True)

@@ -40,7 +40,7 @@ def list_models(request: HttpRequest, slug: str) -> HttpResponse:
     versions = ModelVersion.objects.filter(surface__project=project).select_related(
         "surface__project", "parent"
     )
-    surface = request.GET.get("surface", "").replace("\0", "").strip()
+    surface = request.GET.get("surface", "").strip()
     alias = request.GET.get("alias", "")
     if surface:
         versions = versions.filter(surface__key=surface)

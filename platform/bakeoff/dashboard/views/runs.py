@@ -38,7 +38,7 @@ def list_runs(request: HttpRequest, slug: str) -> HttpResponse:
     runs = TrainingRun.objects.filter(surface__project=project)
     # Of a large table the values are few: the choices are what there is.
     algorithms = list(runs.order_by("algorithm").values_list("algorithm", flat=True).distinct())
-    chosen = {name: request.GET.get(name, "").replace("\0", "").strip() for name in FILTERS["runs"]}
+    chosen = {name: request.GET.get(name, "").strip() for name in FILTERS["runs"]}
     if chosen["surface"]:
         runs = runs.filter(surface__key=chosen["surface"])
     if chosen["algorithm"]:

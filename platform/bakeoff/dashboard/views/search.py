@@ -43,7 +43,7 @@ class Hit:
 def search(request: HttpRequest, slug: str) -> HttpResponse:
     """Show what a project has by these words; a page of its own without script."""
     project = project_for(request, slug)
-    words = request.GET.get("q", "").replace("\0", "").strip()[:MAX_WORDS]
+    words = request.GET.get("q", "").strip()[:MAX_WORDS]
     hits = list(_hits(project, words)) if words else []
     template = "hits" if request.headers.get("HX-Request") else "search"
     context = {"project": project, "words": words, "hits": hits}

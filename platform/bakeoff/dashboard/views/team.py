@@ -32,10 +32,7 @@ if TYPE_CHECKING:
 def show_team(request: HttpRequest, slug: str) -> HttpResponse:
     """Show keys, members and the audit trail."""
     project = project_for(request, slug)
-    filters = {
-        name: request.GET.get(name, "").replace("\0", "").strip()[:MAX_WORDS]
-        for name in ("actor", "action")
-    }
+    filters = {name: request.GET.get(name, "").strip()[:MAX_WORDS] for name in ("actor", "action")}
     # As elsewhere: a part of the name, whatever its case.
     entries = project.audit_entries.filter(
         **{f"{name}__icontains": value for name, value in filters.items() if value}
