@@ -103,6 +103,31 @@ def test_a_guardrail_more_leaves_the_margins_of_the_others(shop, analyst):
     assert dict(draft.variants.values_list("key", "weight")) == {"old": 0.4, "new0": 0.6}
 
 
+@pytest.mark.parametrize(
+    ("typed", "guardrails"),
+    [
+        ({}, {"g0": (0.01, 0.3), "g1": (0.2, 0.0)}),
+        ({"margin": "7"}, {"g0": (0.07, 0.3), "g1": (0.07, 0.0)}),
+    ],
+)
+def test_a_guardrail_has_its_floor_after_the_metrics_change(shop, analyst, typed, guardrails):
+    draft = make_draft(shop)
+    draft.metrics.filter(metric__key="g0").update(margin_floor=0.3)
+    new = Metric.objects.create(project=shop.project, key="g9", kind="mean", event="x")
+    address, fields = open_form(analyst, shop)
+    fields["secondary"] = [str(new.pk)]
+    clone = f"/p/{shop.project.slug}/experiments/new/?copy=careful"
+    copied = read_form(analyst.get(clone).content.decode(), "definition") | {"secondary": [str(new.pk)]}
+    assert analyst.post(address, fields | typed).status_code == 302
+    assert analyst.post(clone, copied | typed).status_code == 302
+    for key in ("careful", "careful-2"):
+        metrics = ExperimentMetric.objects.filter(
+            experiment__project=shop.project, experiment__key=key, role=GUARDRAIL
+        )
+        stored = {one.metric.key: (one.margin, one.margin_floor) for one in metrics}
+        assert stored == guardrails, key
+
+
 def test_three_variants_are_shown_and_stay_as_they_are(shop, analyst):
     draft = make_draft(shop, variants=3)
     _, variants, metrics = everything_of(draft)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from experiments.actions.define_experiment import CannotDefineError, VariantDraft, define_experiment
@@ -143,3 +145,28 @@ def test_a_count_of_rows_of_thousands_of_digits_counts_as_none(shop, flag):
         shown = read_form(page.content.decode(), "definition")
         assert (shown["variants-TOTAL_FORMS"], shown["name"]) == (["1"], ["Typed"])
         assert client.post(address, {"variants-TOTAL_FORMS": count}).status_code == 422
+
+
+def test_rows_beyond_the_most_are_refused_unread_and_none_has_queries_of_its_own(shop):
+    client = sign_in(shop.project, role="analyst")
+    address = reverse("experiments-new", args=[shop.project.slug])
+
+    def send(count):
+        rows = [{"key": f"v{n}", "version": shop.champion.pk, "share": ""} for n in range(count)]
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            refused = client.post(address, row_fields("variants", *rows))
+        assert refused.status_code == 422
+        return refused.content.decode(), len(queries)
+
+    few, many = send(2), send(20)
+    assert few[1] == many[1]
+    assert "At most 20 rows." not in many[0]
+    page, queries = send(200)
+    assert "At most 20 rows." in page
+    assert queries == few[1]
+    shown = read_form(page, "definition")
+    assert shown["variants-20-key"] == ["v20"]
+    assert "variants-21-key" not in shown
+    assert shown["variants-0-version"] == [str(shop.champion.pk)]

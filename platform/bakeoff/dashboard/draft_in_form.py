@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -91,10 +92,19 @@ def _share(percent: float | None, default: Any) -> float:
 
 
 def metrics_of(
-    filled: dict[str, Any], stored: Sequence[ExperimentMetricDraft]
+    filled: dict[str, Any], stored: Sequence[ExperimentMetricDraft], *, new_margin: bool
 ) -> list[ExperimentMetricDraft]:
-    """Return the metrics with their roles; guardrails that are stored keep their margin."""
-    margins = {one.metric: one.margin for one in stored if one.role == GUARDRAIL}
+    """Return the metrics with their roles; guardrails that are stored stay as they are.
+
+    Args:
+        filled: fields of the form.
+        stored: metrics of the draft before.
+        new_margin: whether all guardrails get the form's margin; their floors stay.
+    """
+    margin = filled["margin"] / 100
+    before = {one.metric: one for one in stored if one.role == GUARDRAIL}
+    if new_margin:
+        before = {metric: replace(one, margin=margin) for metric, one in before.items()}
     return [
         ExperimentMetricDraft(filled["primary"]),
         *(
@@ -102,7 +112,7 @@ def metrics_of(
             for metric in filled["secondary"]
         ),
         *(
-            ExperimentMetricDraft(metric, GUARDRAIL, margins.get(metric, filled["margin"] / 100))
+            before.get(metric, ExperimentMetricDraft(metric, GUARDRAIL, margin))
             for metric in filled["guardrails"]
         ),
     ]

@@ -362,7 +362,7 @@ class ExperimentForm(forms.Form):
             owner=owner,
             variants=variants_of(self.lists["variants"].values(), ()),
             condition=self._condition(),
-            metrics=metrics_of(filled, ()),
+            metrics=metrics_of(filled, (), new_margin=True),
             policy=in_mode(filled["mode"], policy_of(filled, POLICY_FIELDS)),
             **self._plain(self.fields),
         )
@@ -381,7 +381,7 @@ class ExperimentForm(forms.Form):
             named["condition"] = self._condition()
         if changed & {"primary", "secondary", "guardrails", "margin"}:
             # Each guardrail keeps its own margin, unless the field itself was changed.
-            named["metrics"] = metrics_of(filled, () if "margin" in changed else stored.metrics)
+            named["metrics"] = metrics_of(filled, stored.metrics, new_margin="margin" in changed)
         if policy := policy_of(filled, changed & POLICY_FIELDS):
             named["policy"] = {**stored.policy, **policy}
         if "policy" in named or "mode" in named:

@@ -80,7 +80,14 @@ def rows_of(
     bound = data if data is not None and f"{prefix}-TOTAL_FORMS" in data else None
     shown = list(initial) if typed is None else _after_change(typed, row, prefix, max_rows)
     extra = 0 if shown or typed is not None else EMPTY_ROWS
-    rows = forms.formset_factory(row, formset, extra=extra, max_num=max_rows, validate_max=True)
+    rows = forms.formset_factory(
+        row,
+        formset,
+        extra=extra,
+        max_num=max_rows,
+        validate_max=True,
+        absolute_max=max_rows + 1,  # one more is read to be refused; Django would read a thousand
+    )
     return rows(
         bound,
         # A row that was sent as it was shown must not count as an empty one.

@@ -6,6 +6,7 @@ A share that is left empty gets its part of what the others leave, so that third
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -49,17 +50,13 @@ class VariantRow(forms.Form):
     """One variant; a row in which nothing is filled in is none."""
 
     key = forms.SlugField(required=False, max_length=64, label=gettext_lazy("Variant"))
-    version = forms.ModelChoiceField(
-        ModelVersion.objects.none(), required=False, label=gettext_lazy("Model")
-    )
+    version = forms.TypedChoiceField(required=False, empty_value=None, label=gettext_lazy("Model"))
     value = forms.CharField(  # its length is checked by `clean_value`, where it is not a stored one
         required=False,
         label=gettext_lazy("Value of the flag"),
         widget=forms.TextInput(attrs={"spellcheck": "false", "maxlength": MAX_VALUE}),
     )
-    rules = forms.ModelChoiceField(
-        RuleVersion.objects.none(), required=False, label=gettext_lazy("Rules")
-    )
+    rules = forms.TypedChoiceField(required=False, empty_value=None, label=gettext_lazy("Rules"))
     share = forms.FloatField(
         required=False,
         min_value=0,
@@ -71,9 +68,9 @@ class VariantRow(forms.Form):
     def __init__(
         self,
         *args: Any,
-        versions: Sequence[tuple[Any, str]],
-        rules: Sequence[tuple[Any, str]],
-        project: Project,
+        versions: Mapping[str, ModelVersion],
+        rules: Mapping[str, RuleVersion],
+        choices: Mapping[str, Sequence[tuple[str, str]]],
         stored: Mapping[str, Any],
         **options: Any,
     ) -> None:
@@ -81,20 +78,18 @@ class VariantRow(forms.Form):
 
         Args:
             args: as of a form.
-            versions: choices of models, read once for all rows.
-            rules: choices of versions of rules, likewise.
-            project: that both belong to.
+            versions: of models, by their ids, read once for all rows.
+            rules: versions of rules, likewise.
+            choices: of both fields, as they are shown.
             stored: values of flags that the form showed, by what it showed.
             options: as of a form.
         """
         super().__init__(*args, **options)
         self.stored = stored
-        version_field: Any = self.fields["version"]
-        version_field.queryset = _versions_of(project)
-        version_field.widget.choices = versions
-        rules_field: Any = self.fields["rules"]
-        rules_field.queryset = _rules_of(project)
-        rules_field.widget.choices = rules
+        for name, rows in (("version", versions), ("rules", rules)):
+            field: Any = self.fields[name]
+            field.choices = choices[name]
+            field.coerce = partial(_pick, rows)
 
     @property
     def title(self) -> str:
@@ -194,17 +189,21 @@ def variant_list(
         initial: rows that are shown first.
     """
     initial = list(initial)
+    versions, rules = _versions_of(project), _rules_of(project)
     about = {
-        "project": project,
         "stored": {row["value"]: row["stored"] for row in initial if "stored" in row},
-        "versions": [
-            ("", "–"),
-            *(
-                (v.pk, f"{v.surface.key}: {v.label} ({name_of(v.alias)})")
-                for v in _versions_of(project)
-            ),
-        ],
-        "rules": [("", "–"), *((r.pk, f"{r.surface.key}: {r}") for r in _rules_of(project))],
+        "versions": versions,
+        "rules": rules,
+        "choices": {
+            "version": [
+                ("", "–"),
+                *(
+                    (pk, f"{v.surface.key}: {v.label} ({name_of(v.alias)})")
+                    for pk, v in versions.items()
+                ),
+            ],
+            "rules": [("", "–"), *((pk, f"{r.surface.key}: {r}") for pk, r in rules.items())],
+        },
     }
     return Rows(
         _("Variants"),
@@ -294,9 +293,22 @@ def _read_value(text: str) -> Any:
         return text
 
 
-def _versions_of(project: Project) -> Any:
-    return ModelVersion.objects.filter(surface__project=project).select_related("surface")
+def _pick(rows: Mapping[str, Any], pk: object) -> Any:
+    """Return a row by its id.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if str(pk) not in rows:
+        raise ValueError(f"id == {pk}, must be one of {len(rows)}.")
+    return rows[str(pk)]
 
 
-def _rules_of(project: Project) -> Any:
-    return RuleVersion.objects.filter(surface__project=project).select_related("surface")
+def _versions_of(project: Project) -> dict[str, ModelVersion]:
+    versions = ModelVersion.objects.filter(surface__project=project).select_related("surface")
+    return {str(one.pk): one for one in versions}
+
+
+def _rules_of(project: Project) -> dict[str, RuleVersion]:
+    rules = RuleVersion.objects.filter(surface__project=project).select_related("surface")
+    return {str(one.pk): one for one in rules}
