@@ -166,20 +166,26 @@ def test_the_platform_works_over_tls_and_a_certificate_past_its_date_loses_nothi
     )
     try:
         platform.start()
-        answer = send(platform, "one")
-        assert (answer.status_code, answer.json()["durability"]) == (202, "committed")
+        acknowledged = set()
+        # On a busy machine a commit that takes long is spilled, and drained later.
+        wait_until(
+            lambda: "committed" in send(platform, f"one-{len(acknowledged)}", acknowledged).text,
+            "an event is committed", seconds=60,
+        )  # fmt: skip
         with redis.Redis.from_url(servers.variables()["REDIS_URL"]) as cache:
             # Beat sent a task, and a worker took it and ended it: the broker is the same server.
             wait_until(lambda: read_ended_tasks(cache), "a task ended", seconds=180)
         servers.use(days=-1)
         assert all("certificate" in line for line in faults(folder, servers.variables()))
         assert len(faults(folder, servers.variables())) == 2
-        away = send(platform, "two")
+        away = send(platform, "two", set())
         assert (away.status_code, away.headers["retry-after"] > "0") == (503, True), away.text
         servers.use(days=5)
-        wait_until(lambda: send(platform, "three").status_code == 202, "it goes on", seconds=60)
+        wait_until(
+            lambda: send(platform, "three", acknowledged).status_code == 202, "it goes on", seconds=60
+        )
         address = servers.variables()["DATABASE_URL"]
-        wait_until(lambda: stored(address) == {"one", "three"}, "what was acknowledged is there")
+        wait_until(lambda: stored(address) == acknowledged, "all that was acknowledged is there")
     finally:
         platform.close()
 
@@ -192,8 +198,11 @@ def stored(address: str) -> set[str]:
         return {name for (name,) in connection.execute("SELECT event_id FROM experiments_event")}
 
 
-def send(platform: PlatformUnderTest, event: str) -> httpx2.Response:
-    return httpx2.post(
+def send(platform: PlatformUnderTest, event: str, acknowledged: set[str]) -> httpx2.Response:
+    answer = httpx2.post(
         f"{platform.url}/v1/events", json={"event_id": event, "name": "click", "unit_id": "u1"},
         headers={"Authorization": f"Bearer {platform.secret}"}, timeout=20,
     )  # fmt: skip
+    if answer.status_code == 202:
+        acknowledged.add(event)
+    return answer
