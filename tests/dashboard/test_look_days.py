@@ -21,7 +21,10 @@ SHARE, COUNT = (0.0, 1.0), (0.0, math.inf)
 def look(day: int, n: int, value: float, excluded: int = 0) -> SimpleNamespace:
     """Return a look whose control has so many complete users, the sum of their values, and bots."""
     totals = Totals(n=n, sum_y=value, sum_yy=value, sum_d=n, sum_dd=n, sum_yd=value)
-    metric = MetricInput("clicks", "mean", "primary", "increase", 0.0, [{"control": totals}])
+    metric = MetricInput(
+        key="clicks", kind="mean", role="primary", direction="increase", margin=0.0,
+        epochs=[{"control": totals}],
+    )  # fmt: skip
     inputs = LookInput(
         policy=Policy(), control="control", treatments=["treatment"], metrics=[metric],
         exposures=[({"control": n}, {"control": 1.0})], crossover_units=0, elapsed_seconds=1.0,
