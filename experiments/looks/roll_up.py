@@ -177,8 +177,8 @@ def _name_late_clusters(cursor: CursorWrapper, experiment: Experiment, span: Tra
     cursor.execute(
         f"""UPDATE experiments_observation AS first SET cluster = {_CLUSTER}
         WHERE first.experiment_id = %(experiment)s AND first.cluster = ''
-            AND first.unit_id IN (SELECT said.unit_id FROM experiments_slate AS said
-                WHERE said.experiment_id = %(experiment)s AND {is_new("said")})""",
+            AND first.unit_id IN (SELECT slate.unit_id FROM experiments_slate AS slate
+                WHERE slate.experiment_id = %(experiment)s AND {is_new("slate")})""",
         range_parameters(experiment, span) | {"cluster_by": experiment.parsed_policy.cluster_by},
     )
 

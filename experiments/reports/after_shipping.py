@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils.translation import gettext as _
 
 from experiments.models import Decision, Experiment
-from experiments.reports.effect_chart import MAX_POINTS, TimeMark, draw_effect, far_end, read_path
+from experiments.reports.effect_chart import TimeMark, draw_effect, far_end, read_path, thin
 from experiments.reports.holdback_gain import gain_of
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def read_after_shipping(decisions: Sequence[Decision], title: str) -> AfterShipp
     key = shipped.evidence.get("holdback") if shipped is not None else None
     if shipped is None or not key:
         return None
-    found = Experiment.objects.filter(project=shipped.project_id, key=key).select_related("project")
-    holdback = found.first()
+    named = Experiment.objects.filter(project=shipped.project_id, key=key)
+    holdback = named.select_related("project").first()
     if holdback is None:
         return None
     return AfterShipping(holdback, gain_of(holdback), _draw(holdback, title))
@@ -63,11 +63,8 @@ def _draw(holdback: Experiment, title: str) -> Chart | None:
     numbers = list(holdback.looks.values_list("number", flat=True))
     if not numbers or holdback.started_at is None:
         return None
-    every = -(-len(numbers) // MAX_POINTS)
     # Inputs are the larger part of a look, and are not drawn.
-    looks: list[Look] = list(
-        holdback.looks.filter(number__in=numbers[::-1][::every]).defer("inputs", "serving")
-    )
+    looks: list[Look] = list(holdback.looks.filter(number__in=thin(numbers)).defer("inputs", "serving"))
     path = read_path(looks, holdback.primary.metric.key, "promoted", title)
     last, marks = looks[-1].taken_at, []
     if holdback.ended_at is not None:

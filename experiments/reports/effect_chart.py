@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from experiments.models import Look
 
+T = TypeVar("T")
 MAX_POINTS = 60  # each is parsed, and more cannot be told apart; a test of months has thousands
 # Early intervals are far wider than late ones: the picture ends at so many times the last one's width.
 REACH = 2.0
@@ -72,8 +73,8 @@ def far_end(start: datetime, last: datetime) -> datetime:
     return last + MAX_AHEAD * (last - start)
 
 
-def thin(looks: Sequence[Look]) -> list[Look]:
-    """Return evenly spread looks, the last among them."""
+def thin(looks: Sequence[T]) -> list[T]:
+    """Return evenly spread looks, or their numbers, the last among them."""
     every = -(-len(looks) // MAX_POINTS)
     return list(looks[::-1][::every][::-1]) if looks else []
 
@@ -89,8 +90,10 @@ def read_path(looks: Sequence[Look], metric: str, variant: str, title: str) -> E
     """
     rows = []
     for look in looks:
-        found = (one for one in look.parsed_result.of_metric(metric) if one.variant == variant)
-        row = next(found, None)
+        rows_of_variant = (
+            one for one in look.parsed_result.of_metric(metric) if one.variant == variant
+        )
+        row = next(rows_of_variant, None)
         if row is not None and row.effect is not None and row.interval is not None:
             rows.append((look, row, row.effect))
     # An effect that has no relative size now is followed in the metric's own unit.

@@ -29,15 +29,15 @@ def backup(place: str, tools: Path | None) -> None:
     from bakeoff.backup.remote_backup import take_remote_backup
     from bakeoff.backup.take_backup import take_backup
 
+    environment = read_environment()
     try:
         if "://" in place:
-            manifest = take_remote_backup(read_environment(), place, tools=tools)
+            manifest = take_remote_backup(environment, place, tools=tools)
         else:
-            manifest = take_backup(read_environment(), Path(place).absolute(), tools=tools)
+            manifest = take_backup(environment, Path(place).absolute(), tools=tools)
     except BackupError as error:
         raise fail(str(error)) from error
     echo(f"{place} holds the platform of {manifest.taken_at}: {_contents(manifest)}.")
-    environment = read_environment()
     is_outside = environment.archive != str(environment.home / "archive")
     if is_outside and manifest.counts["experiments_archivedmonth"]:
         echo(f"Archived months are not in it: keep {environment.archive} as long.")

@@ -24,6 +24,7 @@ from bakeoff.embedded.errors import StartError
 from bakeoff.embedded.home import prepare_home
 from bakeoff.embedded.postgres import (
     BINARIES,
+    START_SECONDS,
     UPGRADE,
     as_nobody,
     clear_remains,
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 PLACES = ("/usr/lib/postgresql/{major}/bin", "/usr/pgsql-{major}/bin")
 # The new cluster's own catalogue and log of changes, beside the copy.
 SPARE_BYTES = 512 * 2**20
-START_SECONDS = 600
 _OLD, _NEW = "old", "new"
 
 
