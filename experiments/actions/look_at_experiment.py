@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -18,7 +18,8 @@ from experiments.actions.propose import propose_ship
 from experiments.looks.interleaved_units import score_units
 from experiments.looks.look_input import gather
 from experiments.looks.roll_up import roll_up
-from experiments.looks.serving_quality import serving_of
+from experiments.looks.serving_quality import serving_of, with_generation
+from experiments.metrics.watermark import TransactionRange
 from experiments.models import Decision, Experiment, Look
 from experiments.programme.safeguards import ships_by_itself
 from experiments.reports.stored_quality import quality_for_look
@@ -28,6 +29,7 @@ from inference.cache import cache_client
 from inference.serving.changes import announce_live
 
 if TYPE_CHECKING:
+    from experiments.models.served_variant import ServedVariant
     from experiments.stats.look_result import LookResult
 
 logger = logging.getLogger(__name__)
@@ -56,8 +58,7 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
         if last is not None and not inputs.crossed and _says_the_same(stored, last.inputs):
             return None
         result = take_look(inputs)
-        before = last.taken_at if last else experiment.started_at or now
-        served = serving_of(experiment, since=before, now=now)
+        served = _served(experiment, last, now)
         look = Look.objects.create(
             experiment=experiment,
             number=(last.number if last else 0) + 1,
@@ -75,6 +76,7 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
             "states": {key: state.as_json() for key, state in result.states.items()},
             "crossed": list(result.crossed),
             "batch": experiment.batches,
+            "answers_to": experiment.watermark,
         }
         experiment.save(update_fields=["sequential_state"])
         notice_lost_gain(experiment, look)
@@ -93,6 +95,17 @@ def look_at_experiment(*, experiment_id: int, now: datetime | None = None) -> Lo
             # The look stands and the experiment runs on; `attend_experiment` tries again.
             logger.error("%s is not carried out: %s", experiment, error)  # noqa: TRY400
     return look
+
+
+def _served(experiment: Experiment, last: Look | None, now: datetime) -> list[ServedVariant]:
+    """Return how variants were served since the look before, and what answers stored since cost."""
+    before = last.taken_at if last else experiment.started_at or now
+    served = serving_of(experiment, since=before, now=now)
+    lower = experiment.sequential_state.get("answers_to")
+    # Looks before 2026-12 did not note how far they had counted: to the ids of their time.
+    since = before if lower is None else datetime.fromtimestamp(0, UTC)
+    span = TransactionRange(lower=lower or 0, upper=experiment.watermark)
+    return with_generation(served, experiment, span, since=since)
 
 
 def _action_of(experiment: Experiment, result: LookResult) -> str:

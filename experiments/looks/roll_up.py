@@ -39,6 +39,7 @@ from experiments.metrics.sql import bucket_of, compile_metric
 from experiments.metrics.watermark import TransactionRange, range_parameters, read_watermark
 from experiments.models import Experiment, ExperimentMetric
 from experiments.sql import TOTALED, is_excluded, is_new, observed, products
+from inference.models import Surface
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
@@ -150,13 +151,6 @@ _SEGMENTS = """
         FROM unnest(%(attributes)s::text[]) AS name,
             coalesce(unit.attributes ->> name, slate.context ->> name) AS value
         WHERE value IS NOT NULL), '{}')"""
-# A unit's cluster is that of the answer of its first exposure.
-_CLUSTER = """
-    coalesce((SELECT s.context ->> %(cluster_by)s FROM experiments_slate AS s
-        WHERE s.project_id = %(project)s AND s.unit_id = first.unit_id
-            AND s.served_at <= first.exposed_at AND s.experiment_id = %(experiment)s
-            AND s.variant_id = first.variant_id
-        ORDER BY s.served_at DESC LIMIT 1), '')"""
 _UNIT = """
     LEFT JOIN LATERAL (SELECT attributes FROM experiments_unit AS one
         WHERE one.project_id = first.project_id AND one.unit_id = first.unit_id LIMIT 1) AS unit
@@ -164,6 +158,19 @@ _UNIT = """
     LEFT JOIN LATERAL (SELECT context FROM experiments_slate AS s
         WHERE s.project_id = first.project_id AND s.unit_id = first.unit_id
             AND s.served_at = first.exposed_at LIMIT 1) AS slate ON true"""
+
+
+def _cluster_of(experiment: Experiment) -> str:
+    """SQL of a unit's cluster: that of the answer of its first exposure."""
+    # A generated answer is stored minutes after its exposure: until then none stands for it, or one of
+    # an earlier request, which was forced or exposed nobody, would name the cluster for ever.
+    generates = experiment.surface.kind == Surface.Kind.GENERATE
+    return f"""
+    coalesce((SELECT s.context ->> %(cluster_by)s FROM experiments_slate AS s
+        WHERE s.project_id = %(project)s AND s.unit_id = first.unit_id
+            AND s.served_at {"=" if generates else "<="} first.exposed_at
+            AND s.experiment_id = %(experiment)s AND s.variant_id = first.variant_id
+        ORDER BY s.served_at DESC LIMIT 1), '')"""
 
 
 def _name_late_clusters(cursor: CursorWrapper, experiment: Experiment, span: TransactionRange) -> None:
@@ -175,7 +182,7 @@ def _name_late_clusters(cursor: CursorWrapper, experiment: Experiment, span: Tra
     if experiment.mode != experiment.Mode.CLUSTER:
         return
     cursor.execute(
-        f"""UPDATE experiments_observation AS first SET cluster = {_CLUSTER}
+        f"""UPDATE experiments_observation AS first SET cluster = {_cluster_of(experiment)}
         WHERE first.experiment_id = %(experiment)s AND first.cluster = ''
             AND first.unit_id IN (SELECT slate.unit_id FROM experiments_slate AS slate
                 WHERE slate.experiment_id = %(experiment)s AND {is_new("slate")})""",
@@ -191,7 +198,7 @@ def _observe_new_units(
 ) -> None:
     """Open an observation of every metric for each unit, at its first exposure."""
     broken_down, cluster_by = bool(experiment.segments), experiment.parsed_policy.cluster_by
-    clustered = experiment.mode == experiment.Mode.CLUSTER
+    cluster = _cluster_of(experiment) if experiment.mode == experiment.Mode.CLUSTER else "''"
     # First exposures by time, of one time by id, so that no plan decides which comes first. A unit that
     # was observed before keeps its variant: DO NOTHING. Its segments count once, not once per metric.
     cursor.execute(
@@ -208,7 +215,7 @@ def _observe_new_units(
                 cluster)
             SELECT %(experiment)s, metric, first.variant_id, first.epoch, first.unit_id,
                 first.exposed_at, 0, 1, 0, 1, 0, {_SEGMENTS if broken_down else "'{}'"}, NULL,
-                NOT metric = ANY(%(watched)s::bigint[]), {_CLUSTER if clustered else "''"}
+                NOT metric = ANY(%(watched)s::bigint[]), {cluster}
             FROM first {_UNIT if broken_down else ""}
             CROSS JOIN unnest(%(metrics)s::bigint[]) AS metric
             ON CONFLICT DO NOTHING

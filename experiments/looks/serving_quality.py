@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,9 @@ import orjson
 from django.db import connection
 
 from experiments.metrics.sql import ERRORS, OWN_LISTS
+from experiments.metrics.watermark import TransactionRange, range_parameters
 from experiments.models.served_variant import GenerationUse, ServedVariant
-from experiments.sql import min_uuid7
+from experiments.sql import is_new, min_uuid7
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,8 +25,7 @@ SAMPLE, SHOWN_ITEMS = 2, 5  # latest slates of a variant that are kept, and item
 # Slates are found by their id, a UUIDv7 that begins with the time.
 _SERVED = f"""
     WITH lately AS MATERIALIZED (
-        SELECT recommendation_id, variant_id, latency_ms, fallback, slots, generation, cost,
-            generation ->> 'provider' IS NOT NULL AND generation ->> 'outcome' <> 'cached' AS by_model
+        SELECT recommendation_id, variant_id, latency_ms, fallback, slots
         FROM experiments_slate
         WHERE surface_id = %(surface)s AND recommendation_id >= %(since)s
             AND recommendation_id <= %(now)s AND experiment_id = %(experiment)s AND NOT forced
@@ -35,12 +36,19 @@ _SERVED = f"""
         count(*) FILTER (WHERE fallback IN {ERRORS}),
         (SELECT count(DISTINCT slot.value ->> 0) FROM lately AS mine,
             jsonb_array_elements(mine.slots) AS slot(value) WHERE mine.variant_id = lately.variant_id),
-        (array_agg(slots ORDER BY recommendation_id DESC))[1:%(sample)s],
-        count(*) FILTER (WHERE by_model),
-        sum((generation ->> 'tokens_in')::bigint) FILTER (WHERE by_model),
-        sum((generation ->> 'tokens_out')::bigint) FILTER (WHERE by_model),
-        sum(cost) FILTER (WHERE by_model), sum(latency_ms) FILTER (WHERE by_model)
+        (array_agg(slots ORDER BY recommendation_id DESC))[1:%(sample)s]
     FROM lately GROUP BY variant_id"""
+
+# An answer's id is made when the request begins and its row written when the answer has ended, minutes
+# later: rows are found by their transaction, so that each counts in one look, whatever it took.
+_GENERATED = f"""
+    SELECT variant_id, count(*), sum((generation ->> 'tokens_in')::bigint),
+        sum((generation ->> 'tokens_out')::bigint), sum(cost), sum(latency_ms)
+    FROM experiments_slate
+    WHERE experiment_id = %(experiment)s AND {is_new()} AND recommendation_id >= %(since)s
+        AND NOT forced AND generation ->> 'provider' IS NOT NULL
+        AND generation ->> 'outcome' <> 'cached'
+    GROUP BY variant_id"""
 
 
 def serving_of(experiment: Experiment, *, since: datetime, now: datetime) -> list[ServedVariant]:
@@ -78,11 +86,38 @@ def serving_of(experiment: Experiment, *, since: datetime, now: datetime) -> lis
             errors=errors / count,
             items=items,
             samples=[[slot[0] for slot in slate[:SHOWN_ITEMS]] for slate in _parsed(samples)],
-            generation=_use_of(*use) if use[0] else None,
         )
-        for variant, count, p95, fallbacks, cold, errors, items, samples, *use in rows
+        for variant, count, p95, fallbacks, cold, errors, items, samples in rows
         if variant in keys
     ]
+
+
+def with_generation(
+    served: list[ServedVariant], experiment: Experiment, span: TransactionRange, *, since: datetime
+) -> list[ServedVariant]:
+    """Return how variants were served with what the answers of models cost that were stored in a span.
+
+    A variant whose answers began before the time of `served` has no slates in it.
+
+    Args:
+        served: of the look.
+        experiment: whose answers.
+        span: from where the look before ended.
+        since: answers that began before it are left out.
+    """
+    keys = {variant.pk: variant.key for variant in experiment.variants.all()}
+    with connection.cursor() as cursor:
+        parameters = range_parameters(experiment, span) | {"since": min_uuid7(since)}
+        cursor.execute(_GENERATED, parameters)
+        uses = {keys[pk]: _use_of(*use) for pk, *use in cursor.fetchall() if pk in keys}
+    rows = [replace(row, generation=uses.pop(row.variant, None)) for row in served]
+    return rows + [
+        ServedVariant(
+            variant=key, slates=0, latency_p95_ms=0.0, fallback=0.0, errors=0.0, items=0, samples=[],
+            generation=use,
+        )
+        for key, use in uses.items()
+    ]  # fmt: skip
 
 
 def _use_of(answers: int, tokens_in: Any, tokens_out: Any, cost: Any, latency_ms: Any) -> GenerationUse:

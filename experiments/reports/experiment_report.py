@@ -303,7 +303,11 @@ def _models(variants: list[VariantRow]) -> dict[str, str]:
 
 def _last_served(looks: list[Look]) -> list[ServedVariant]:
     """Return how variants were served before the last look that saw somebody served."""
-    return next((look.served_variants for look in reversed(looks) if look.serving), [])
+    for look in reversed(looks):
+        # A variant without slates has but answers that began before the look before.
+        if served := [row for row in look.served_variants if row.slates]:
+            return served
+    return []
 
 
 def _plots(metrics: list[ComparisonRow]) -> tuple[list[str], str]:

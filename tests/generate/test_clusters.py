@@ -95,6 +95,25 @@ def test_an_answer_that_is_stored_after_an_analysis_names_its_cluster_then(chat,
     assert Observation.objects.get(experiment=experiment, unit_id="u1").cluster == "north"
 
 
+def test_an_earlier_answer_does_not_stand_for_the_one_that_exposed(chat, experiment, of_rows):
+    """A forced preview in another store came first; the answer that exposed is stored later."""
+    control, _ = experiment.variants.order_by("pk")
+    at, of_experiment = builders.minutes_ago(5), {"experiment_id": experiment.pk}
+    preview = builders.slate(
+        of_rows, "u1", variant_id=control.pk, served_at=builders.minutes_ago(6), forced=True,
+        context={"store": "south"}, **of_experiment,
+    )  # fmt: skip
+    exposure = builders.exposure(control, unit="u1", at=at)
+    builders.write(Rows(slates=[preview], exposures=[exposure]))
+    assert look(experiment).parsed_inputs.clusters.unnamed_units == 1
+    answer = builders.slate(
+        of_rows, "u1", variant_id=control.pk, served_at=at, context={"store": "north"}, **of_experiment
+    )
+    builders.write(Rows(slates=[answer]))
+    assert look(experiment).parsed_inputs.clusters.unnamed_units == 0
+    assert Observation.objects.get(experiment=experiment, unit_id="u1").cluster == "north"
+
+
 def test_a_verdict_counts_stores(chat, experiment, of_rows):
     visit(of_rows, experiment, LEVELS)
     rows = Rows()

@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from uuid_utils import uuid7
 
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.looks.serving_quality import serving_of
@@ -42,10 +43,13 @@ def test_a_newcomer_is_no_fallback_and_nobody_is_expected_in_nothing(lane, shop)
 ANSWER = {"outcome": "completed", "provider": "local", "tokens_in": 12, "tokens_out": 5}
 
 
-def answer(shop, experiment, variant: str, cost: float, **facts) -> None:
+def answer(
+    shop, experiment, variant: str, cost: float, recommendation_id: str | None = None, **facts
+) -> None:
     builders.make_slate(
         shop, "u1", (), experiment_id=experiment.pk, cost=cost, latency_ms=200.0,
         variant_id=experiment.variants.get(key=variant).pk, generation=ANSWER | facts,
+        recommendation_id=recommendation_id or str(uuid7()),
     )  # fmt: skip
 
 
@@ -74,6 +78,40 @@ def test_a_report_adds_up_what_generated_answers_cost(shop):
     row = page.split('data-generation="treatment"')[1].split("</tr>")[0]
     assert re.findall(r">([^<>]+)</td>", row) == ["Treatment", "2", "0.1", "0.2", "12", "50", "200 ms"]
     assert report.as_json()["generation"]["control"]["answers"] == 3
+
+
+def test_an_answer_that_was_in_flight_at_a_look_counts_once_in_the_next(shop):
+    """Its id is of the time when it began, before the look; its row is written when it has ended."""
+    experiment = shop.run_experiment(**builders.QUICK_POLICY | {"planned_units": 5000})
+    early = str(uuid7())
+    looks = []
+    for n in range(3):
+        answer(shop, experiment, "treatment", 0.1)
+        if n == 1:
+            answer(shop, experiment, "control", 0.25, recommendation_id=early)
+        units = {key: range(100 * n, 100 * n + 40) for key in ("control", "treatment")}
+        builders.visits(experiment, {"control": 1, "treatment": 1}, units=units)
+        looks.append(look_at_experiment(experiment_id=experiment.pk))
+    report = report_on(Experiment.objects.get(pk=experiment.pk))
+    assert (report.generation["control"].answers, report.generation["control"].cost) == (1, 0.25)
+    assert report.generation["treatment"].answers == 3
+    (late,) = [row for row in looks[1].served_variants if row.variant == "control"]
+    assert late.generation.answers == 1
+
+
+def test_the_first_look_after_an_upgrade_counts_from_where_the_one_before_ended(shop):
+    experiment = shop.run_experiment(**builders.QUICK_POLICY | {"planned_units": 5000})
+    for n in range(2):
+        answer(shop, experiment, "control", 0.1)
+        builders.visits(
+            experiment, {"control": 1, "treatment": 1},
+            units={key: range(100 * n, 100 * n + 40) for key in ("control", "treatment")},
+        )  # fmt: skip
+        look_at_experiment(experiment_id=experiment.pk)
+        experiment.refresh_from_db()
+        del experiment.sequential_state["answers_to"]
+        experiment.save()
+    assert report_on(experiment).generation["control"].answers == 2
 
 
 def test_a_report_of_lists_has_no_generation_costs(shop):
