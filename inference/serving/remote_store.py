@@ -237,15 +237,16 @@ class RemoteStore:
         """Upload a file; one that is there is replaced, and readers see either of both whole.
 
         Raises:
-            RemoteStoreError: the store denies, has no such bucket, or does not answer.
+            RemoteStoreError: the file is gone, or the store denies, lacks the bucket or is away.
         """
         if isinstance(file, bytes):
             with self._calls() as (store, library):
                 library.put(store, key, file)
             return
-        # S3 takes 10,000 parts of a file; a few at once, so that each ends within its limit of time.
-        part = max(CHUNK, file.stat().st_size // 9000)
         with self._calls() as (store, library):
+            # Within, so that a file which is gone is an error of the same kind. S3 takes 10,000 parts
+            # of a file; a few at once, so that each ends within its limit of time.
+            part = max(CHUNK, file.stat().st_size // 9000)
             library.put(store, key, file, chunk_size=part, max_concurrency=3)
 
     def fetch_file(self, key: str, path: Path) -> None:
@@ -404,15 +405,14 @@ class RemoteStore:
 
         text = " ".join(str(error).split())
         line = text.partition(" Debug source:")[0][:200].rstrip(". ")
-        denials = (
-            obstore.exceptions.PermissionDeniedError,
-            obstore.exceptions.UnauthenticatedError,
-            PermissionError,
-        )
+        kinds = obstore.exceptions
+        denials = (kinds.PermissionDeniedError, kinds.UnauthenticatedError, PermissionError)
         if isinstance(error, denials) or "AccessDenied" in text:
             return RemoteStoreError(
                 f"{self.url} denies access: its credentials must allow to list, read, write and delete."
             )
+        if isinstance(error, FileNotFoundError) and error.filename is not None:  # of this machine
+            return RemoteStoreError(f"{error.filename} is gone, and is not in {self.url}.")
         if self._is_gone(error):
             return RemoteStoreError(f"{self.url} does not exist: make its bucket or folder first.")
         if isinstance(error, FileNotFoundError):
