@@ -261,6 +261,8 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
     visit.get("surface", slug, "offers")
     visit_refused_settings(visit, seeded)
     visit.get("surface-edit", slug, shop.surface.key)
+    visit.get("surface-history", slug, shop.surface.key)
+    visit.get("surface-history", slug, "new-offers")  # without any change
     visit.get("surface-rules", slug, shop.surface.key)
     visit_lists(visit, seeded)
     visit.post("surface-rules", slug, shop.surface.key, status=422, rules="{", k="0")

@@ -8,8 +8,10 @@ from typing import get_args
 from django.conf import settings
 from django.test import Client
 
+from bakeoff.accounts.audit import record_audit
 from bakeoff.alerts.models import Alert, Delivery, Subscription
 from bakeoff.gateway.generate.facts import Outcome
+from experiments.actions.change_surface import patch_surface
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.ingest.rows import Rows
 from experiments.models import Experiment, Feedback, Slate
@@ -101,6 +103,7 @@ def seed_project() -> Seeded:
     builders.visits(running, {"control": 1, "treatment": 1}, units=60)
     _serve(shop, running)
     look_at_experiment(experiment_id=running.pk)
+    _change_settings(shop.surface)
     draft = shop.define(builders.make_version(shop.surface, list(range(10))), **builders.QUICK_POLICY)
     refused = builders.make_version(shop.surface, list(range(10)), alias="rejected")
     _say(shop, running)
@@ -115,6 +118,24 @@ def seed_project() -> Seeded:
         one.refresh_from_db()
     return Seeded(
         shop, draft, running, shipped, halted, _train(shop, draft), refused, client, user.username
+    )
+
+
+def _change_settings(surface: Surface) -> None:
+    """Change settings to and fro: the history has numbers, rules, a list and the autopilot's."""
+    before = {name: getattr(surface, name) for name in ("exploration", "rules", "static_list")}
+    other = {"exploration": 0.25, "rules": {"caps": {"labels": 2}}, "static_list": ["i2", "i3"]}
+    for changes in (other, before):
+        patch_surface(surface=surface, changes=changes, by="platform")
+    surface.refresh_from_db()
+    # The action itself would bring the metrics of serving, whose names are those of rows.
+    detail = {"changed": {"cooldown_days": [3.0, 7.0]}}
+    record_audit(
+        surface.project_id,
+        actor="platform",
+        action="change programme",
+        subject=surface.key,
+        detail=detail,
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
-from ninja import Field, Router, Status
+from ninja import Field, Router, Schema, Status
 from pydantic import ConfigDict
 
+from bakeoff.accounts.models import AuditEntry
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import Problem
 from bakeoff.api.field_types import KEY, Id, Name, Properties
@@ -25,6 +27,7 @@ from experiments.actions.change_surface import (
     patch_surface,
     put_surface,
 )
+from experiments.reports.surface_history import history_of, read_change
 from inference.models import Surface
 from inference.serving.orders import LiveOrder
 from inference.training.label_names import MAX_LABEL, MAX_LABELS
@@ -182,6 +185,55 @@ class SurfaceOut(SurfaceIn):
         return champion.params if champion and list_of(champion) else {}
 
 
+class FieldChangeOut(Schema):
+    """One setting before and after."""
+
+    field: str
+    before: Any = None
+    after: Any = None
+
+
+class SurfaceChangeOut(Schema):
+    """Settings that were changed together.
+
+    `part` is "surface" for its own fields, "autopilot" or "judging". Of a surface that was created,
+    `is_creation`, the changes are the fields that were given another value than their default.
+    """
+
+    id: int
+    at: datetime
+    by: str
+    part: Literal["surface", "autopilot", "judging"]
+    is_creation: bool
+    approvals: Texts
+    changes: list[FieldChangeOut]
+
+    @staticmethod
+    def resolve_by(entry: AuditEntry) -> str:
+        """Name who acted."""
+        return entry.actor
+
+    @staticmethod
+    def resolve_part(entry: AuditEntry) -> str:
+        """Say which settings the entry is about."""
+        return read_change(entry).part
+
+    @staticmethod
+    def resolve_is_creation(entry: AuditEntry) -> bool:
+        """Say whether the surface was created."""
+        return read_change(entry).is_creation
+
+    @staticmethod
+    def resolve_approvals(entry: AuditEntry) -> Any:
+        """Name who had approved it."""
+        return list(read_change(entry).approvals)
+
+    @staticmethod
+    def resolve_changes(entry: AuditEntry) -> Any:
+        """Return the settings that differ."""
+        return read_change(entry).changes
+
+
 @router.get("/surfaces", response={200: list[SurfaceOut]})
 def list_surfaces(request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List the project's surfaces."""
@@ -193,6 +245,15 @@ def list_surfaces(request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0)
 def show_surface(request: HttpRequest, key: str) -> Any:
     """Show a surface."""
     return get_or_404(Surface.objects.filter(project=project_of(request)), "surface", key=key)
+
+
+@router.get("/surfaces/{key}/history", response={200: list[SurfaceChangeOut]})
+def list_surface_changes(
+    request: HttpRequest, key: str, limit: Limit = ROWS, offset: Offset = 0
+) -> Any:
+    """List who changed which settings of a surface, newest first: its own, autopilot and judging."""
+    surface = get_or_404(Surface.objects.filter(project=project_of(request)), "surface", key=key)
+    return page_of(request, history_of(surface), SurfaceChangeOut, limit=limit, offset=offset)
 
 
 @router.put("/surfaces", response={200: SurfaceOut})

@@ -34,6 +34,7 @@ from bakeoff.dashboard.views import (
     saved_views,
     search,
     single_sign_on,
+    surface_history,
     surface_lists,
     surface_rules,
     surfaces,
@@ -76,6 +77,7 @@ of_project: list[URLPattern | URLResolver] = [
     path("surfaces/", surfaces.list_surfaces, name="surfaces"),
     path("surfaces/<slug:key>/", surfaces.show_surface, name="surface"),
     path("surfaces/<slug:key>/edit/", surfaces.edit_surface, name="surface-edit"),
+    path("surfaces/<slug:key>/history/", surface_history.show_history, name="surface-history"),
     path("surfaces/<slug:key>/list/", surface_lists.edit_list, name="surface-list"),
     path("surfaces/<slug:key>/rules/", surface_rules.edit_rules, name="surface-rules"),
     path(

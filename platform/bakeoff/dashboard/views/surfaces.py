@@ -18,6 +18,7 @@ from bakeoff.dashboard.form_choices import name_choices
 from bakeoff.dashboard.refusals import add_refusal
 from bakeoff.dashboard.views.home import with_champions
 from bakeoff.dashboard.views.judging import judging_context
+from bakeoff.dashboard.views.surface_history import latest_changes
 from bakeoff.dashboard.views.surface_lists import read_params
 from experiments.actions.add_order import CannotOrderError, list_of, read_order
 from experiments.actions.change_surface import CannotChangeSurfaceError, create_surface, patch_surface
@@ -209,6 +210,7 @@ def show_surface(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         "history": Decision.objects.filter(surface=surface).select_related(
             "promoted", "replaced", "experiment"
         )[:30],
+        "changes": latest_changes(surface),
         "experiments": Experiment.objects.filter(surface=surface)[:10],
         "gains": running_gains(surface.experiments.all()),
         "versions": surface.versions.order_by("-id")[:20],
