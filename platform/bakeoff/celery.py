@@ -100,6 +100,10 @@ app.autodiscover_tasks(["experiments", "inference"])
 beat_for_worker(environment.redis_url)
 limit_tasks()
 unmark_begun_tasks()
+if environment.traces.endpoint:
+    from bakeoff.telemetry.task_spans import trace_tasks
+
+    trace_tasks(environment.traces)
 
 
 @worker_init.connect

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 import orjson
 
 from bakeoff.request_trace import current_trace
+from bakeoff.telemetry.span_ids import span_ids
 
 
 class JsonFormatter(logging.Formatter):
-    """One object per line: time, level, logger, message; request, key and project; the traceback."""
+    """One object per line: time, level, logger, message; request, key, project, trace; traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return a record as JSON."""
@@ -29,6 +30,8 @@ class JsonFormatter(logging.Formatter):
                 "project": trace.project,
             }
             line |= {name: value for name, value in named.items() if value}
+        if (ids := span_ids()) is not None:
+            line["trace_id"], line["span_id"] = ids
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return orjson.dumps(line, default=str).decode(errors="replace")

@@ -30,12 +30,14 @@ class RequestTrace:
         route: the template of its path, such as `v1/surfaces/{key}`; `other` until it is known.
         key: the beginning of its key, as pages and the audit log show it.
         project: slug of the key's or the page's project.
+        status: of the answer, once it has begun; 0 before.
     """
 
     headers: Iterable[tuple[bytes, bytes]]
     route: str = OTHER
     key: str = ""
     project: str = ""
+    status: int = 0
     _id: str = field(default="", init=False)
 
     @property

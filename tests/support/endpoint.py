@@ -12,6 +12,7 @@ class Endpoint:
 
     def __init__(self) -> None:
         self.requests: list[dict] = []
+        self.headers: list[dict[str, str]] = []
         self.behave = lambda request: {"scores": [float(len(c)) for c in request["candidates"]]}
         outer = self
 
@@ -19,6 +20,7 @@ class Endpoint:
             def do_POST(self):
                 request = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 outer.requests.append(request)
+                outer.headers.append({name.lower(): value for name, value in self.headers.items()})
                 body = outer.behave({**request, "path": self.path})
                 body = body if isinstance(body, bytes) else json.dumps(body).encode()
                 self.send_response(200)

@@ -36,10 +36,12 @@ from bakeoff.gateway.http.key_use import KeyUse
 from bakeoff.gateway.http.proxies import ProxyResolver
 from bakeoff.gateway.http.rate_limits import Rates
 from bakeoff.gateway.http.routes import KEY, Route, Router
+from bakeoff.gateway.http.server_spans import ServerSpans
 from bakeoff.gateway.http.text_threads import TextThreads
 from bakeoff.gateway.http.to_django import DjangoLane
 from bakeoff.gateway.intake.answer_lookup import AnswerLookup
 from bakeoff.gateway.intake.batches import BatchHandler
+from bakeoff.gateway.intake.commit_spans import CommitSpans
 from bakeoff.gateway.intake.exclusions import Exclusions
 from bakeoff.gateway.intake.feedback import FeedbackHandler
 from bakeoff.gateway.intake.group_commit import GroupCommit
@@ -83,7 +85,8 @@ from bakeoff.gateway.slates.search import Search
 from bakeoff.gateway.slates.shadow import Shadows
 from bakeoff.gateway.slates.visitors import Visitors
 from bakeoff.page_services import PLAYGROUND, PREVIEW
-from bakeoff.telemetry.tracing import Tracing
+from bakeoff.telemetry.spans import Spans
+from bakeoff.telemetry.tracing import Tracing, share_tracing
 from inference.supervision import Supervisor
 
 if TYPE_CHECKING:
@@ -135,7 +138,8 @@ class Gateway:
         self._catalogues = CatalogueWatcher(
             environment.database_url, environment.catalogues, self._listening, self._supervisor
         )
-        self._writer = GroupCommit(self._connector, self._store, self._supervisor)
+        self._open_tracing()
+        self._writer = GroupCommit(self._connector, self._store, self._supervisor, self._commit_spans)
         self._open_lookups()
         self._chain = Chain()
         self._key_use = KeyUse(self._connector)
@@ -154,7 +158,16 @@ class Gateway:
             key_use=self._key_use,
             rates=self._rates,
             text_threads=self._text_threads,
+            spans=ServerSpans(self._tracing) if self._tracing is not None else None,
         )
+
+    def _open_tracing(self) -> None:
+        """Open the way of spans, where an operator wants them: else every part has None for it."""
+        self._tracing = tracing = Tracing.open(self._environment.traces, service="bakeoff-web")
+        self._spans = Spans(tracing, "bakeoff.gateway") if tracing is not None else None
+        self._commit_spans = CommitSpans(tracing) if tracing is not None else None
+        if tracing is not None:
+            share_tracing(tracing)
 
     def _open_lookups(self) -> None:
         """Make what handlers ask: rows of the database, and workers that score."""
@@ -164,7 +177,7 @@ class Gateway:
         self._generated = AnswerLookup(self._connector)
         self._rewards = RewardHandler(self._writer, self._connector)
         self._remote = RemoteScorer(
-            self._cache, self._listening, self._config.process, self._supervisor
+            self._cache, self._listening, self._config.process, self._supervisor, self._spans
         )
         self._search = Search(self._connector, self._remote)
         self._config.open_breakers = self._remote.open_breakers
@@ -189,7 +202,7 @@ class Gateway:
         """Return the routes that answer with a slate."""
         orders = LiveOrders(self._cache, self._catalogues)
         recommending = Recommending(
-            GroupRead(self._cache), self._remote, self._catalogues, orders, self._search
+            GroupRead(self._cache, self._spans), self._remote, self._catalogues, orders, self._search
         )
         handler = partial(
             AnswerHandler,
@@ -197,6 +210,7 @@ class Gateway:
             recorder=recorder,
             shadows=shadows,
             secret=self._secret,
+            spans=self._spans,
         )
         recommend = handler(recommending)
         classify = handler(Classifying(self._remote, self._text_threads))
@@ -253,11 +267,9 @@ class Gateway:
         ]  # fmt: skip
 
     def _generation_spans(self) -> GenerationSpans | None:
-        settings = self._environment.traces
-        self._tracing = Tracing.open(settings, service="bakeoff-web")
         if self._tracing is None:
             return None
-        return GenerationSpans(self._tracing, content=settings.content)
+        return GenerationSpans(self._tracing, content=self._environment.traces.content)
 
     async def _stop_tracing(self) -> None:
         if self._tracing is not None:

@@ -11,6 +11,8 @@ import logging
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from bakeoff.telemetry.span_ids import read_span_ids_with
+
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Tracer
@@ -36,6 +38,9 @@ class Tracing:
 
         It is no global provider: libraries that trace by themselves send nothing through it.
 
+        Which traces are sampled is OpenTelemetry's own to read (`OTEL_TRACES_SAMPLER`). Lines of logs
+        name their trace from then on.
+
         Args:
             settings: where traces go.
             service: name of the process's part, such as `bakeoff-web`.
@@ -58,6 +63,7 @@ class Tracing:
         )
         exporter = OTLPSpanExporter(endpoint=settings.endpoint + PATH, timeout=SEND_SECONDS)
         provider.add_span_processor(BatchSpanProcessor(exporter))
+        read_span_ids_with(_ids)
         return cls(provider)
 
     def tracer(self, name: str) -> Tracer:
@@ -66,5 +72,36 @@ class Tracing:
 
     async def stop(self) -> None:
         """Send what is queued, for a few seconds, and end the thread."""
-        await asyncio.to_thread(self._provider.force_flush, int(STOP_SECONDS * 1000))
-        await asyncio.to_thread(self._provider.shutdown)
+        await asyncio.to_thread(self.close)
+
+    def close(self) -> None:
+        """As `stop`, in the calling thread."""
+        if _Process.tracing is self:
+            _Process.tracing = None
+        self._provider.force_flush(int(STOP_SECONDS * 1000))
+        self._provider.shutdown()
+
+
+class _Process:
+    """What code without a way of its own, such as signals of Celery, sends through."""
+
+    tracing: Tracing | None = None
+
+
+def share_tracing(tracing: Tracing | None) -> None:
+    """Let signals of this process send spans, too."""
+    _Process.tracing = tracing
+
+
+def shared_tracing() -> Tracing | None:
+    """Return what `share_tracing` was called with, until it is closed."""
+    return _Process.tracing
+
+
+def _ids() -> tuple[str, str] | None:
+    from opentelemetry.trace import get_current_span  # noqa: PLC0415  an extra
+
+    context = get_current_span().get_span_context()
+    if not context.is_valid:
+        return None
+    return f"{context.trace_id:032x}", f"{context.span_id:016x}"

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.http.key_use import KeyUse
     from bakeoff.gateway.http.rate_limits import Rates
     from bakeoff.gateway.http.routes import Headers, Route, Router
+    from bakeoff.gateway.http.server_spans import ServerSpans
     from bakeoff.gateway.http.text_threads import TextThreads
     from bakeoff.gateway.http.to_django import DjangoLane
     from bakeoff.request_trace import RequestTrace
@@ -77,6 +78,7 @@ class Door:
         key_use: KeyUse,
         rates: Rates,
         text_threads: TextThreads,
+        spans: ServerSpans | None = None,
     ) -> None:
         """Remember the table and what is asked on the way.
 
@@ -87,17 +89,27 @@ class Door:
             key_use: notes which keys are used.
             rates: how much a caller may send.
             text_threads: for large bodies.
+            spans: trace requests, where an operator wants them.
         """
         self._router, self._django, self._config = router, django, config
         self._key_use, self._rates, self._text_threads = key_use, rates, text_threads
-        self._bodies = BodyReader()
+        self._bodies, self._spans = BodyReader(), spans
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, by its handler or with an error."""
         request = Request.of(_without_trailing_slash(scope), receive, self._bodies, self._text_threads)
-        headers = _cors(request)
         route = self._router.find(request.method, request.path)
         trace = begin_trace(scope["headers"], OTHER if route is None else route.path)
+        if self._spans is None:
+            await self._answer(request, route, send, trace)
+            return
+        with self._spans.serving(scope, trace):
+            await self._answer(request, route, send, trace)
+
+    async def _answer(
+        self, request: Request, route: Route | None, send: Send, trace: RequestTrace
+    ) -> None:
+        headers = _cors(request)
         count = _Counting(trace, request.method)
         write = (route.error_body if route is not None else None) or ApiError.body
         try:
@@ -107,7 +119,7 @@ class Door:
             count.answered(refusal.status)
             await send_error(send, refusal, headers, write)
         except Exception:  # the last line: no traceback may leave, and the visitor may try again
-            logger.exception("%s failed", scope["path"])
+            logger.exception("%s failed", request.path)
             failed = ApiError(503, "failed", "The request could not be answered.", retry_after=1)
             count.answered(failed.status)
             headers.append((b"x-request-id", trace.request_id.encode()))  # of its line in the log
@@ -204,7 +216,7 @@ class _Counting:
         """Note the answer's status; a second one is that of an answer that broke off."""
         if not self._is_open:
             return
-        self._is_open = False
+        self._is_open, self._trace.status = False, status
         seconds = time.perf_counter() - self._started
         count_request(self._trace.route, status, seconds)
         if requests_log.isEnabledFor(logging.INFO):
@@ -253,7 +265,7 @@ async def _answer_preflight(send: Send, method: str, headers: Headers) -> None:
         (
             b"access-control-allow-headers",
             b"authorization, content-type, content-encoding, if-none-match, x-api-key, x-bakeoff-unit, "
-            b"ocp-apim-subscription-key",
+            b"ocp-apim-subscription-key, traceparent, tracestate",
         ),
         (b"access-control-max-age", CORS_MAX_AGE),
     ]

@@ -37,6 +37,7 @@ from inference.sqlstates import OF_THE_SERVER
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bakeoff.gateway.intake.commit_spans import CommitSpan, CommitSpans
     from experiments.ingest.rows import Rows
     from inference.supervision import Supervisor, WorkStatus
 
@@ -69,6 +70,7 @@ class CommitResult:
 class _Waiting:
     payload: Payload
     done: asyncio.Future[CommitResult]
+    span: CommitSpan | None = None
 
 
 def unavailable() -> ApiError:
@@ -85,10 +87,14 @@ class GroupCommit:
     """The writer of one process: while one batch waits for its commit, the next gathers."""
 
     def __init__(
-        self, connector: Connector, cache: redis.asyncio.Redis, supervisor: Supervisor
+        self,
+        connector: Connector,
+        cache: redis.asyncio.Redis,
+        supervisor: Supervisor,
+        spans: CommitSpans | None = None,
     ) -> None:
-        """Remember where to write, and who keeps the writer alive."""
-        self._cache, self._supervisor = cache, supervisor
+        """Remember where to write, who keeps the writer alive, and what traces commits."""
+        self._cache, self._supervisor, self._spans = cache, supervisor, spans
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(MAX_WAITING)
         self._waiting_bytes = 0
         self._doubts = SpillDoubts(cache)
@@ -128,10 +134,16 @@ class GroupCommit:
             ApiError: 503 when they cannot be kept, 429 when too many wait, 400 when a value cannot be
                 written as JSON or PostgreSQL refuses it.
         """
-        return await self._commit(_payload_of(rows))
+        payload = _payload_of(rows)
+        if self._spans is None:
+            return await self._commit(payload)
+        with self._spans.committing(rows) as span:
+            result = await self._commit(payload, span)
+            span.end(result.durability)
+            return result
 
-    async def _commit(self, payload: Payload) -> CommitResult:
-        waiting = _Waiting(payload, asyncio.get_running_loop().create_future())
+    async def _commit(self, payload: Payload, span: CommitSpan | None = None) -> CommitResult:
+        waiting = _Waiting(payload, asyncio.get_running_loop().create_future(), span)
         if self._waiting_bytes > MAX_WAITING_BYTES:
             raise _too_busy(
                 f"bytes waiting == {self._waiting_bytes}, must be at most {MAX_WAITING_BYTES}"
@@ -162,10 +174,18 @@ class GroupCommit:
             ApiError: as of `commit`.
         """
         payload = _payload_of(rows)
+        if self._spans is None:
+            return await self._commit_in_order(payload)
+        with self._spans.committing(rows) as span:
+            result = await self._commit_in_order(payload, span)
+            span.end(result.durability)
+            return result
+
+    async def _commit_in_order(self, payload: Payload, span: CommitSpan | None = None) -> CommitResult:
         try:
             # Feedback must not overtake its slate: what is spilled first is drained first.
             if not await self._cache.xlen(STREAM):
-                return await self._commit(payload)
+                return await self._commit(payload, span)
             await spill(self._cache, payload)
         except CannotSpillError as error:
             self._doubts.add(error.doubtful)
@@ -334,6 +354,9 @@ class _Writer:
         """Commit a batch and answer; return what went wrong."""
         if self._status is not None:
             self._status.beat()  # many tries of a batch that is split are no hanging
+        for waiting in batch:
+            if waiting.span is not None:
+                waiting.span.begin_write(len(batch))
         try:
             outcome = await self._insert(Payload.join([waiting.payload for waiting in batch]))
             COMMIT_REQUESTS.observe(len(batch))

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.slates.recorder import Recorder
     from bakeoff.gateway.slates.shadow import Shadows
     from bakeoff.gateway.slates.visitors import Visitor, Visitors
+    from bakeoff.telemetry.spans import Spans
     from experiments.ingest.rows import SlateRow
     from inference.serving.ladder import ServedSlate
 
@@ -101,6 +102,7 @@ class AnswerHandler(Generic[R_contra]):
         shadows: Shadows,
         *,
         secret: str,
+        spans: Spans | None = None,
     ) -> None:
         """Remember who takes which step.
 
@@ -110,9 +112,10 @@ class AnswerHandler(Generic[R_contra]):
             recorder: commits what was answered.
             shadows: passes a sample on.
             secret: by which links are signed.
+            spans: trace what the kind does, where an operator wants them.
         """
         self._kind, self._visitors, self._recorder = kind, visitors, recorder
-        self._shadows, self._secret = shadows, secret
+        self._shadows, self._secret, self._spans = shadows, secret, spans
 
     async def answer(self, call: Call, request: R_contra) -> bytes:
         """Answer one request.
@@ -171,7 +174,10 @@ class AnswerHandler(Generic[R_contra]):
         if chosen.interleaved and not request.may_interleave:
             chosen = by_one_version(chosen, surface)
         visitor = with_rules_of(config, chosen.served_variant, visitor)
-        served = await kind.serve(request, visitor, chosen)
+        if self._spans is None:
+            served = await kind.serve(request, visitor, chosen)
+        else:
+            served = await _serve_traced(kind, request, visitor, chosen, spans=self._spans)
         row = slate_row(
             visitor,
             chosen,
@@ -182,6 +188,29 @@ class AnswerHandler(Generic[R_contra]):
             recommendation_id=recommendation_id,
         )
         return Decided(visitor, chosen, served, row)
+
+
+async def _serve_traced(
+    kind: SurfaceKind[R_contra],
+    request: R_contra,
+    visitor: Visitor,
+    chosen: ChosenVersion,
+    *,
+    spans: Spans,
+) -> KindAnswer:
+    """Let the kind serve in a span that names the version, and what stood in for it."""
+    facts = {
+        "bakeoff.surface": visitor.surface.key,
+        "bakeoff.version": chosen.label,
+        "bakeoff.experiment": chosen.experiment.key if chosen.experiment else None,
+        "bakeoff.variant": chosen.variant,
+    }
+    attributes = {name: value for name, value in facts.items() if value is not None}
+    with spans.internal(f"serve {kind.name}", attributes) as span:
+        served = await kind.serve(request, visitor, chosen)
+        if served.slate.fallback is not None:
+            span.set_attribute("bakeoff.fallback", served.slate.fallback)
+        return served
 
 
 def _head(chosen: ChosenVersion, row: SlateRow, surface: str) -> dict[str, Any]:

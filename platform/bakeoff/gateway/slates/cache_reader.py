@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
+    from bakeoff.telemetry.spans import Spans
+
 # A pipeline is answered as a whole: a longer one would hold its first request up.
 MAX_PER_TRIP = 256
 
@@ -37,6 +39,10 @@ class UnitState(NamedTuple):
     recent: tuple[str, ...] = ()
     actions: Sequence[tuple[bytes, float]] = ()
     rivals: tuple[bytes | None, ...] = ()
+
+
+_UNREAD = UnitState()  # of all units whose read failed
+_TRACED = {"db.system.name": "redis", "db.operation.name": "PIPELINE"}
 
 
 class UnitKeys(NamedTuple):
@@ -65,14 +71,23 @@ class _Read(NamedTuple):
 class GroupRead:
     """One reader of one process; trips overlap, so a slow one holds nobody else up."""
 
-    def __init__(self, cache: Redis) -> None:
-        """Remember where to read."""
-        self._cache = cache
+    def __init__(self, cache: Redis, spans: Spans | None = None) -> None:
+        """Remember where to read, and what traces it."""
+        self._cache, self._spans = cache, spans
         self._waiting: list[_Read] = []
         self._trips: set[asyncio.Task[None]] = set()
 
     async def read(self, keys: UnitKeys) -> UnitState:
         """Read what is known of a unit; never raises."""
+        if self._spans is None:
+            return await self._join_trip(keys)
+        with self._spans.client("redis PIPELINE", _TRACED) as span:
+            state = await self._join_trip(keys)
+            # The request goes on without its history: its trace is where that shows.
+            span.set_attribute("bakeoff.cache.answered", state is not _UNREAD)
+            return state
+
+    async def _join_trip(self, keys: UnitKeys) -> UnitState:
         done: asyncio.Future[UnitState] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Read(keys, done))
         # The first of a trip sends it off; those that come before it leaves travel with it.
@@ -103,7 +118,7 @@ class GroupRead:
         try:
             replies = iter(await execute_awake(pipe))
         except (RedisError, OSError):
-            _finish(batch, [UnitState()] * len(batch))
+            _finish(batch, [_UNREAD] * len(batch))
             return
         candidates = iter(next(replies) if wanted else ())
         _finish(batch, [_state_of(keys, candidates, replies) for keys, _ in batch])

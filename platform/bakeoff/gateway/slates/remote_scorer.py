@@ -11,6 +11,7 @@ import itertools
 import logging
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import orjson
 import redis.asyncio
@@ -32,6 +33,7 @@ from inference.serving.models import ENDPOINT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bakeoff.telemetry.spans import Spans
     from inference.serving.models import RemoteModel
     from inference.supervision import Supervisor, WorkStatus
 
@@ -56,6 +58,7 @@ class RemoteScorer:
         waiting: redis.asyncio.Redis,
         process: str,
         supervisor: Supervisor,
+        spans: Spans | None = None,
     ) -> None:
         """Remember where to ask.
 
@@ -64,9 +67,10 @@ class RemoteScorer:
             waiting: for answers; waits as long as it takes.
             process: names this process's replies.
             supervisor: keeps the listener alive.
+            spans: trace questions, where an operator wants them.
         """
         self._cache, self._waiting, self._process = cache, waiting, process
-        self._supervisor = supervisor
+        self._supervisor, self._spans = supervisor, spans
         # Answers come in any order, and late ones for nobody: each question has a number of its own.
         self._numbers = itertools.count()
         self._pending: dict[int, asyncio.Future[list[float]]] = {}
@@ -95,6 +99,26 @@ class RemoteScorer:
         Raises:
             RemoteError: there is no answer in time, it is wrong, or the breaker is open.
         """
+        if self._spans is None:
+            return await self._answer(version_id, model, question, count)
+        attributes: dict[str, str | int] = {
+            "bakeoff.version_id": version_id,
+            "bakeoff.model_form": model.form,
+            "bakeoff.candidates": count,
+        }
+        if model.form == ENDPOINT:  # a URL may carry a token: its host says enough
+            attributes["server.address"] = urlsplit(model.url).hostname or ""
+        # The error's text is the fallback's reason, which its class does not tell.
+        with self._spans.client("model answer", attributes) as span:
+            try:
+                return await self._answer(version_id, model, question, count)
+            except RemoteError as error:
+                span.set_attribute("bakeoff.fallback", str(error))
+                raise
+
+    async def _answer(
+        self, version_id: int, model: RemoteModel, question: Mapping[str, Any], count: int
+    ) -> RemoteAnswer:
         breaker = self.breaker(version_id)
         if not breaker.lets_through():
             raise RemoteError(OPEN)
@@ -187,7 +211,7 @@ class RemoteScorer:
         answer = await self._http.post(
             model.url,
             content=encode_question(question, model.protocol),
-            headers=HEADERS,
+            headers=HEADERS if self._spans is None else {**HEADERS, **self._spans.carried()},
             # The deadline around this call comes first, and tells a late answer from none.
             seconds=2 * model.deadline_ms / 1000,
         )

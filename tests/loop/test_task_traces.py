@@ -1,0 +1,169 @@
+"""A task continues the trace of the request, the tick of beat, or the task that sent it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from bakeoff.beat import SteadyScheduler
+from bakeoff.celery import app
+from bakeoff.telemetry.task_spans import trace_tasks
+from bakeoff.telemetry.trace_settings import ENDPOINT, TraceSettings
+from bakeoff.telemetry.tracing import Tracing, share_tracing
+from inference.models import TrainingRun
+from inference.sending import send
+from tests.support import builders
+from tests.support.broker import broker, lose_messages
+from tests.support.fast_lane import test_database_url
+from tests.support.receiver import Receiver
+from tests.support.spans import bodies, spans, spans_named, traced_lane
+from tests.support.waiting import wait_until
+
+SERVER, PRODUCER, CONSUMER = 2, 4, 5  # kinds of OTLP
+TICK = "experiments.tasks.count_waiting_usage"
+
+
+@app.task(name="tests.fail")
+def fail() -> None:
+    raise ValueError("secret 4711")
+
+
+@app.task(name="tests.send")
+def send_another() -> None:
+    send(TICK)
+
+
+@pytest.fixture
+def receiver(tables):
+    lose_messages()
+    receiver = Receiver()
+    trace_tasks(TraceSettings(receiver.url))
+    yield receiver
+    receiver.close()
+    lose_messages()
+
+
+@pytest.fixture
+def tracing(receiver):
+    """The way out of this process, as a worker's."""
+    tracing = Tracing.open(TraceSettings(receiver.url), service="bakeoff-worker")
+    share_tracing(tracing)
+    yield tracing
+    tracing.close()
+
+
+def headers_of_messages(queue: str) -> list[dict]:
+    return [json.loads(body)["headers"] for body in reversed(broker().lrange(queue, 0, -1))]
+
+
+def test_a_message_carries_the_trace_of_the_request_that_sent_it(shop, receiver):
+    rows = [
+        builders.event(shop.project, unit=f"u{n}", name="click", item_id=f"i{n % 5}") for n in range(40)
+    ]
+    builders.write(builders.Rows(events=rows))
+    shop.surface.liked_events = ["click"]
+    shop.surface.save()
+    lane = traced_lane(receiver.url)
+    answer = lane.post("/v1/surfaces/home-feed/training-runs", {"algorithm": "popularity"}, shop.secret)
+    assert answer.status_code in {200, 201, 202}, answer.text
+    lane.stop()
+    run = TrainingRun.objects.get(surface=shop.surface)
+    (headers,) = headers_of_messages("train")
+    assert headers["argsrepr"] == f"({run.pk},)"
+    (request,) = (one for one in spans(receiver) if one.span.kind == SERVER)
+    assert (request.name, request.facts["bakeoff.project"]) == (
+        "POST /v1/surfaces/<key>/training-runs",
+        shop.project.slug,
+    )
+    (message,) = spans_named(receiver, "send inference.tasks.run_training")
+    assert (message.trace_id, message.parent) == (request.trace_id, request.id)
+    assert message.span.kind == PRODUCER
+    assert headers["traceparent"].startswith(f"00-{message.trace_id}-{message.id}-")
+    assert message.facts["messaging.destination.name"] == "train"
+    assert message.facts["messaging.message.id"] == headers["id"]
+
+
+def test_a_tick_of_beat_begins_a_trace_of_its_own(receiver, tracing):
+    scheduler = SteadyScheduler(app=app)
+    scheduler.tick()
+    sent = {headers["task"]: headers for headers in headers_of_messages("default")}
+    tracing.close()
+    messages = [one for one in spans(receiver) if one.span.kind == PRODUCER]
+    assert len(messages) == len(app.conf.beat_schedule)
+    assert len({one.trace_id for one in messages}) == len(messages)
+    (tick,) = (
+        one
+        for one in messages
+        if one.facts["celery.task_name"] in sent and one.name.endswith("reconcile_rows")
+    )
+    assert sent["experiments.tasks.reconcile_rows"]["traceparent"].split("-")[1] == tick.trace_id
+
+
+def test_a_worker_continues_the_trace_of_its_message(receiver, tracing):
+    send(TICK)
+    variables = {
+        "DATABASE_URL": test_database_url(), ENDPOINT: receiver.url, "OTEL_BSP_SCHEDULE_DELAY": "100"
+    }  # fmt: skip
+    worker = subprocess.Popen(
+        [
+            sys.executable, "-m", "celery", "-A", "bakeoff.celery", "worker", "--pool", "solo",
+            "--queues", "default", "--loglevel", "WARNING", "--hostname", "traced@test",
+        ],
+        env={**os.environ, **variables},
+    )  # fmt: skip
+    try:
+        name = f"process {TICK}"
+        wait_until(lambda: spans_named(receiver, name), "a span of the worker's task")
+        tracing.close()
+        (task,) = spans_named(receiver, name)
+        (message,) = spans_named(receiver, f"send {TICK}")
+        assert (task.trace_id, task.parent) == (message.trace_id, message.id)
+        assert (task.service, task.span.kind) == ("bakeoff-worker", CONSUMER)
+        assert task.facts["celery.state"] == "SUCCESS"
+        assert task.facts["messaging.message.id"] == message.facts["messaging.message.id"]
+        assert task.facts["messaging.destination.name"] == "default"
+    finally:
+        worker.terminate()
+        assert worker.wait(60) == 0
+
+
+def test_what_a_task_sends_belongs_to_its_trace(receiver, tracing):
+    send_another.apply()
+    fail.apply()
+    tracing.close()
+    (task,) = spans_named(receiver, "process tests.send")
+    (message,) = spans_named(receiver, f"send {TICK}")
+    (after,) = spans_named(receiver, "process tests.fail")
+    assert (message.trace_id, message.parent) == (task.trace_id, task.id)
+    assert after.trace_id != task.trace_id  # it ended with its task
+
+
+def test_a_task_that_fails_is_an_error_without_its_message(receiver, tracing):
+    fail.apply()
+    tracing.close()
+    (task,) = spans_named(receiver, "process tests.fail")
+    assert (task.facts["error.type"], task.facts["celery.state"]) == ("ValueError", "FAILURE")
+    assert task.span.status.code == 2  # ERROR
+    assert b"4711" not in b"".join(bodies(receiver))
+
+
+def test_a_process_that_traces_nothing_sends_no_trace(receiver):
+    send(TICK)
+    assert "traceparent" not in headers_of_messages("default")[0]
+    assert send_another.apply().state == "SUCCESS"
+
+
+def test_what_the_broker_does_not_take_ends_no_span_of_another_message(receiver, tracing, monkeypatch):
+    def refuse(*_args, **_options):
+        raise ConnectionError("no broker")
+
+    with monkeypatch.context() as away:
+        away.setattr("kombu.Producer.publish", refuse)
+        assert not send(TICK)
+    assert send("inference.tasks.build_item_indexes")
+    tracing.close()
+    assert [one.name for one in spans(receiver)] == ["send inference.tasks.build_item_indexes"]
