@@ -91,6 +91,8 @@ def _is_held(version: ModelVersion) -> bool:
 
 def _is_older(version: ModelVersion, than: ModelVersion) -> bool:
     """Whether its data end before another's; what was registered from outside has no known data."""
+    if version.is_clean_of(than):
+        return False  # what an erasure took away may have been the last of them
     ours, theirs = version.learnt_until, than.learnt_until
     return ours is not None and theirs is not None and ours < theirs
 

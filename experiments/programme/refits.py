@@ -1,7 +1,8 @@
 """Which refits of the champion wait, and which of them the programme lets become champion.
 
 A refit is a version of the champion's own recipe (algorithm, parameters, and what it was compressed
-from) that has learnt from newer data. Its gate has compared it with the version that last won a test.
+from) that has learnt from newer data, or anew after an erasure. Its gate has compared it with the
+version that last won a test.
 """
 
 from __future__ import annotations
@@ -61,9 +62,11 @@ def _never_champion(versions: QuerySet[ModelVersion]) -> QuerySet[ModelVersion]:
 
 
 def is_refit(version: ModelVersion, champion: ModelVersion) -> bool:
-    """Whether a version is the champion's recipe, trained on newer data."""
+    """Whether a version is the champion's recipe, trained on newer data or without an erased unit."""
     if (version.lineage, version.params) != (champion.lineage, champion.params):
         return False
+    if version.is_clean_of(champion):
+        return True  # the erased unit's may have been the last rows: what is left may be older
     ours, theirs = version.learnt_until, champion.learnt_until
     return ours is not None and theirs is not None and ours > theirs
 

@@ -110,6 +110,13 @@ class ModelVersion(models.Model):
             return None
         return self.snapshot.watermark or self.snapshot.created_at
 
+    def is_clean_of(self, other: ModelVersion) -> bool:
+        """Whether it was trained after an erasure destroyed another's data, on what was left."""
+        ours, theirs = self.snapshot, other.snapshot
+        if ours is None or ours.destroyed_at is not None or theirs is None:
+            return False
+        return theirs.destroyed_at is not None and self.created_at > theirs.destroyed_at
+
     @property
     def passed_gate(self) -> bool:
         """Whether the offline gate let it through."""

@@ -109,6 +109,17 @@ def test_what_is_no_refit_that_may_pass(shop, why):
     assert champion(shop) == shop.champion
 
 
+def test_after_an_erasure_no_newer_data_are_needed(shop):
+    make_refit(shop, days=-50)  # the erased unit had the last rows
+    shop.champion.snapshot.destroyed_at = builders.now()
+    shop.champion.snapshot.save()
+    turn(shop)
+    assert champion(shop) == shop.champion  # trained before the erasure: with the unit's rows, perhaps
+    refit = make_refit(shop, days=-49)
+    turn(shop)
+    assert champion(shop) == refit
+
+
 def test_it_waits_for_a_test_and_the_newest_that_passed_goes_on(shop):
     other = builders.make_version(shop.surface, TASTE, algorithm="ease")
     turn(shop)
