@@ -37,6 +37,7 @@ from experiments.models import (
     Review,
     RuleVersion,
     SavedGroup,
+    SegmentsAtStart,
     Slate,
     Total,
     Unit,
@@ -183,7 +184,16 @@ class LookAdmin(ReadOnlyAdmin):
     list_display = ["experiment", "number", "taken_at", "information", "action"]
 
 
-for plain in (Epoch, Exposure, Observation, Total, ExposureTotal, BlockSum, RuleVersion):
+for plain in (
+    Epoch,
+    Exposure,
+    Observation,
+    SegmentsAtStart,
+    Total,
+    ExposureTotal,
+    BlockSum,
+    RuleVersion,
+):
     admin.site.register(plain, ReadOnlyAdmin)
 
 

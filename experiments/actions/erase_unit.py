@@ -16,7 +16,13 @@ from experiments.actions.mark_units import history_names
 from experiments.archive.place import ArchiveError
 from experiments.archive.state import archive_place
 from experiments.ingest.spill import REFUSED, STREAM, drain
-from experiments.models import ArchivedMonth, InterleavedUnit, Observation, ThemedText
+from experiments.models import (
+    ArchivedMonth,
+    InterleavedUnit,
+    Observation,
+    SegmentsAtStart,
+    ThemedText,
+)
 from experiments.training_data.personal_data import ids_of_person, links_of_person, rows_of_person
 from inference.actions.destroy_snapshots import destroy_snapshots
 from inference.cache import cache_client
@@ -93,6 +99,9 @@ def erase_unit(*, project_id: int, unit_id: str, by: str) -> Erasure:
             experiment__project=project_id, unit_id__in=ids
         ).delete()[0]
         rows["interleaved"] = InterleavedUnit.objects.filter(
+            experiment__project=project_id, unit_id__in=ids
+        ).delete()[0]
+        rows["segments_at_start"] = SegmentsAtStart.objects.filter(
             experiment__project=project_id, unit_id__in=ids
         ).delete()[0]
         rows["links"] = links_of_person(project_id, ids).delete()[0]

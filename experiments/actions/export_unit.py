@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from experiments.archive.place import ArchiveError
 from experiments.archive.state import archive_place, archived_rows
-from experiments.models import InterleavedUnit, Observation
+from experiments.models import InterleavedUnit, Observation, SegmentsAtStart
 from experiments.training_data.personal_data import ids_of_person, links_of_person, rows_of_person
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ def export_unit(*, project_id: int, unit_id: str) -> dict[str, Any]:
     tables["observations"] = [_plain(row) for row in observed.order_by("pk")]
     scored = InterleavedUnit.objects.filter(experiment__project=project_id, unit_id__in=ids)
     tables["interleaved"] = [_plain(row) for row in scored.order_by("pk")]
+    known = SegmentsAtStart.objects.filter(experiment__project=project_id, unit_id__in=ids)
+    tables["segments_at_start"] = [_plain(row) for row in known.order_by("pk")]
     tables["links"] = [_plain(row) for row in links_of_person(project_id, ids).order_by("pk")]
     try:
         archived = archived_rows(archive_place(), project_id, ids)

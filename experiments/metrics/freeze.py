@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.db import connection
 
+from experiments.metrics.segments_at_start import store_segments_at_start
 from experiments.metrics.spec import MetricSpec
 from experiments.metrics.sql import compile_metric
 from experiments.metrics.watermark import read_watermark
@@ -25,7 +26,12 @@ def freeze_metrics(experiment: Experiment) -> None:
         MetricError: a metric's fields break a rule, or there is too little to learn a prediction from.
     """
     window = experiment.parsed_policy.window_seconds
-    for metric in experiment.metrics.select_related("metric"):
+    metrics = list(experiment.metrics.select_related("metric"))
+    if experiment.segments and any(one.metric.covariate == "prediction" for one in metrics):
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL statement_timeout = '{HISTORY_SECONDS}s'")
+        store_segments_at_start(experiment)
+    for metric in metrics:
         spec = MetricSpec.of(metric.metric, default_window_seconds=window)
         if spec.cap is None and metric.metric.cap_quantile is not None:
             spec = spec.with_cap(_past_quantile(experiment, spec, metric.metric.cap_quantile))

@@ -104,6 +104,8 @@ def _parameters(spec: MetricSpec) -> dict[str, Any]:
         parameters[f"filter_{n}_field"] = one.field.removeprefix("properties.")
         numeric = one.op in _COMPARE or one.op == "exists"
         parameters[f"filter_{n}_value"] = one.value if numeric else json.dumps(one.value)
+    for n, segment in enumerate(spec.prediction.segments if spec.prediction else ()):
+        parameters[f"segment_{n}"] = segment
     for n, step in enumerate(spec.steps):
         parameters[f"step_{n}"] = step
     return parameters
@@ -353,14 +355,25 @@ def _before(spec: MetricSpec, part: int) -> _Stretch:
     return _Stretch(start, "o.exposed_at", live=False, trusted=spec.trusted_only)
 
 
+# What a unit's attributes were at the experiment's start; NULL of a unit that had none.
+SEGMENTS_AT_START = """(SELECT known.segments FROM experiments_segmentsatstart AS known
+    WHERE known.experiment_id = %(experiment)s AND known.unit_id = o.unit_id LIMIT 1)"""
+
+
 def _predicted(spec: MetricSpec, model: OutcomeModel) -> str:
     """SQL of a model's prediction for the observation `o`; its features are computed once."""
-    named = ", ".join(f"{sql} AS f{n}" for n, sql in enumerate(history_features(spec)))
+    inside = [
+        f"coalesce((%(segment_{n})s = ANY(s.segments))::int, 0)::float8"
+        for n in range(len(model.segments))
+    ]
+    named = ", ".join(f"{sql} AS f{n}" for n, sql in enumerate([*history_features(spec), *inside]))
     terms = [f"({model.intercept!r})::float8"]
     terms += [f"({slope!r})::float8 * f.f{n}" for n, slope in enumerate(model.slopes) if slope]
     terms += [_tree(tree) for tree in model.trees]
-    # OFFSET 0 keeps the planner from copying each feature into every branch that names it.
-    return f"(SELECT {' + '.join(terms)} FROM (SELECT {named} OFFSET 0) AS f)"
+    # OFFSET 0 keeps the planner from copying each feature into every branch that names it, and the
+    # look-up of the segments into each of them.
+    known = f" FROM (SELECT {SEGMENTS_AT_START} AS segments OFFSET 0) AS s" if inside else ""
+    return f"(SELECT {' + '.join(terms)} FROM (SELECT {named}{known} OFFSET 0) AS f)"
 
 
 def _tree(tree: Tree) -> str:

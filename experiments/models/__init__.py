@@ -35,7 +35,7 @@ from experiments.models.sharing import Holdout, Layer, SavedGroup, groups_of
 from experiments.models.surveys import Survey
 from experiments.models.switchback import BlockSum
 from experiments.models.themes import Theme, ThemedText, ThemeReading, current_themes
-from experiments.models.units import ExcludedUnit, Link, Unit
+from experiments.models.units import ExcludedUnit, Link, SegmentsAtStart, Unit
 
 __all__ = [
     "AnswerRating",
@@ -82,6 +82,7 @@ __all__ = [
     "RuleVersion",
     "SampledAnswer",
     "SavedGroup",
+    "SegmentsAtStart",
     "Slate",
     "Survey",
     "Theme",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -27,6 +28,30 @@ class Unit(models.Model):
 
     def __str__(self) -> str:
         return self.unit_id
+
+
+class SegmentsAtStart(models.Model):
+    """What a unit's attributes were when an experiment started, of which a prediction makes use.
+
+    Written once, before the first exposure, and never changed (decision 0060). Without a foreign-key
+    check, as observations: a start writes one row per unit that is known.
+    """
+
+    experiment = models.ForeignKey(
+        "experiments.Experiment", on_delete=models.CASCADE, db_index=False, db_constraint=False
+    )
+    unit_id = models.CharField(max_length=200)
+    segments = ArrayField(models.CharField(max_length=100), help_text="attribute=value, by attribute.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["experiment", "unit_id"], name="a_unit_has_one_set_of_segments_at_the_start"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.unit_id}: {', '.join(self.segments)}"
 
 
 class Link(models.Model):

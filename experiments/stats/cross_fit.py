@@ -32,12 +32,15 @@ TREES, DEPTH, RATE = 60, 3, 0.1
 RIDGE = 1e-3  # of standardised features: two that say the same have a solution too
 
 
-def fit_outcome(features: Array, outcomes: Array, *, seed: int = 0) -> OutcomeModel:
+def fit_outcome(
+    features: Array, outcomes: Array, *, segments: Sequence[str] = (), seed: int = 0
+) -> OutcomeModel:
     """Fit the model: least squares, then boosting on the residuals until it stops paying.
 
     Args:
         features: shape (units, features), known before the outcomes.
         outcomes: shape (units,).
+        segments: what the last features are of, by name.
         seed: of the units that say when boosting stops; a fit can be repeated to the last bit.
 
     Raises:
@@ -68,6 +71,7 @@ def fit_outcome(features: Array, outcomes: Array, *, seed: int = 0) -> OutcomeMo
         tuple(map(float, slopes)),
         trees,
         units=len(outcomes),
+        segments=tuple(segments),
     )
 
 

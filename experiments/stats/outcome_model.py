@@ -29,6 +29,7 @@ class OutcomeModel:
         slopes: one per feature.
         trees: each a leaf's value or (feature, threshold, tree at most, tree above).
         units: that it was fitted on.
+        segments: what the last features are of, as `attribute=value`: 1 for a unit in it, else 0.
 
     Raises:
         StatisticsError: a number is not finite, or a tree names a feature that is not there.
@@ -38,16 +39,25 @@ class OutcomeModel:
     slopes: tuple[float, ...]
     trees: tuple[Tree, ...] = ()
     units: int = 0
+    segments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for number in (self.intercept, *self.slopes):
             _require_finite(number)
         for tree in self.trees:
             _check(tree, len(self.slopes))
+        if len(self.segments) > len(self.slopes):
+            raise StatisticsError(
+                f"segments of an outcome's model == {len(self.segments)}, must be at most its "
+                f"{len(self.slopes)} features."
+            )
 
     def as_json(self) -> dict[str, Any]:
         """Return every field as plain values."""
-        return asdict(self)
+        data = asdict(self)
+        if not self.segments:  # models from before there were any hash as they did
+            del data["segments"]
+        return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> OutcomeModel:
@@ -62,6 +72,7 @@ class OutcomeModel:
                 tuple(float(slope) for slope in data["slopes"]),
                 tuple(_read(tree) for tree in data["trees"]),
                 int(data["units"]),
+                tuple(str(segment) for segment in data.get("segments", ())),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise StatisticsError(f"model of an outcome cannot be read: {error}.") from error

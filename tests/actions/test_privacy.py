@@ -14,7 +14,7 @@ from experiments.actions.export_unit import export_unit
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.mark_units import history_of
 from experiments.ingest.spill import STREAM
-from experiments.models import Event, EventId, Exposure, Link, Observation, Slate
+from experiments.models import Event, EventId, Exposure, Link, Observation, SegmentsAtStart, Slate
 from experiments.stats.look import take_look
 from experiments.stats.look_input import LookInput
 from experiments.training_data.signals import likes_of
@@ -30,6 +30,10 @@ def past(lane, shop):
     """An experiment in which ann (with her phone) and ben did things, looked at once."""
     experiment = shop.run_experiment(promote=False, window_seconds=0.001)
     lane.refresh()
+    SegmentsAtStart.objects.bulk_create(
+        SegmentsAtStart(experiment=experiment, unit_id=unit, segments=["plan=pro"])
+        for unit in ("ann", "ben")
+    )
 
     def ask(**ids):
         body = {"surface": "home-feed", "k": 2, **ids}
@@ -61,9 +65,8 @@ def left(shop, unit):
                 [shop.project.pk, unit],
             )
             counts[table] = cursor.fetchone()[0]
-    counts["observation"] = Observation.objects.filter(
-        experiment__project=shop.project, unit_id=unit
-    ).count()
+    for name, model in {"observation": Observation, "segments": SegmentsAtStart}.items():
+        counts[name] = model.objects.filter(experiment__project=shop.project, unit_id=unit).count()
     return counts
 
 

@@ -7,13 +7,16 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from django.db import connection, transaction
+from scipy import stats
 
 from experiments.actions.start_experiment import start_experiment
 from experiments.looks.roll_up import roll_up
 from experiments.metrics.freeze import spec_of
-from experiments.models import Experiment, Metric, Observation, Unit
+from experiments.models import Experiment, Metric, Observation, SegmentsAtStart, Unit
 from experiments.models.experiment import WrongStateError
 from experiments.stats.cross_fit import predict
+from experiments.stats.effects import compare
+from experiments.stats.totals import Totals
 from tests.support import builders
 
 DAY = 86_400.0
@@ -67,15 +70,16 @@ def test_the_model_is_fixed_at_the_start_and_postgresql_says_what_it_says(shop):
     started = start_experiment(experiment=draft_of(shop), by="a test", approvals=("ann", "ben"))
     role = started.metrics.get(metric__key="spend")
     model = spec_of(role, started).prediction
-    assert model.units == 600
+    assert (model.units, set(model.segments)) == (600, {"plan=pro", "plan=free"})
     assert len(model.trees) > 0
     variant, at = started.control, builders.now() - timedelta(hours=1)
     with connection.cursor() as cursor:
         cursor.execute(
             """INSERT INTO experiments_exposure (project_id, experiment_id, variant_id, epoch,
                 unit_id, unit_type, exposed_at)
-            SELECT %s, %s, %s, 1, 'p' || unit, 'unit', %s FROM generate_series(1, 6) AS unit""",
-            [shop.project.pk, started.pk, variant.pk, at],
+            SELECT %s, %s, %s, 1, 'p' || unit, 'unit', %s FROM generate_series(1, 6) AS unit
+            UNION ALL SELECT %s, %s, %s, 1, 'new', 'unit', %s""",
+            [shop.project.pk, started.pk, variant.pk, at] * 2,
         )
         # A purchase after the exposure, and the plan that came of it, which no covariate may know.
         cursor.execute(
@@ -85,26 +89,34 @@ def test_the_model_is_fixed_at_the_start_and_postgresql_says_what_it_says(shop):
             [shop.project.pk, at + timedelta(minutes=5)],
         )
     Unit.objects.filter(project=shop.project, unit_id="p1").update(attributes={"plan": "pro"})
+    Unit.objects.filter(project=shop.project, unit_id="p2").update(attributes={})
+    Unit.objects.create(project=shop.project, unit_id="new", attributes={"plan": "pro"})
     with transaction.atomic():
         roll_up(started.pk, builders.now())
     stored = {
         one.unit_id: one for one in Observation.objects.filter(experiment=started, metric=role.metric)
     }
-    assert set(stored) == {f"p{n}" for n in range(1, 7)}
+    assert set(stored) == {"new", *(f"p{n}" for n in range(1, 7))}
     assert stored["p1"].value == 900
-    expected = predict(model, np.array([features_of(n) for n in range(1, 7)]))
-    stored_covariates = [stored[f"p{n}"].covariate for n in range(1, 7)]
+    plans = {f"p{n}": "free" if n % 3 else "pro" for n in range(1, 7)} | {"new": ""}
+    expected = predict(
+        model, np.array([features_of(unit, plans[unit], model) for unit in sorted(stored)])
+    )
+    stored_covariates = [stored[unit].covariate for unit in sorted(stored)]
     assert stored_covariates == pytest.approx(expected.tolist(), rel=1e-3, abs=0.01)
-    # Nothing of either lies in the lookback: the purchase and the plan afterwards change nothing.
-    assert stored["p1"].covariate == stored["p4"].covariate
+    # The purchase and the plans of afterwards change nothing, and who came later has no plan.
+    assert stored["p1"].covariate == stored["p2"].covariate == stored["p4"].covariate
+    assert stored["new"].covariate != stored["p4"].covariate
     assert {one.denominator_covariate for one in stored.values()} == {1.0}
 
 
-def features_of(n: int) -> list[float]:
-    """What a unit did in the 14 days before, by hand: sums, a count, and how long ago."""
-    inside = [days - 1 / 24 for days in OFTEN if days < 14] if n % 3 == 0 else []
-    sums = [(10 + n % 7) * sum(days <= 14 / part for days in inside) for part in (1, 4, 16)]
-    return [*sums, float(len(inside)), min(inside, default=14) / 14, max(inside, default=14) / 14]
+def features_of(unit: str, plan: str, model) -> list[float]:
+    """What a unit did in the 14 days before, by hand: sums, a count, how long ago; and its plan."""
+    inside = [days - 1 / 24 for days in OFTEN if days < 14] if plan == "pro" else []
+    value = 10 + int(unit[1:]) % 7 if inside else 0
+    sums = [value * sum(days <= 14 / part for days in inside) for part in (1, 4, 16)]
+    return [*sums, float(len(inside)), min(inside, default=14) / 14, max(inside, default=14) / 14,
+            *(float(segment == f"plan={plan}") for segment in model.segments)]  # fmt: skip
 
 
 def test_too_little_past_is_refused_with_the_number_and_the_rule(shop):
@@ -136,3 +148,50 @@ def test_a_ratio_and_a_share_are_predicted_too(shop):
     )
     with transaction.atomic():
         roll_up(started.pk, builders.now())
+
+
+def test_a_segment_takes_out_variance_where_the_past_says_nothing_and_keeps_the_level(shop):
+    """A/A splits of what the roll-up stored: buyers by plan, none of whom bought in the lookback."""
+    units, at = 600, builders.now() - timedelta(hours=1)
+    bought = """INSERT INTO experiments_event (project_id, event_id, name, unit_id, item_known, value,
+            occurred_at, properties, source)
+        SELECT %s, %s || unit, 'purchase', 'p' || unit, true,
+            (1 + unit %% 2 * 4) * (1 + unit * %s %% 13), %s, '{}', 'live'
+        FROM generate_series(1, %s) AS unit"""
+    with connection.cursor() as cursor:
+        cursor.execute(bought, [shop.project.pk, "before", 1, at - timedelta(days=20), units])
+    Unit.objects.bulk_create(
+        Unit(project=shop.project, unit_id=f"p{n}", attributes={"plan": "pro" if n % 2 else "free"})
+        for n in range(1, units + 1)
+    )
+    started = start_experiment(experiment=draft_of(shop), by="a test", approvals=("ann", "ben"))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO experiments_exposure (project_id, experiment_id, variant_id, epoch,
+                unit_id, unit_type, exposed_at)
+            SELECT %s, %s, %s, 1, 'p' || unit, 'unit', %s FROM generate_series(1, %s) AS unit""",
+            [shop.project.pk, started.pk, started.control.pk, at, units],
+        )
+        cursor.execute(bought, [shop.project.pk, "after", 7, at + timedelta(minutes=5), units])
+    with transaction.atomic():
+        roll_up(started.pk, builders.now())
+    stored = Observation.objects.filter(experiment=started, metric__key="spend").order_by("unit_id")
+    values, covariates = map(np.array, zip(*stored.values_list("value", "covariate"), strict=True))
+    rng, wrong, cuts = np.random.default_rng(6), 0, []
+    for _ in range(400):
+        treated = rng.random(units) < 0.5
+        effect = compare(
+            "mean", *(Totals.of(values[m], None, covariates[m]) for m in (~treated, treated))
+        )
+        wrong += effect.p_value < 0.05
+        cuts.append(effect.variance_reduction)
+    assert stats.binomtest(wrong, 400, 0.05).pvalue > 0.01
+    assert np.mean(cuts) > 0.4
+
+
+def test_a_start_copies_segments_only_where_a_prediction_reads_them(shop):
+    past_buyers(shop, 600)
+    draft = draft_of(shop)
+    draft.metrics.filter(metric__key="spend").delete()
+    started = start_experiment(experiment=draft, by="a test", approvals=("ann", "ben"))
+    assert not SegmentsAtStart.objects.filter(experiment=started).exists()

@@ -40,10 +40,15 @@ def test_the_trees_are_scikit_learns():
 
 def test_a_model_survives_json_and_is_the_same_twice():
     features, outcome = histories(800, 2)
-    model = fit_outcome(features, outcome)
+    model = fit_outcome(features, outcome, segments=["kind=1"])
     again = OutcomeModel.from_json(json.loads(json.dumps(model.as_json())))
-    assert again == model == fit_outcome(features, outcome)
-    assert again.units == 800
+    assert again == model == fit_outcome(features, outcome, segments=["kind=1"])
+    assert (again.units, again.segments) == (800, ("kind=1",))
+
+
+def test_a_model_without_segments_is_written_as_before_there_were_any():
+    features, outcome = histories(800, 2)
+    assert set(fit_outcome(features, outcome).as_json()) == {"intercept", "slopes", "trees", "units"}
 
 
 def test_a_line_alone_needs_no_tree_to_be_as_good():
@@ -103,6 +108,8 @@ def test_what_cannot_be_learnt_is_refused(features, outcome, message):
          r"feature of a tree == 1, must be in \[0, 1\)"),
         ({"intercept": 0, "slopes": [1], "trees": [[0, "x; DROP", 1, 2]], "segments": [], "units": 1},
          "cannot be read"),
+        ({"intercept": 0, "slopes": [1], "trees": [], "segments": ["a=1", "b=2"], "units": 1},
+         "segments of an outcome's model == 2, must be at most its 1 features"),
     ],
 )  # fmt: skip
 def test_a_stored_model_that_is_none_is_refused(data, message):
