@@ -97,13 +97,17 @@ def counts_now(row: str, *, later: str = "") -> str:
             AND (later.received_at, later.id) > ({row}.received_at, {row}.id){later} OFFSET 0))"""
 
 
-# The reward of the decision `slate`. By unit, since events have that index; a reward that a page sent
-# yields to a server's, where both came at the same moment.
-REWARD_OF_DECISION = """SELECT one.value FROM experiments_event AS one
+# The reward of the decision `slate`: the whole one, else the sum of its parts, NULL without either. By
+# unit, since events have that index; a reward that a page sent yields to a server's, where both came at
+# the same moment, and parts to a whole. The order gives the same parts the same sum to the bit.
+REWARD_OF_DECISION = """SELECT coalesce(
+            (array_agg(one.value ORDER BY one.trusted DESC, one.received_at)
+                FILTER (WHERE NOT one.properties ? 'part'))[1],
+            sum(one.value ORDER BY one.event_id)) AS value
+        FROM experiments_event AS one
         WHERE one.project_id = slate.project_id AND one.unit_id = slate.unit_id
             AND one.occurred_at >= slate.served_at AND one.source = 'reward'
-            AND one.recommendation_id = slate.recommendation_id
-        ORDER BY one.trusted DESC, one.received_at LIMIT 1"""
+            AND one.recommendation_id = slate.recommendation_id"""
 
 
 def min_uuid7(at: datetime) -> UUID:

@@ -214,6 +214,7 @@ const note = ({ status, code, message }) => refused.push({ status, code, message
 await client.reward(decision.recommendation_id, 2).catch(note);
 await client.reward("0199aaaa-0000-7000-8000-000000000000", 1).catch(note);
 await client.rank("offers", [{ id: "a", features: {} }], { unit_id: "u1" }).catch(note);
+await client.reward(decision.recommendation_id, 0.1, "click").catch(note);
 const denied = createClient({ url, key, anonymousId: "a1", consent: "denied" });
 const unseen = await denied.rank("offers", actions);
 const dropped = await denied.reward(unseen.recommendation_id, 1);
@@ -236,6 +237,7 @@ def test_a_server_chooses_and_rewards_once(packages, lane, shop):
     ]
     assert "value == 2.0, must be a number in [0, 1] on 'offers'." in seen["refused"][0]["message"]
     assert "actions[0].features == '0 of them', must be" in seen["refused"][2]["message"]
+    assert seen["refused"][3]["code"] == "reward_is_whole"
     event = Event.objects.get(project=shop.project)
     assert (event.name, event.unit_id, event.value) == ("reward", "u1", 0.5)
     # Who refuses analytics gets an action, and leaves neither it nor its reward.

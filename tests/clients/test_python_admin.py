@@ -125,7 +125,8 @@ def test_anonymous_visitors_and_who_they_are(shop, lane):
     ]
     decision = client.rank("offers", actions, anonymous_id="a1", features={"hour": 9})
     assert decision["action"] in {"none", "half"}
-    assert client.reward(decision["recommendation_id"], 1)["accepted"] == 1
+    assert client.reward(decision["recommendation_id"], 0.5, part="click")["accepted"] == 1
+    assert client.reward(decision["recommendation_id"], 0.5, part="click")["duplicates"] == 1
     with pytest.raises(BakeoffError, match="surface 'support' is not public"):
         client.chat("support", [{"role": "user", "content": "Hi"}], user="u1")
 

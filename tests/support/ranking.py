@@ -35,9 +35,9 @@ def decide(lane, shop, *, unit="u1", actions=None, surface="offers", **body):
     return answer.json()
 
 
-def reward(lane, shop, decision, value, *, key=None):
+def reward(lane, shop, decision, value, *, key=None, **fields):
     """Send the reward of a decision; return the response."""
-    body = {"recommendation_id": decision["recommendation_id"], "value": value}
+    body = {"recommendation_id": decision["recommendation_id"], "value": value, **fields}
     return lane.post("/v1/reward", body, key or shop.public)
 
 

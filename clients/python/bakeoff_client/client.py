@@ -185,15 +185,22 @@ class Client(Connected):
         body = {"surface": surface, "actions": list(actions), **_ids(unit_id, anonymous_id), **fields}
         return self.post("/v1/rank", body)
 
-    def reward(self, recommendation_id: str, value: float, **fields: Any) -> dict[str, Any]:
+    def reward(
+        self, recommendation_id: str, value: float, *, part: str | None = None, **fields: Any
+    ) -> dict[str, Any]:
         """Say how good the action of a decision was; sent again, it changes nothing.
+
+        Args:
+            recommendation_id: of the decision.
+            value: of the whole reward, or of a part of it.
+            part: the name of a part, which adds to the other parts; None: it is the whole reward.
+            fields: `consent`.
 
         Raises:
             BakeoffError: it was refused, or nobody answered.
         """
-        return self.post(
-            "/v1/reward", {"recommendation_id": recommendation_id, "value": value, **fields}
-        )
+        body = {"recommendation_id": recommendation_id, "value": value, **fields}
+        return self.post("/v1/reward", body if part is None else body | {"part": part})
 
     def chat(
         self, surface: str, messages: Sequence[Mapping[str, Any]] = (), **fields: Any

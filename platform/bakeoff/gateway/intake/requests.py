@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # A batch is read within the event loop: a longer one would be felt by every other request.
 MAX_EVENTS = 1000
+MAX_PART = 100  # characters; a reward's event is named by its decision and its part
 SEGMENT_BATCH = "/v1/batch"
 NUMBERS = {"thumb": (-1, 1), "rating": (1, 2, 3, 4, 5)}
 
@@ -154,11 +155,13 @@ class RewardRequest:
         consent: the visitor's.
         recommendation_id: of the decision, as /v1/rank answered it.
         value: how good the action was, in the range of the surface.
+        part: the name of a part of it, which adds to the other parts; None: it is the whole reward.
     """
 
     consent: Consent = rule(read_consent)
     recommendation_id: str = rule(uuid)
     value: float = rule(number)
+    part: str | None = rule(text(MAX_PART), default=None)
 
 
 def _entries(value: Any, name: str) -> list[Any]:

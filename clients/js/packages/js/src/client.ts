@@ -72,9 +72,9 @@ export function createClient(options: ClientOptions) {
     /** Choose one of some actions; `default` (the first) is what you would take by yourself. */
     rank: (surface: string, actions: Action[], options?: RankOptions, signal?: AbortSignal): Promise<Decision> =>
       ask("/v1/rank", { surface, actions }, options, signal),
-    /** Say how good the action of a decision was: sent until it is acknowledged, the first reward counts. */
-    reward: async (recommendation_id: string, value: number): Promise<RewardReceipt> =>
-      to.insist("/v1/reward", { recommendation_id, value, ...visitor.limits() }).catch(to.refuse),
+    /** Say how good the action of a decision was: sent until it is acknowledged, the first reward counts. Named parts add up. */
+    reward: async (recommendation_id: string, value: number, part?: string): Promise<RewardReceipt> =>
+      to.insist("/v1/reward", { recommendation_id, value, part, ...visitor.limits() }).catch(to.refuse),
     chat: (surface: string, options?: ChatOptions, signal?: AbortSignal): Promise<ChatAnswer> =>
       ask("/v1/chat/completions", { model: surface }, options, signal),
     /** The answer of any path to a visitor, its body unread: for `chatStream`, and for what has no method. */
