@@ -92,7 +92,7 @@ class Columns:
         picked = numbers[:, [place[name] for name in self.numbers]]
         scaled = (picked - centre) / scale
         scaled[np.isnan(scaled)] = 0.0
-        parts = [np.clip(scaled, -MAX_DEVIATIONS, MAX_DEVIATIONS)]
+        parts = [scaled.clip(-MAX_DEVIATIONS, MAX_DEVIATIONS, out=scaled)]
         for name, words in self.texts.items():
             known = {word: i for i, word in enumerate(words)}
             part = np.zeros((len(numbers), len(words)))

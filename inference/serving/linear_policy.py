@@ -93,17 +93,17 @@ class LinearPolicy:
         """Return what the policy says of a decision's actions; it names all that was learnt."""
         rows = self.space.rows_of(actions)
         rewards = (rows @ self._mean).astype(float)
-        spread = (rows @ self._factor).astype(float) * self._width
+        spread = (rows @ self._factor).astype(float)
         if self._kind == LINUCB:
-            bound = rewards + np.sqrt(np.einsum("ij,ij->i", spread, spread))
+            bound = rewards + self._width * np.sqrt(np.einsum("ij,ij->i", spread, spread))
             shares = np.zeros(len(rows))
             shares[int(np.argmax(bound))] = 1.0
             return Preferences(rewards, shares)
         # Actions are far fewer than features: their joint normal is drawn, not θ.
-        covariance = spread @ spread.T
+        covariance = self._width**2 * (spread @ spread.T)
         covariance.flat[:: len(rows) + 1] += _JITTER * (1 + covariance.trace())  # its diagonal
-        drawn = rewards[:, None] + np.linalg.cholesky(covariance) @ rng.standard_normal(
-            (len(rows), DRAWS)
-        )
+        # Each draw with its mirror image: as likely, at half the coins, and their shares scatter less.
+        half = np.linalg.cholesky(covariance) @ rng.standard_normal((len(rows), DRAWS // 2))
+        drawn = rewards[:, None] + np.concatenate([half, -half], axis=1)
         shares = np.bincount(drawn.argmax(axis=0), minlength=len(rows)) / DRAWS
         return Preferences(rewards, shares)

@@ -11,13 +11,17 @@ give that ranking; `chance` is the probability of the item in its place, given t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from random import Random
 
 NOT_RANKED = 0  # the rank of an item that a ranking does not hold
+
+# Chances by the teams that wait, as bits; an empty set is the end of a round.
+_Beliefs = tuple[tuple[int, float], ...]
 
 
 class Pick(NamedTuple):
@@ -69,7 +73,7 @@ def draft_slate(rankings: Sequence[Sequence[str]], k: int, *, rng: Random) -> Dr
     able_mask = sum(1 << team for team in able)
     picks: list[Pick] = []
     waiting: list[int] = []
-    beliefs = {0: 1.0}
+    beliefs: _Beliefs = ((0, 1.0),)
     while len(picks) < k and able:
         if not waiting:  # a round ends: each has picked, or has nothing left
             waiting = able.copy()
@@ -78,12 +82,16 @@ def draft_slate(rankings: Sequence[Sequence[str]], k: int, *, rng: Random) -> Dr
         item = tops[team]
         assert item is not None  # noqa: S101  who has none does not wait
         wanting = [other for other in able if tops[other] == item]
-        beliefs, chance = _follow(beliefs, able_mask, wanting)
+        beliefs, chance = _follow(beliefs, able_mask, tuple(wanting))
         picks.append(Pick(item, team, ranks[item], chance))
         taken.add(item)
         for other in wanting:  # all others have their first item still
-            tops[other] = next((one for one in lefts[other] if one not in taken), None)
-            if tops[other] is None:
+            for one in lefts[other]:
+                if one not in taken:
+                    tops[other] = one
+                    break
+            else:
+                tops[other] = None
                 able.remove(other)
                 able_mask &= ~(1 << other)
                 waiting = [one for one in waiting if one != other]
@@ -92,22 +100,21 @@ def draft_slate(rankings: Sequence[Sequence[str]], k: int, *, rng: Random) -> Dr
     return Draft(tuple(picks), tuple(ranks[item] for item in rest), tuple(rest))
 
 
-def _follow(
-    beliefs: Mapping[int, float], able: int, wanting: Sequence[int]
-) -> tuple[dict[int, float], float]:
+@lru_cache(4096)  # of two teams there are a dozen states in all drafts; of four, hundreds
+def _follow(beliefs: _Beliefs, able: int, wanting: tuple[int, ...]) -> tuple[_Beliefs, float]:
     """Return who may still have to pick in this round, and the chance of the item that was picked.
 
     The places alone do not say which of several teams that want an item has drafted it: so who comes
     next is a belief, over sets of teams.
 
     Args:
-        beliefs: by the teams that wait, as bits; an empty set is the end of a round.
+        beliefs: of who waits before the pick.
         able: teams with an item left, as bits.
         wanting: teams whose next item was picked.
     """
     after: dict[int, float] = {}
     chance = 0.0
-    for teams, belief in beliefs.items():
+    for teams, belief in beliefs:
         present = teams & able or able
         share = belief / present.bit_count()
         for team in wanting:
@@ -115,11 +122,11 @@ def _follow(
                 left = present & ~(1 << team)
                 after[left] = after.get(left, 0.0) + share
                 chance += share
-    return {teams: belief / chance for teams, belief in after.items()}, min(chance, 1.0)
+    return tuple((teams, belief / chance) for teams, belief in after.items()), min(chance, 1.0)
 
 
 def _ranks(rankings: Sequence[Sequence[str]]) -> dict[str, tuple[int, ...]]:
     """Return of each item its rank in each ranking."""
     places = [{item: rank for rank, item in enumerate(one, start=1)} for one in rankings]
     items = dict.fromkeys(item for ranking in rankings for item in ranking)
-    return {item: tuple(one.get(item, NOT_RANKED) for one in places) for item in items}
+    return {item: tuple([one.get(item, NOT_RANKED) for one in places]) for item in items}

@@ -112,6 +112,18 @@ def test_a_decisions_rows_are_those_that_were_learnt_from(features, context):
     np.testing.assert_allclose(space.rows_of(actions), learnt, atol=1e-12)
 
 
+def test_draws_have_their_mirror_images():
+    """Of two actions that differ in nothing but their signs each is the best in half of all draws."""
+    space = FeatureSpace(Columns({"x": (0.0, 1.0)}, {}), Columns({}, {}))
+    policy = LinearPolicy(
+        space, np.zeros(2, np.float32), np.eye(2, dtype=np.float32), kind="thompson", width=0.5
+    )
+    actions = ActionSet(["a", "b"], ("x",), np.array([[1.0], [-1.0]]), {}, {})
+    for seed in range(5):
+        shares = policy.prefer(actions, np.random.default_rng(seed)).shares
+        assert shares.tolist() == [0.5, 0.5]
+
+
 def test_words_and_missing_values_are_read_as_they_were_learnt():
     columns = Columns.learn(
         [{"price": 1.0, "brand": "x"}, {"price": 3.0, "brand": "y"}, {"price": None, "brand": "x"}]

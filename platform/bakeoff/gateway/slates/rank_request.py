@@ -122,13 +122,15 @@ def _as_columns(
 
 def _plain_numbers(values: list[list[Any]], names: Sequence[str]) -> NDArray[np.float64] | None:
     """Return thousands of numbers and gaps at once, (actions, names); None where there is a text."""
-    flat = list(chain.from_iterable(values))
+    flat = array("d")
     try:
-        numbers = np.frombuffer(array("d", flat))  # takes plain numbers and nothing else
+        for row in values:
+            flat.fromlist(row)  # takes plain numbers and nothing else
+        numbers = np.frombuffer(flat)
     except TypeError:
-        if not set(map(type, flat)) <= _NUMBER_TYPES:
+        if not set(map(type, chain.from_iterable(values))) <= _NUMBER_TYPES:
             return None
-        numbers = np.array(flat, dtype=float)
+        numbers = np.array(values, dtype=float)
     return _within_bounds(numbers.reshape(len(values), len(names)), values, names)
 
 
