@@ -69,8 +69,8 @@ def shortened(numbers: NDArray[np.float64]) -> list[list[float | None]]:
     """Return numbers of `DIGITS` significant digits as JSON has them; None where there is none."""
     size = np.floor(np.log10(np.abs(numbers), where=numbers != 0, out=np.zeros_like(numbers)))
     # The exponents that a double's square still has: beyond them a number is 0 or refused anyway.
-    scale = 10.0 ** np.clip(DIGITS - 1 - np.nan_to_num(size), -120, 120)
-    rounded = np.round(numbers * scale) / scale
+    scale = 10.0 ** (DIGITS - 1 - size).clip(-120, 120)
+    rounded = (numbers * scale).round() / scale  # a missing number stays missing
     rows: list[list[float | None]] = rounded.tolist()
     if np.isnan(rounded).any():
         return [[None if value != value else value for value in row] for row in rows]  # noqa: PLR0124

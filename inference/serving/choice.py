@@ -48,8 +48,8 @@ def choose(
     """
     chances = chances_of(shares, default, settings)
     # The last edge is 1 but for rounding: a draw beyond it belongs to the last action.
-    index = min(int(np.searchsorted(np.cumsum(chances), rng.random(), side="right")), len(chances) - 1)
-    return Choice(index, float(chances[index]), float(chances[default]), int(np.argmax(shares)))
+    index = min(int(chances.cumsum().searchsorted(rng.random(), side="right")), len(chances) - 1)
+    return Choice(index, float(chances[index]), float(chances[default]), int(shares.argmax()))
 
 
 def chances_of(
