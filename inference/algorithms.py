@@ -10,7 +10,7 @@ form that serving knows.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from inference.classifiers import CLASSIFIERS
 from inference.classifiers.private_head import PrivateHead
 from inference.generators import GENERATORS
-from inference.options import read_params
+from inference.options import ParamError, bounded, read_params
 from inference.policies import POLICIES
 from inference.recommenders import RECOMMENDERS
 from inference.recommenders.blend import Blend
@@ -40,6 +40,7 @@ PORTFOLIO = ("popularity", "item-knn", "ease", "als", "two-tower", "sasrec")
 REMOTE = (ENDPOINT, PYTHON)
 CUSTOM = (*REMOTE, IMPORTED)  # fitted elsewhere: a fit here says nothing of how they learn
 PRIVATE = PrivateHead.name
+ENCODER = "encoder"  # the parameter that names which encoder reads texts
 MAX_SEARCH = 500  # draws; each is a fit
 
 
@@ -56,9 +57,9 @@ class Portfolio:
     """
 
     algorithms: list[str] = field(default_factory=list)
-    budget_seconds: float = 3600.0
+    budget_seconds: float = bounded(3600.0, above=0, high=30 * 86_400.0)
     blend: bool = True
-    search: int = 0
+    search: int = bounded(0, low=0, high=MAX_SEARCH)
     encoder: str = ""
 
     @classmethod
@@ -72,11 +73,7 @@ class Portfolio:
         known = sorted(set(recommenders()) - {*CUSTOM, PRETRAIN})
         for name in portfolio.algorithms:
             if name not in known:
-                raise ValueError(f"algorithms: '{name}', must be among {known}.")
-        if not portfolio.budget_seconds > 0:
-            raise ValueError(f"budget_seconds == {portfolio.budget_seconds:g}, must be above 0.")
-        if not 0 <= portfolio.search <= MAX_SEARCH:
-            raise ValueError(f"search == {portfolio.search}, must be in [0, {MAX_SEARCH}].")
+                raise ParamError("algorithms", f"algorithms: '{name}', must be among {known}.")
         return portfolio
 
     @property
@@ -168,8 +165,21 @@ def check_trainable(kind: str, algorithm: str, params: Mapping[str, Any]) -> Non
         )
     if algorithm == AUTO:
         Portfolio.parse(params)
-    elif check := getattr(algorithms_of(kind)[algorithm], "check_params", None):
+        return
+    check = getattr(algorithms_of(kind)[algorithm], "check_params", None)
+    if check is not None:
         check(params)
+    elif (cls := params_of(kind, algorithm)) is not None:
+        # The encoder is every recipe's that reads texts, and no hyper-parameter of the fit.
+        read_params(cls, {name: value for name, value in params.items() if name != ENCODER})
+
+
+def params_of(kind: str, algorithm: str) -> type[Any] | None:
+    """Return the dataclass of an algorithm's hyper-parameters; None where it declares none."""
+    if algorithm == AUTO:
+        return Portfolio if kind == "recommend" else None
+    cls = getattr(algorithms_of(kind).get(algorithm), "params", None)
+    return cls if isinstance(cls, type) and is_dataclass(cls) else None
 
 
 def inputs_of(kind: str, algorithm: str, params: Mapping[str, Any]) -> frozenset[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 Params = TypeVar("Params")
+BOUNDS = "bounds"  # in the metadata of a dataclass field
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +43,135 @@ class FitOptions:
     artifacts: Path | None = None
 
 
+class ParamError(ValueError):
+    """A hyper-parameter that is unknown, of another type or out of its range.
+
+    Attributes:
+        name: of the parameter.
+    """
+
+    def __init__(self, name: str, message: str) -> None:
+        """Name the parameter and say which rule it breaks."""
+        super().__init__(message)
+        self.name = name
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Which values a hyper-parameter may have; a float must be finite too.
+
+    Attributes:
+        low: at least this; None: no such limit.
+        above: more than this; None likewise.
+        high: at most this; None likewise.
+        choices: one of these; empty: any.
+    """
+
+    low: float | None = None
+    above: float | None = None
+    high: float | None = None
+    choices: Sequence[str] = ()
+
+    def allow(self, value: Any) -> bool:
+        """Whether a value of the right type is in range."""
+        if self.choices:
+            return value in self.choices
+        if not isinstance(value, int | float):
+            return True
+        return (
+            math.isfinite(value)
+            and (self.low is None or value >= self.low)
+            and (self.above is None or value > self.above)
+            and (self.high is None or value <= self.high)
+        )
+
+    @property
+    def rule(self) -> str:
+        """What a value must be, such as "at least 1 and at most 100"."""
+        if self.choices:
+            return f"one of {list(self.choices)}"
+        parts = [
+            f"{words} {limit:,.10g}"
+            for words, limit in (("at least", self.low), ("above", self.above), ("at most", self.high))
+            if limit is not None
+        ]
+        return " and ".join(parts) or "finite"
+
+
+UNBOUNDED = Bounds()
+
+
+@dataclass(frozen=True, slots=True)
+class ParamSpec:
+    """One hyper-parameter: what a form or a program must know to set it.
+
+    Attributes:
+        name: of the parameter.
+        type: exactly the type of its value; a whole number may stand for a float.
+        default: what it is where nothing is named.
+        bounds: which values it may have.
+    """
+
+    name: str
+    type: type
+    default: Any
+    bounds: Bounds
+
+    def check(self, value: Any) -> None:
+        """Refuse a value.
+
+        Raises:
+            ParamError: of another type, or out of range.
+        """
+        # Exactly its type, because a bool is an int in Python; a whole number may stand for a float.
+        if type(value) is not self.type and not (self.type is float and type(value) is int):
+            raise ParamError(
+                self.name,
+                f"parameter {self.name} == {value!r}, must be of type {self.type.__name__}.",
+            )
+        if not self.bounds.allow(value):
+            shown = f"{value:g}" if isinstance(value, float) else repr(value)
+            raise ParamError(
+                self.name, f"parameter {self.name} == {shown}, must be {self.bounds.rule}."
+            )
+
+
+def bounded(
+    default: Any,
+    *,
+    low: float | None = None,
+    above: float | None = None,
+    high: float | None = None,
+    choices: Sequence[str] = (),
+) -> Any:
+    """Return a field of a dataclass of hyper-parameters, with the values that it may have."""
+    return field(default=default, metadata={BOUNDS: Bounds(low, above, high, choices)})
+
+
+def specs_of(cls: type[Any]) -> tuple[ParamSpec, ...]:
+    """Return what a dataclass of hyper-parameters says of each."""
+    defaults = cls()
+    return tuple(
+        ParamSpec(
+            one.name,
+            type(getattr(defaults, one.name)),
+            getattr(defaults, one.name),
+            one.metadata.get(BOUNDS, UNBOUNDED),
+        )
+        for one in fields(cls)
+    )
+
+
 def read_params(cls: type[Params], params: Mapping[str, Any]) -> Params:
     """Return hyper-parameters as a dataclass.
 
     Raises:
-        ValueError: an unknown one, or one of another type.
+        ParamError: an unknown one, one of another type, or one out of its range.
+        ValueError: they do not go together.
     """
-    defaults = cls()
-    known = sorted(field.name for field in fields(cls))  # type: ignore[arg-type]
+    specs = {spec.name: spec for spec in specs_of(cls)}
     for name, value in params.items():
-        if name not in known:
-            raise ValueError(f"parameter == '{name}', must be one of {known}.")
-        wanted = type(getattr(defaults, name))
-        # Exactly its type, because a bool is an int in Python; a whole number may stand for a float.
-        if type(value) is not wanted and not (wanted is float and type(value) is int):
-            raise ValueError(f"parameter {name} == {value!r}, must be of type {wanted.__name__}.")
+        if name not in specs:
+            raise ParamError(name, f"parameter == '{name}', must be one of {sorted(specs)}.")
+        specs[name].check(value)
     return cls(**params)

@@ -14,6 +14,7 @@ from inference.actions.find_encoder import find_encoder
 from inference.actions.store_upload import require_upload
 from inference.algorithms import check_trainable, reads_texts, trainable
 from inference.models import Snapshot, Surface, TrainingRun
+from inference.options import ParamError
 from inference.providers import LOCAL, read_providers
 from inference.sending import RUN_TRAINING, send
 from inference.serving.models import IMPORTED
@@ -43,7 +44,16 @@ MAX_TRIGGER = 32  # as the column is wide
 
 
 class CannotTrainError(Exception):
-    """A run that cannot be queued; the message says why."""
+    """A run that cannot be queued; the message says why.
+
+    Attributes:
+        param: the hyper-parameter that breaks a rule; empty where it is something else.
+    """
+
+    def __init__(self, message: str, *, param: str = "") -> None:
+        """Say why, and name the hyper-parameter if there is one."""
+        super().__init__(message)
+        self.param = param
 
 
 class RunActiveError(CannotTrainError):
@@ -114,6 +124,8 @@ def _check_trainable(
             _require_reader(surface.kind, algorithm, str(name))
         if algorithm == IMPORTED:
             require_upload(surface, str(params["upload"]))
+    except ParamError as error:
+        raise CannotTrainError(str(error), param=error.name) from error
     except ValueError as error:
         raise CannotTrainError(str(error)) from error
     if surface.kind == Surface.Kind.GENERATE and LOCAL not in read_providers():

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from inference.classifiers.protocol import HeadOptions, about_labels, fit_head
-from inference.options import FitOptions, read_params
+from inference.classifiers.protocol import CLASS_WEIGHTS, HeadOptions, about_labels, fit_head
+from inference.options import FitOptions, bounded, read_params
 from inference.serving.artifact import ArtifactDraft
 from inference.serving.features import FeatureTable
 from inference.serving.text_classifiers import ENCODER
+from inference.training.adapt_params import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,21 +45,22 @@ class BertParams:
         class_weight: `none` or `balanced`.
     """
 
-    method: str = "full"
-    epochs: float = 2.0
-    most_steps: int = 2000
-    batch: int = 32
-    rate: float = 5e-5
-    head_rate: float = 1e-3
-    rank: int = 8
-    inverse_l2: float = 30.0
-    class_weight: str = "none"
+    method: str = bounded("full", choices=METHODS)
+    epochs: float = bounded(2.0, above=0, high=100_000)
+    most_steps: int = bounded(2000, low=1, high=1_000_000)
+    batch: int = bounded(32, low=1, high=65_536)
+    rate: float = bounded(5e-5, above=0, high=1)
+    head_rate: float = bounded(1e-3, above=0, high=1)
+    rank: int = bounded(8, low=1, high=1024)
+    inverse_l2: float = bounded(30.0, above=0, high=1e6)
+    class_weight: str = bounded("none", choices=CLASS_WEIGHTS)
 
 
 class Bert:
     """Fine-tuned on the labels; what was judged is what is exported, because a second fit is dear."""
 
     name = "bert"
+    params = BertParams
     reads_encoder = True
     seeds = 1
     refits = False

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from inference.classifiers.protocol import MAX_STEPS, HeadOptions, about_labels, fit_head
-from inference.options import FitOptions, read_params
+from inference.classifiers.protocol import CLASS_WEIGHTS, MAX_STEPS, HeadOptions, about_labels, fit_head
+from inference.options import FitOptions, bounded, read_params
 from inference.serving.artifact import ArtifactDraft
 from inference.serving.centred import mean_of
 from inference.serving.example_images import (
@@ -41,15 +41,16 @@ class FrozenHeadParams:
         max_steps: of the regression's solver.
     """
 
-    inverse_l2: float = 30.0
-    class_weight: str = "none"
-    max_steps: int = MAX_STEPS
+    inverse_l2: float = bounded(30.0, above=0, high=1e6)
+    class_weight: str = bounded("none", choices=CLASS_WEIGHTS)
+    max_steps: int = bounded(MAX_STEPS, low=1, high=1_000_000)
 
 
 class FrozenHead:
     """Logistic regression over the encoder's vectors and the features."""
 
     name = "frozen-head"
+    params = FrozenHeadParams
     reads_encoder = True
     reads = frozenset({"images"})
     seeds = 1

@@ -12,6 +12,7 @@ from inference.options import FitOptions, read_params
 from inference.serving.artifact import ArtifactDraft
 from inference.serving.features import FeatureTable
 from inference.serving.text_classifiers import ENCODER
+from inference.training.private_sgd import PrivateParams
 
 if TYPE_CHECKING:
     from inference.training.data import LabelledData
@@ -25,6 +26,7 @@ class PrivateHead:
     """
 
     name = "private-head"
+    params = PrivateParams
     reads_encoder = True
     seeds = 1
     refits = True
@@ -39,7 +41,7 @@ class PrivateHead:
         """
         # torch enters the training subprocess alone, when it gets here.
         from inference.encoders.frozen_encoder import frozen_encoder  # noqa: PLC0415
-        from inference.training.private_sgd import PrivateParams, fit_private_head  # noqa: PLC0415
+        from inference.training.private_sgd import fit_private_head  # noqa: PLC0415
 
         params = read_params(PrivateParams, options.params)
         table = FeatureTable.learn(data.features)

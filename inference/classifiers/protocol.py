@@ -35,6 +35,7 @@ class Classifier(Protocol):
         refits: whether what is exported is fitted anew on all rows, the held-out ones too.
 
     A class may have `probe_params` too: parameters of a cheap fit, for the check on shuffled labels.
+    And `params`: the dataclass of its hyper-parameters, which are read and checked by it.
     And `check_params`: called before a run is queued, it raises ValueError for what no fit could take.
     And `parallel`, where `inference.training.tune` takes all of its steps: processes may share them.
     """

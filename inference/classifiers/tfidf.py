@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from inference.classifiers.protocol import MAX_STEPS, HeadOptions, about_labels, fit_head
-from inference.options import FitOptions, read_params
+from inference.classifiers.protocol import CLASS_WEIGHTS, MAX_STEPS, HeadOptions, about_labels, fit_head
+from inference.options import FitOptions, bounded, read_params
 from inference.serving.artifact import ArtifactDraft
 from inference.serving.features import FeatureTable
 from inference.serving.text_classifiers import CHARACTERS, TERMS, terms_of
@@ -33,17 +33,18 @@ class TfidfParams:
         max_steps: of the regression's solver.
     """
 
-    inverse_l2: float = 10.0
-    least: int = 2
-    most: int = 50_000
-    class_weight: str = "none"
-    max_steps: int = MAX_STEPS
+    inverse_l2: float = bounded(10.0, above=0, high=1e6)
+    least: int = bounded(2, low=1, high=1_000_000)
+    most: int = bounded(50_000, low=1, high=10_000_000)
+    class_weight: str = bounded("none", choices=CLASS_WEIGHTS)
+    max_steps: int = bounded(MAX_STEPS, low=1, high=1_000_000)
 
 
 class Tfidf:
     """Words and pairs of words, rarer ones weighing more, and the features beside them."""
 
     name = "tfidf"
+    params = TfidfParams
     reads_encoder = False
     seeds = 1
     refits = True

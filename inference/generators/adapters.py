@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,56 +20,22 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from inference.generators.adapter_params import AdapterParams
     from inference.options import FitOptions
 
-METHODS = ("lora", "adalora")
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
-@dataclass(frozen=True)
-class AdapterParams:
-    """Hyper-parameters that every way to train adapters has.
-
-    Attributes:
-        base: name of the local model that is trained; empty: the first one.
-        method: lora or adalora.
-        epochs: passes over the rows.
-        most_steps: passes are cut short of this many steps.
-        batch: rows a step.
-        rate: peak learning rate of the adapters.
-        rank: of the adapters.
-        max_tokens: of a conversation with its answer.
-    """
-
-    base: str = ""
-    method: str = "lora"
-    epochs: float = 3.0
-    most_steps: int = 500
-    batch: int = 4
-    rate: float = 2e-4
-    rank: int = 8
-    max_tokens: int = 512
-
-    def __post_init__(self) -> None:
-        """Check what the library would not."""
-        if self.method not in METHODS:
-            raise ValueError(f"method == '{self.method}', must be one of {METHODS}.")
-        for name in ("epochs", "most_steps", "batch", "rate", "rank"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} == {getattr(self, name)}, must be above 0.")
-        if self.max_tokens < 16:
-            raise ValueError(f"max_tokens == {self.max_tokens}, must be at least 16.")
-
-    def schedule(self, rows: int) -> Schedule:
-        """Return how long and how fast, for so many rows."""
-        return Schedule(
-            self.method,
-            min(self.most_steps, int(self.epochs * rows / self.batch) + 1),
-            self.rate / 10,  # `tune` gives adapters ten times the rate of the weights
-            0.0,
-            rank=self.rank,
-            targets=TARGETS,
-        )
+def schedule_of(params: AdapterParams, rows: int) -> Schedule:
+    """Return how long and how fast, for so many rows."""
+    return Schedule(
+        params.method,
+        min(params.most_steps, int(params.epochs * rows / params.batch) + 1),
+        params.rate / 10,  # `tune` gives adapters ten times the rate of the weights
+        0.0,
+        rank=params.rank,
+        targets=TARGETS,
+    )
 
 
 def load_base(options: FitOptions) -> CausalModel:
@@ -100,7 +66,7 @@ def train_adapters(
         loss_of: draws a batch and returns its loss.
         options: seed, checkpoint, and who is told.
     """
-    schedule = params.schedule(rows)
+    schedule = schedule_of(params, rows)
     add_adapters(model, schedule)
     tune(model, torch.nn.Identity(), schedule, loss_of, options)
     adapter = _adapter_bytes(model)

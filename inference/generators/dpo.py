@@ -6,9 +6,9 @@ before training. Δ₀ does not change, so it is computed once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from inference.generators.adapter_params import DpoParams
 from inference.options import FitOptions, read_params
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class Dpo:
     """The pairs' preferences, beside where the model was before."""
 
     name = "dpo"
+    params = DpoParams
     parallel = True
     reads_pairs = True
     primary = "preference_accuracy"
@@ -36,19 +37,7 @@ class Dpo:
         # torch enters the training subprocess alone, when it gets here.
         import torch  # noqa: PLC0415
 
-        from inference.generators.adapters import AdapterParams, load_base, train_adapters  # noqa: PLC0415
-
-        @dataclass(frozen=True)
-        class DpoParams(AdapterParams):
-            """Those, and how far the model may go from where it was: the smaller, the farther."""
-
-            beta: float = 0.1
-
-            def __post_init__(self) -> None:
-                """Check."""
-                AdapterParams.__post_init__(self)
-                if not self.beta > 0:
-                    raise ValueError(f"beta == {self.beta}, must be above 0.")
+        from inference.generators.adapters import load_base, train_adapters  # noqa: PLC0415
 
         params = read_params(DpoParams, options.params)
         pairs = data.pairs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from inference.generators.adapter_params import AdapterParams
 from inference.options import FitOptions, read_params
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ class Sft:
     """Cross-entropy of the answers' tokens, conversations apart."""
 
     name = "sft"
+    params = AdapterParams
     parallel = True
     reads_pairs = False
     primary = "log_likelihood"
@@ -25,7 +27,7 @@ class Sft:
     def fit(self, data: PreferenceData, options: FitOptions) -> ArtifactDraft:
         """Train adapters on the better answers."""
         # torch enters the training subprocess alone, when it gets here.
-        from inference.generators.adapters import AdapterParams, load_base, train_adapters  # noqa: PLC0415
+        from inference.generators.adapters import load_base, train_adapters  # noqa: PLC0415
 
         params = read_params(AdapterParams, options.params)
         model = load_base(options)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference.options import read_params
+from inference.options import bounded, read_params
 from inference.policies.prior import Sums, learn_ridge, solve
 from inference.serving.action_features import Columns, FeatureSpace
 from inference.serving.action_set import ActionSet
@@ -45,8 +45,8 @@ class LinearParams:
         width: deviations of the draws, or of the upper bound, as multiples of the posterior's.
     """
 
-    ridge: float = 0.0
-    width: float = 1.0
+    ridge: float = bounded(0.0, low=0, high=1e9)
+    width: float = bounded(1.0, above=0, high=1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class ThompsonParams(LinearParams):
             evaluation of Thompson sampling, NeurIPS).
     """
 
-    width: float = 0.5
+    width: float = bounded(0.5, above=0, high=1000)
 
 
 class LinearFit:
@@ -81,11 +81,7 @@ class LinearFit:
         Raises:
             ValueError: an unknown one, or one out of its range.
         """
-        read = read_params(self.params, params)
-        if not 0 <= read.ridge < np.inf:
-            raise ValueError(f"parameter ridge == {read.ridge:g}, must be at least 0.")
-        if not 0 < read.width < np.inf:
-            raise ValueError(f"parameter width == {read.width:g}, must be above 0.")
+        read_params(self.params, params)
 
     def fit(self, rows: Decisions, options: FitOptions, *, imitates: bool = False) -> ArtifactDraft:
         """Learn and return what is to be exported.

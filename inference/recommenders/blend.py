@@ -57,6 +57,7 @@ class Blend:
     """Fits its parts and adds up their scores."""
 
     name = "blend"
+    params = BlendParams
     reads = frozenset({"vectors", "texts", "images"})
     seeds = 3
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inference.options import FitOptions, read_params
+from inference.options import FitOptions, bounded, read_params
 from inference.recommenders.protocol import default_order, nearest_by_content
 from inference.serving.scorers import draft_neighbours
 
@@ -34,16 +34,17 @@ class EaseParams:
         dislike: a dislike is minus this many likes; 0 ignores them.
     """
 
-    l2: float = 200.0
-    keep: int = 500
-    cold: float = 0.05
-    dislike: float = 1.0
+    l2: float = bounded(200.0, above=0, high=1e9)
+    keep: int = bounded(500, low=1, high=100_000)
+    cold: float = bounded(0.05, low=0, high=100)
+    dislike: float = bounded(1.0, low=0, high=1000)
 
 
 class Ease:
     """B = I − P / diag(P), P = (XᵀX + λI)⁻¹, with a diagonal of 0."""
 
     name = "ease"
+    params = EaseParams
     reads = frozenset({"vectors", "images"})
     seeds = 1
 

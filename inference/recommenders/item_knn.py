@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference.options import FitOptions, read_params
+from inference.options import FitOptions, bounded, read_params
 from inference.recommenders.protocol import default_order, nearest_by_content
 from inference.serving.artifact import ArtifactDraft
 from inference.serving.scorers import NEIGHBOURS
@@ -35,16 +35,17 @@ class ItemKnnParams:
         dislike: a dislike is minus this many likes; 0 ignores them.
     """
 
-    neighbours: int = 300
-    shrink: float = 10.0
-    cold: float = 0.05
-    dislike: float = 1.0
+    neighbours: int = bounded(300, low=1, high=100_000)
+    shrink: float = bounded(10.0, low=0, high=1e9)
+    cold: float = bounded(0.05, low=0, high=100)
+    dislike: float = bounded(1.0, low=0, high=1000)
 
 
 class ItemKnn:
     """Adds up the cosines between an item and a unit's recent items."""
 
     name = "item-knn"
+    params = ItemKnnParams
     reads = frozenset({"vectors", "images"})
     seeds = 1
 

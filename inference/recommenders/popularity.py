@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inference.options import FitOptions, read_params
+from inference.options import FitOptions, bounded, read_params
 from inference.recommenders.protocol import default_order
 from inference.serving.scorers import draft_vectors
 
@@ -27,14 +27,15 @@ class PopularityParams:
         dislike: how many likes a dislike takes away; 0 ignores them.
     """
 
-    half_life_days: float = 90.0
-    dislike: float = 1.0
+    half_life_days: float = bounded(90.0, low=0, high=1e6)
+    dislike: float = bounded(1.0, low=0, high=1000)
 
 
 class Popularity:
     """Scores an item by log(1 + decayed likes)."""
 
     name = "popularity"
+    params = PopularityParams
     reads: frozenset[str] = frozenset()
     seeds = 1
 

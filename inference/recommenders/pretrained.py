@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from inference.options import read_params
 from inference.recommenders.frozen_text import FrozenText
+from inference.training.adapt_params import AdaptParams
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from inference.options import FitOptions
     from inference.serving.artifact import ArtifactDraft, Floats
-    from inference.training.adapt import AdaptParams
     from inference.training.data import TrainingData
 
 
@@ -26,6 +26,7 @@ class Pretrained:
     """Adapts, embeds the catalogue, exports vectors and the encoder."""
 
     name = "pretrain"
+    params = AdaptParams
     parallel = True
     reads = frozenset({"vectors", "texts"})
     seeds = 1
@@ -42,8 +43,6 @@ class Pretrained:
         Raises:
             ValueError: there are too few texts.
         """
-        from inference.training.adapt import AdaptParams  # noqa: PLC0415  torch
-
         params = read_params(AdaptParams, options.params)
         vectors, files = self._adapt(list(data.item_texts or []), data.other_texts, params, options)
         draft = FrozenText().fit(replace(data, item_vectors=vectors), replace(options, params={}))

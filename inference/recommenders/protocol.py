@@ -28,6 +28,7 @@ class Recommender(Protocol):
         seeds: how many seeds the gate asks for; 1 for what has no randomness.
 
     A class may have `probe_params` too: parameters of a cheap fit, for the check on shuffled likes.
+    And `params`: the dataclass of its hyper-parameters, which are read and checked by it.
     And `check_params`: called before a run is queued, it raises ValueError for what no fit could take.
     And `parallel`, where `inference.training.tune` takes all of its steps: processes may share them.
     """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from inference.options import read_params
 from inference.recommenders.protocol import default_order
 from inference.serving.sequence import draft_sequence
+from inference.training.sasrec_params import SasrecParams
 
 if TYPE_CHECKING:
     from inference.options import FitOptions
@@ -19,6 +20,7 @@ class Sasrec:
     """Attention over a unit's recent items; an item is a vector of its own plus what its text says."""
 
     name = "sasrec"
+    params = SasrecParams
     reads = frozenset({"vectors", "images"})
     seeds = 3
     probe_params: ClassVar = {"passes": 1, "min_steps": 20, "max_steps": 60}
@@ -30,7 +32,7 @@ class Sasrec:
             ValueError: no unit liked two items, or a parameter does not fit.
         """
         # torch is imported by the training subprocess alone, when it gets here.
-        from inference.training.sasrec import SasrecParams, export_sasrec, train_sasrec  # noqa: PLC0415
+        from inference.training.sasrec import export_sasrec, train_sasrec  # noqa: PLC0415
 
         params = read_params(SasrecParams, options.params)
         model = train_sasrec(data, params, options)

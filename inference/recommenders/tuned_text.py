@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from inference.options import FitOptions, read_params
+from inference.options import FitOptions, bounded, read_params
 from inference.recommenders.protocol import default_order
 from inference.recommenders.two_tower import TwoTower
 from inference.serving.scorers import draft_vectors
+from inference.training.adapt_params import METHODS
 from inference.training.sampled import CandidateSampler
 
 if TYPE_CHECKING:
@@ -46,14 +47,14 @@ class TunedParams:
         head_epochs: passes of the two-tower's heads, which are trained after the encoder.
     """
 
-    method: str = "lora"
-    steps: int = 300
-    batch: int = 32
-    history: int = 4
-    rate: float = 5e-5
-    head_rate: float = 1e-2
-    rank: int = 8
-    head_epochs: int = 30
+    method: str = bounded("lora", choices=METHODS)
+    steps: int = bounded(300, low=1, high=1_000_000)
+    batch: int = bounded(32, low=1, high=65_536)
+    history: int = bounded(4, low=1, high=1000)
+    rate: float = bounded(5e-5, above=0, high=1)
+    head_rate: float = bounded(1e-2, above=0, high=1)
+    rank: int = bounded(8, low=1, high=1024)
+    head_epochs: int = bounded(30, low=1, high=100_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ class TunedTwoTower:
     """The encoder is trained on behaviour, then the heads over what it says."""
 
     name = "tuned-two-tower"
+    params = TunedParams
     parallel = True
     reads = frozenset({"vectors", "texts", "images"})
     seeds = 1
@@ -172,6 +174,7 @@ class BertItems:
     """A transformer with a linear head over items: what does who liked these like next?"""
 
     name = "bert"
+    params = TunedParams
     parallel = True
     reads = frozenset({"texts"})
     seeds = 1

@@ -14,6 +14,7 @@ import numpy as np
 from inference.options import read_params
 from inference.serving.contextual import with_context
 from inference.serving.scorers import draft_vectors
+from inference.training.head_params import HeadParams
 
 if TYPE_CHECKING:
     from inference.options import FitOptions
@@ -25,6 +26,7 @@ class TwoTower:
     """Heads over frozen text vectors, trained by a full softmax over the catalogue."""
 
     name = "two-tower"
+    params = HeadParams
     reads = frozenset({"vectors", "images"})
     seeds = 3
     probe_params: ClassVar = {"epochs": 3, "most_steps": 60}
@@ -37,7 +39,7 @@ class TwoTower:
         """
         # torch is imported by the training subprocess alone, when it gets here.
         from inference.training.context_words import ContextWords  # noqa: PLC0415
-        from inference.training.heads import HeadParams, train_heads  # noqa: PLC0415
+        from inference.training.heads import train_heads  # noqa: PLC0415
 
         if data.item_vectors is None:
             raise ValueError("item_vectors == None, must be given to 'two-tower'.")

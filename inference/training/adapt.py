@@ -9,7 +9,6 @@ is in its own module. The loop is that of `tune`: checkpoints, killable, resumab
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,6 +16,7 @@ from torch.nn import functional
 
 from inference.encoders.device import pick_device
 from inference.encoders.text_encoder import TextEncoder
+from inference.training.adapt_params import OBJECTIVES, TSDAE, VIEWS, AdaptParams
 from inference.training.tsdae import RATE, decoder_of, denoising_loss
 from inference.training.tune import Schedule, add_adapters, merge_adapters, tune
 
@@ -27,36 +27,8 @@ if TYPE_CHECKING:
 
     from inference.options import FitOptions
 
-SIMCSE, TSDAE = "simcse", "tsdae"
-OBJECTIVES = (SIMCSE, TSDAE)
-VIEWS = ("dropout", "crop")
 MIN_SHARE, MAX_SHARE = 0.3, 0.8  # of a text's tokens that a span has
 MIN_TEXTS = 20  # distinct ones; of fewer there is nothing to tell apart
-
-
-@dataclass(frozen=True)
-class AdaptParams:
-    """Hyper-parameters.
-
-    Attributes:
-        objective: simcse or tsdae.
-        views: of simcse: dropout or crop.
-        method: full, lora or adalora.
-        steps: of the optimiser.
-        batch: texts a step; by simcse each has the others as negatives.
-        rate: peak learning rate; of adapters ten times as much.
-        temperature: of simcse: cosines are divided by it.
-        rank: of adapters.
-    """
-
-    objective: str = SIMCSE
-    views: str = "dropout"
-    method: str = "full"
-    steps: int = 300
-    batch: int = 64
-    rate: float = 3e-5
-    temperature: float = 0.05
-    rank: int = 8
 
 
 def adapt_encoder(texts: Sequence[str], params: AdaptParams, options: FitOptions) -> TextEncoder:

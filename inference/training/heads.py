@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from inference.encoders.device import pick_device
 from inference.training.checkpoint import Checkpoint, save_checkpoint
 from inference.training.cooccurrence import cooccurrence_vectors, start_scale
 from inference.training.lazy_adamw import LazyAdamW
-from inference.training.sampled import CANDIDATES, CandidateSampler, settle_cold_biases
+from inference.training.sampled import CandidateSampler, settle_cold_biases
 from inference.training.tune import CHECKPOINT_SECONDS
 
 if TYPE_CHECKING:
@@ -33,60 +33,11 @@ if TYPE_CHECKING:
     from inference.serving.artifact import Floats
     from inference.training.context_words import ContextWords
     from inference.training.data import TrainingData
+    from inference.training.head_params import HeadParams
 
 
 QUIET = 0.1  # of a text head's first say: at full strength it would drown what co-occurrence says
 EXPORTED_AT_ONCE = 16_384  # items: a head's hidden layer of a million would take gigabytes
-
-
-@dataclass(frozen=True, slots=True)
-class HeadParams:
-    """Hyper-parameters.
-
-    Attributes:
-        width: of the shared space.
-        hidden: of each head's hidden layer.
-        history: recent items that the unit tower reads.
-        epochs: passes over the units; each pass hides another part of every unit.
-        most_steps: passes are cut short of this many steps: many units need fewer passes.
-        batch: units a step.
-        rate: peak learning rate of AdamW, on a cosine.
-        decay: weight decay.
-        dropout: on the text vectors.
-        own: spread at which an item's own vector starts, around what co-occurrence says.
-        cooccurrence: whether items' own vectors start from what units liked together.
-        recency: whether the attention learns how old an item is.
-        candidates: items a step's softmax runs over; of a catalogue of more they are drawn.
-        dislike: weight of a refused item's loss beside a liked one's; 0 ignores them.
-        context: whether the declared features of a request's context are read.
-        context_dropout: share of a step's units whose context is hidden, so that they do without.
-    """
-
-    width: int = 64
-    hidden: int = 256
-    history: int = 50
-    epochs: int = 30
-    most_steps: int = 400
-    batch: int = 128
-    rate: float = 5e-3
-    decay: float = 1e-2
-    dropout: float = 0.2
-    own: float = 0.02
-    cooccurrence: bool = True
-    recency: bool = True
-    candidates: int = CANDIDATES
-    dislike: float = 0.5
-    context: bool = True
-    context_dropout: float = 0.2
-
-    def as_json(self) -> dict[str, Any]:
-        """Return every field."""
-        return asdict(self)
-
-    def epochs_for(self, units: int) -> int:
-        """Return how many passes these units get: at least two, at most `epochs`."""
-        steps = math.ceil(units / self.batch)
-        return min(self.epochs, max(2, self.most_steps // steps))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from inference.options import bounded
 from inference.serving.text_classifiers import softmax
 
 if TYPE_CHECKING:
@@ -43,13 +44,13 @@ class PrivateParams:
         user_examples: of a user that are read, at random; more cost memory.
     """
 
-    epsilon: float = 3.0
-    delta: float = 0.0
-    clip: float = 1.0
-    epochs: int = 30
-    batch: int = 256
-    rate: float = 2.0
-    user_examples: int = 20
+    epsilon: float = bounded(3.0, above=0, high=1e6)
+    delta: float = bounded(0.0, low=0, high=1)
+    clip: float = bounded(1.0, above=0, high=1e6)
+    epochs: int = bounded(30, low=1, high=100_000)
+    batch: int = bounded(256, low=1, high=1_000_000)
+    rate: float = bounded(2.0, above=0, high=1000)
+    user_examples: int = bounded(20, low=1, high=100_000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from inference.training.head_params import CANDIDATES
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CANDIDATES = 4096  # a step: more do not move the loss, and take longer
 POWER = 0.75
 
 

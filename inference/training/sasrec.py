@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from inference.options import FitOptions
     from inference.training.data import TrainingData
+    from inference.training.sasrec_params import SasrecParams
 
 
 WARMUP = 50  # steps in which the rate rises
@@ -40,55 +41,6 @@ QUIET = 0.1  # of what starts at random: at full strength it would drown what co
 MEAN_WEIGHT = 3.0  # of what the history says in common, beside the newest item
 EXPORTED_AT_ONCE = 65_536  # items, whose texts are copied
 MAX_REFUSED = 20  # of a unit's refused items that a step reads
-
-
-@dataclass(frozen=True, slots=True)
-class SasrecParams:
-    """Hyper-parameters.
-
-    Attributes:
-        width: of items and states.
-        blocks: of attention and a hidden layer.
-        heads: of each attention; they divide the width.
-        history: recent items that are read.
-        dropout: on what is read, and on what a block adds.
-        negatives: items a step that are scored beside the next ones.
-        calibration: t of gBCE in [0, 1]: 0 is plain cross-entropy, 1 undoes the drawing altogether.
-        passes: over the units, between `min_steps` and `max_steps`.
-        min_steps: few units get more passes.
-        max_steps: many units get fewer.
-        batch: units a step.
-        rate: peak learning rate of AdamW, down on a cosine.
-        decay: weight decay.
-        dislike: weight of a refused item's loss beside a drawn negative's; 0 ignores them.
-    """
-
-    width: int = 64
-    blocks: int = 1
-    heads: int = 2
-    history: int = 50
-    dropout: float = 0.3
-    negatives: int = 128
-    calibration: float = 0.75
-    passes: int = 100
-    min_steps: int = 400
-    max_steps: int = 20_000
-    batch: int = 64
-    rate: float = 3e-3
-    decay: float = 1e-2
-    dislike: float = 10.0
-
-    def steps_for(self, units: int) -> int:
-        """Return how many steps these units get."""
-        return min(self.max_steps, max(self.min_steps, self.passes * math.ceil(units / self.batch)))
-
-    def negative_share(self, items: int) -> float:
-        """Return which share of the other items a step draws as negatives."""
-        return min(self.negatives, max(items - 1, 1)) / max(items - 1, 1)
-
-    def power(self, share: float) -> float:
-        """Return β, the power of the next item's likelihood."""
-        return share * (self.calibration * (1 - 1 / share) + 1 / share)
 
 
 class SequenceBlock(nn.Module):
@@ -205,10 +157,8 @@ def train_sasrec(data: TrainingData, params: SasrecParams, options: FitOptions) 
     """Train and return the model, on the CPU.
 
     Raises:
-        ValueError: no unit liked two items, or heads that do not divide the width.
+        ValueError: no unit liked two items.
     """
-    if params.width % params.heads:
-        raise ValueError(f"heads == {params.heads}, must divide the width, {params.width}.")
     sequences = _Sequences.of(data, params)
     torch.manual_seed(options.seed)
     device = pick_device(options.device)

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from inference.encoders import parallel
+from inference.training.adapt_params import METHODS
 from inference.training.checkpoint import Checkpoint, save_checkpoint
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 CHECKPOINT_SECONDS = float(os.environ.get("BAKEOFF_CHECKPOINT_SECONDS") or 20)
 CURVE_POINTS = 200  # as many as the chart of a run's page can show
 MAX_GRADIENT_NORM = 1.0
-METHODS = ("full", "lora", "adalora")
 IMPORTANCE = ("ipt", "exp_avg_ipt", "exp_avg_unc")  # peft's names for what AdaLoRA keeps by parameter
 
 

@@ -12,7 +12,7 @@ from bakeoff.accounts.models import Project
 from bakeoff.dashboard.rows_in_form import EMPTY_ROWS
 from bakeoff.dashboard.urls import urlpatterns
 from experiments.models import Experiment, Metric, Slate, Variant
-from inference.algorithms import GENERATORS, RECOMMENDERS
+from inference.algorithms import CUSTOM, GENERATORS, RECOMMENDERS
 from inference.models import ModelVersion
 from inference.policies import POLICIES
 from inference.queues import QUEUES
@@ -201,6 +201,17 @@ def visit_planner(visit: Visit, seeded: Seeded) -> None:
         visit.get("plan", seeded.slug, query=f"?{filled}&allocation=100&change=5&mode={mode}")
 
 
+def visit_training(visit: Visit, seeded: Seeded) -> None:
+    """The parameters of each algorithm, and values that are refused."""
+    slug = seeded.slug
+    for key, algorithms in ((seeded.shop.surface.key, RECOMMENDERS), ("support", GENERATORS),
+                            ("offers", POLICIES)):  # fmt: skip
+        for name in {*algorithms} - {*CUSTOM}:
+            visit.get("surface-train-params", slug, key, query=f"?algorithm={name}")
+    wrong = {"algorithm": "two-tower", "param-width": "0", "param-rate": "0", "param-batch": "x"}
+    visit.post("surface-train-params", slug, seeded.shop.surface.key, status=422, **wrong)
+
+
 def visit_acts(visit: Visit, seeded: Seeded) -> None:
     slug = seeded.slug
     for experiment, verbs in (
@@ -263,6 +274,7 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
     visit.get("surface-edit", slug, shop.surface.key)
     visit.get("surface-history", slug, shop.surface.key)
     visit.get("surface-history", slug, "new-offers")  # without any change
+    visit_training(visit, seeded)
     visit.get("surface-rules", slug, shop.surface.key)
     visit_lists(visit, seeded)
     visit.post("surface-rules", slug, shop.surface.key, status=422, rules="{", k="0")

@@ -190,9 +190,9 @@ def test_conversations_are_held_out_whole_and_always():
     ("params", "message"),
     [
         ({"method": "full"}, "method == 'full', must be one of"),
-        ({"rank": 0}, "rank == 0, must be above 0"),
+        ({"rank": 0}, "rank == 0, must be at least 1"),
         ({"max_tokens": 8}, "max_tokens == 8, must be at least 16"),
-        ({"beta": 0.0}, "beta == 0.0, must be above 0"),
+        ({"beta": 0.0}, "beta == 0, must be above 0"),
         ({"size": 1}, "parameter == 'size', must be one of"),
     ],
 )

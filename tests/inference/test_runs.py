@@ -103,7 +103,11 @@ def test_a_failed_run_says_why_and_leaves_the_champion_alone(learner):
     train(learner, "popularity")
     advance_challenger(surface=learner)
     champion = learner.versions.champions().get()
-    run = train(learner, "two-tower", width="wide")
+    run = retrain_surface(surface=learner, algorithm="two-tower", trigger="a test")
+    # As an earlier release queued it: today's refuses it at once.
+    TrainingRun.objects.filter(pk=run.pk).update(params={"width": "wide"})
+    run_training(run.pk)
+    run.refresh_from_db()
     assert run.state == TrainingRun.State.FAILED
     assert run.message == "parameter width == 'wide', must be of type int."
     assert learner.versions.champions().get() == champion

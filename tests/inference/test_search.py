@@ -81,5 +81,5 @@ def test_what_is_drawn_lies_within_its_span():
 
 @pytest.mark.parametrize("search", [-1, 501])
 def test_a_search_that_is_too_long_is_refused(search):
-    with pytest.raises(ValueError, match=r"search == -?\d+, must be in \[0, 500\]"):
+    with pytest.raises(ValueError, match=r"search == -?\d+, must be at least 0 and at most 500\."):
         Portfolio.parse({"search": search})

@@ -51,6 +51,7 @@ SEEDED_PAGES = [
     ("generate-surface", "/p/{p}/surfaces/support/"),
     ("playground", "/p/{p}/surfaces/support/playground/"),
     ("prompt-search", "/p/{p}/surfaces/support/prompt-search/"),
+    ("train", "/p/{p}/surfaces/home-feed/train/parameters/?algorithm=two-tower"),
     ("surface-history", "/p/{p}/surfaces/home-feed/history/"),
     ("surface-edit", "/p/{p}/surfaces/home-feed/edit/"),
     ("metric-edit", "/p/{p}/metrics/clicks/edit/"),

@@ -22,9 +22,10 @@ from inference.actions.cancel_training import CannotCancelError, cancel_training
 from inference.actions.move_champion import CannotPromoteError, ProcessesUnreachableError
 from inference.actions.queue_compression import queue_compression
 from inference.actions.queue_training import CannotTrainError
-from inference.algorithms import default_algorithm
+from inference.algorithms import default_algorithm, params_of, trainable
 from inference.models import ModelVersion, Surface, TrainingRun
 from inference.models.run_stage import RunStage
+from inference.options import ParamSpec, specs_of
 
 router = Router(tags=["models"])
 _ALGORITHM = (OldName("recommender", "algorithm"),)
@@ -140,6 +141,27 @@ class TrainIn(RequestSchema):
     params: dict[str, Any] = Field(default_factory=dict)
 
 
+class ParamOut(Schema):
+    """A parameter of an algorithm, and which values it may have."""
+
+    name: str
+    type: str = Field(
+        description="int, float, bool, str or list; a whole number may stand for a float."
+    )
+    default: Any
+    min: float | None = Field(None, description="At least this.")
+    above: float | None = Field(None, description="More than this.")
+    max: float | None = Field(None, description="At most this.")
+    choices: list[str] = Field(default_factory=list, description="One of these, where there are any.")
+
+
+class AlgorithmOut(Schema):
+    """What can be trained, with its parameters; none where it declares none."""
+
+    name: str
+    params: list[ParamOut]
+
+
 class CompressIn(RequestSchema):
     """How a version is compressed."""
 
@@ -197,8 +219,36 @@ def train(request: HttpRequest, key: str, payload: TrainIn) -> Any:
             params=payload.params,
         )
     except CannotTrainError as error:
-        raise Problem(422, "cannot_train", str(error), "algorithm") from error
+        field = "params" if error.param else "algorithm"
+        raise Problem(422, "cannot_train", str(error), field) from error
     return Status(202, run)
+
+
+@router.get("/surfaces/{key}/algorithms", response={200: list[AlgorithmOut]})
+def list_algorithms(request: HttpRequest, key: str) -> Any:
+    """List what can be trained on a surface, with what each parameter may be."""
+    kind = _surface(request, key).kind
+    return [
+        AlgorithmOut(
+            name=name,
+            params=[_param_out(spec) for spec in (() if cls is None else specs_of(cls))],
+        )
+        for name in trainable(kind)
+        for cls in (params_of(kind, name),)
+    ]
+
+
+def _param_out(spec: ParamSpec) -> ParamOut:
+    bounds = spec.bounds
+    return ParamOut(
+        name=spec.name,
+        type=spec.type.__name__,
+        default=spec.default,
+        min=bounds.low,
+        above=bounds.above,
+        max=bounds.high,
+        choices=list(bounds.choices),
+    )
 
 
 @router.post("/training-runs/{run_id}/cancel", response={200: RunOut})

@@ -93,6 +93,7 @@ of_project: list[URLPattern | URLResolver] = [
     path("surfaces/<slug:key>/judging/", judging.change_judging, name="surface-judging"),
     path("surfaces/<slug:key>/policy/", policy.show_policy, name="surface-policy"),
     path("surfaces/<slug:key>/train/", runs.train, name="surface-train"),
+    path("surfaces/<slug:key>/train/parameters/", runs.set_parameters, name="surface-train-params"),
     path("runs/", runs.list_runs, name="runs"),
     path("models/", models.list_models, name="models"),
     path("models/<int:version_id>/", models.show_version, name="version"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from bakeoff.accounts.saved_views import FILTERS
 from bakeoff.dashboard.access import OPERATOR, project_for, projects_of, require
@@ -17,11 +17,13 @@ from bakeoff.dashboard.refusals import show_refusal
 from bakeoff.dashboard.run_comparison import compare_runs, others_of
 from bakeoff.dashboard.run_page import page_of as run_page
 from bakeoff.dashboard.saved_views import views_over
+from bakeoff.dashboard.training_form import TrainingForm
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.reports.label_noise import csv_of_noise, label_noise_of
 from inference.actions.cancel_training import CannotCancelError, cancel_training
 from inference.actions.queue_training import CannotTrainError
 from inference.actions.summarise_shadow import summarise_shadow
+from inference.algorithms import default_algorithm, startable
 from inference.models import Surface, TrainingRun
 
 if TYPE_CHECKING:
@@ -76,6 +78,37 @@ def train(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         show_refusal(request, error)
         return redirect("surface", slug, key)
     return redirect("run", run.pk)
+
+
+@require_http_methods(["GET", "POST"])
+@login_required
+def set_parameters(request: HttpRequest, slug: str, key: str) -> HttpResponse:
+    """Show a field for each parameter of an algorithm, and queue a run with those that differ."""
+    project = project_for(request, slug, OPERATOR)
+    surface = get_object_or_404(Surface, project=project, key=key)
+    algorithms = startable(surface.kind)
+    sent = request.POST if request.method == "POST" else request.GET
+    algorithm = sent.get("algorithm") or surface.retrain_algorithm or default_algorithm(surface.kind)
+    if algorithm not in algorithms:
+        raise Http404
+    form = TrainingForm(surface, algorithm, request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        try:
+            run = retrain_surface(
+                surface=surface, algorithm=algorithm, trigger=str(request.user), params=form.params()
+            )
+        except CannotTrainError as error:
+            form.add_refusal(error)
+        else:
+            return redirect("run", run.pk)
+    context = {
+        "project": project,
+        "surface": surface,
+        "form": form,
+        "algorithm": algorithm,
+        "algorithms": algorithms,
+    }
+    return render(request, "dashboard/train.html", context, status=422 if form.errors else 200)
 
 
 def _run_for(request: HttpRequest, run_id: int, needed: str = "viewer") -> TrainingRun:

@@ -1,0 +1,144 @@
+"""A training run's parameters as a form, from what the algorithm declares of each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from bakeoff.dashboard.json_field import JsonField
+from experiments.reports.param_words import name_of_param
+from inference.actions.find_encoder import encoders_of
+from inference.algorithms import AUTO, CUSTOM, ENCODER, algorithms_of, params_of, reads_texts
+from inference.options import specs_of
+
+if TYPE_CHECKING:
+    from inference.actions.queue_training import CannotTrainError
+    from inference.models import Surface
+    from inference.options import ParamSpec
+
+PREFIX = "param-"  # a parameter may have the name of another field of the form
+OTHERS = "others"  # parameters of a package's algorithm, which declares none
+
+
+class ListField(forms.CharField):
+    """Names that are separated by commas."""
+
+    def prepare_value(self, value: Any) -> Any:
+        """Show a list as it is typed."""
+        return ", ".join(value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        """Return the names."""
+        names = (one.strip() for one in super().to_python(value).split(","))
+        return [one for one in names if one]
+
+
+class TrainingForm(forms.Form):
+    """A field per parameter of one algorithm, at its default."""
+
+    def __init__(self, surface: Surface, algorithm: str, *args: Any, **options: Any) -> None:
+        """Build the fields.
+
+        Args:
+            surface: that is trained.
+            algorithm: one that can be trained on it.
+            args: of a form.
+            options: likewise.
+        """
+        super().__init__(*args, **options)
+        cls = params_of(surface.kind, algorithm)
+        self._specs = [] if cls is None else [one for one in specs_of(cls) if one.name != ENCODER]
+        scheduled = surface.retrain_params if surface.retrain_algorithm == algorithm else {}
+        for spec in self._specs:
+            field = _field_of(spec)
+            field.initial = scheduled.get(spec.name, spec.default)
+            self.fields[PREFIX + spec.name] = field
+        if cls is None and _is_of_a_package(surface.kind, algorithm):
+            self.fields[OTHERS] = JsonField(
+                dict,
+                label=gettext_lazy("Parameters"),
+                help_text=gettext_lazy("As JSON; the package that brings the algorithm says which."),
+            )
+        encoders = encoders_of(surface.project_id)
+        if encoders and reads_texts(surface.kind, algorithm):
+            self.fields[ENCODER] = forms.ChoiceField(
+                required=False,
+                label=gettext_lazy("Encoder"),
+                choices=[("", gettext_lazy("the configured one")), *((one, one) for one in encoders)],
+                initial=scheduled.get(ENCODER, ""),
+            )
+
+    def params(self) -> dict[str, Any]:
+        """Return the parameters that differ from their defaults."""
+        typed = self.cleaned_data
+        params = dict(typed.get(OTHERS) or {})
+        params |= {
+            spec.name: typed[PREFIX + spec.name]
+            for spec in self._specs
+            if typed[PREFIX + spec.name] != spec.default
+        }
+        return params | ({ENCODER: typed[ENCODER]} if typed.get(ENCODER) else {})
+
+    def add_refusal(self, error: CannotTrainError) -> None:
+        """Put what the action refuses at its parameter, or over the form."""
+        place = PREFIX + error.param
+        self.add_error(place if place in self.fields else None, str(error))
+
+
+def _is_of_a_package(kind: str, algorithm: str) -> bool:
+    if algorithm == AUTO or algorithm in CUSTOM:
+        return False
+    return not type(algorithms_of(kind)[algorithm]).__module__.startswith("inference.")
+
+
+def _field_of(spec: ParamSpec) -> forms.Field:
+    bounds, label = spec.bounds, name_of_param(spec.name)
+    if bounds.choices:
+        return forms.ChoiceField(label=label, choices=[(one, one) for one in bounds.choices])
+    if spec.type is bool:
+        return forms.BooleanField(label=label, required=False)
+    if spec.type is list:
+        names = all(isinstance(one, str) for one in spec.default) and spec.name == "algorithms"
+        if names:
+            help_text = _("Separated by commas. Empty: the usual ones.")
+            return ListField(label=label, required=False, help_text=help_text)
+        return JsonField(list, label=label, help_text=_("As a JSON list."))
+    if spec.type is str:
+        return forms.CharField(label=label, required=False, max_length=200)
+    return _number_field(spec, label)
+
+
+def _number_field(spec: ParamSpec, label: str) -> forms.Field:
+    bounds = spec.bounds
+    limits: dict[str, Any] = {"min_value": bounds.low, "max_value": bounds.high}
+    if spec.type is int:
+        whole = {name: None if limit is None else int(limit) for name, limit in limits.items()}
+        return forms.IntegerField(label=label, help_text=_help_text(spec), **whole)
+    field = forms.FloatField(label=label, help_text=_help_text(spec), **limits)
+    field.widget.attrs["step"] = "any"
+    if bounds.above is not None:
+        limit = bounds.above
+
+        def require_above(value: float) -> None:
+            if not value > limit:
+                raise forms.ValidationError(_("Must be above %(limit)s.") % {"limit": f"{limit:g}"})
+
+        field.validators.append(require_above)
+    return field
+
+
+def _help_text(spec: ParamSpec) -> str:
+    low = spec.bounds.low if spec.bounds.low is not None else spec.bounds.above
+    words = {
+        "default": f"{spec.default:,.10g}",
+        "low": f"{low:,.10g}" if low is not None else "",
+        "high": f"{spec.bounds.high:,.10g}" if spec.bounds.high is not None else "",
+    }
+    if low is None or spec.bounds.high is None:
+        return _("Default: %(default)s.") % words
+    if spec.bounds.above is not None:
+        return _("Above %(low)s, at most %(high)s. Default: %(default)s.") % words
+    return _("%(low)s to %(high)s. Default: %(default)s.") % words
