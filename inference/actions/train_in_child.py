@@ -25,8 +25,9 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from inference.actions.fail_training import fail_training
+from inference.actions.write_run_log import LogLine, write_run_log
 from inference.algorithms import shares_steps
-from inference.models import TrainingRun
+from inference.models import RunLogLine, TrainingRun
 from inference.models.registry import STALE_AFTER
 from inference.outages import outlast_outage
 from inference.process_group import environment_of
@@ -58,6 +59,7 @@ def train_in_child(run_id: int) -> None:
             return
         stderr.seek(max(stderr.seek(0, os.SEEK_END) - MAX_MESSAGE_BYTES, 0))
         why = _reason(status, stderr.read().decode(errors="replace"))
+    outlast_outage(partial(_log_end, run_id, lease, status, why))
     # What ended the child may be PostgreSQL's absence, and without this the attempt would count.
     outlast_outage(partial(_settle, run_id, lease, status, why))
 
@@ -150,6 +152,15 @@ def _is_lost(run_id: int, lease: int) -> bool:
     except DatabaseError:
         connection.close()  # PostgreSQL is away for a moment; the next look tries again
         return False
+
+
+def _log_end(run_id: int, lease: int, status: int, why: str) -> None:
+    """Write to the run's log how the attempt ended, unless another one has taken over."""
+    run = TrainingRun.objects.filter(pk=run_id, lease=lease).first()
+    if run is not None:
+        goes_on = status in {-signal.SIGTERM, TEMPORARY}
+        level = RunLogLine.Level.WARNING if goes_on else RunLogLine.Level.ERROR
+        write_run_log(run_id, [LogLine(level, why)], attempt=run.attempts)
 
 
 def _settle(run_id: int, lease: int, status: int, why: str) -> None:

@@ -5,6 +5,7 @@ from inference.models.examples import Example
 from inference.models.images import FetchedImage, ImageVector, UploadedImage
 from inference.models.monitoring import DriftReport, ShadowAnswer
 from inference.models.registry import AliasMove, ModelVersion, Snapshot, TrainingRun
+from inference.models.run_log import RunLogLine
 from inference.models.store import ArtifactStore
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Item",
     "ItemVector",
     "ModelVersion",
+    "RunLogLine",
     "ShadowAnswer",
     "Snapshot",
     "Surface",

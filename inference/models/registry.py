@@ -280,6 +280,13 @@ class TrainingRun(models.Model):
         return f"run {self.pk}: {self.algorithm} for {self.surface}"
 
     @property
+    def lasted_seconds(self) -> float | None:
+        """How long it took, from its last attempt's start to its end; None unless it ran and ended."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return (self.ended_at - self.started_at).total_seconds()
+
+    @property
     def current_stage(self) -> RunStage | None:
         """Where it is; None unless it runs and has reported."""
         return RunStage.from_json(self.stage) if self.state == self.State.RUNNING else None

@@ -8,6 +8,8 @@ import traceback
 from functools import partial
 from typing import TYPE_CHECKING
 
+from django.db import DatabaseError, connection
+
 from inference.actions.register_version import LostLeaseError, register_version
 from inference.actions.train_in_child import PEER_LOST, TEMPORARY
 from inference.encoders.parallel import PeerLostError, first_goes_ahead
@@ -38,6 +40,7 @@ from inference.training_process.inputs import (
 )
 from inference.training_process.optimise import optimise
 from inference.training_process.reporter import Reporter
+from inference.training_process.run_log import RunLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,20 +63,35 @@ def attempt_run(run_id: int, lease: int) -> int:
 
     `TEMPORARY` when a server was away, so try again; `PEER_LOST` when another process of it ended.
     """
+    log = RunLog(run_id, _attempt_of(run_id))
+    log.attach()
     try:
-        _train(run_id, lease)
+        _train(run_id, lease, log)
     except PeerLostError:
         return PEER_LOST
     except Exception as error:  # noqa: BLE001  whatever it was, the run says why
         if is_outage(error):
             sys.stderr.write(f"a server was away: {error}\n")
             return TEMPORARY
+        if not isinstance(error, CORRECTABLE):  # what is, is one sentence, which the worker logs
+            log.add_traceback(error)
         _write_reason(error)
         return 1
+    finally:
+        log.store()
     return 0
 
 
-def _train(run_id: int, lease: int) -> None:
+def _attempt_of(run_id: int) -> int:
+    """Return which attempt this is; 0 where PostgreSQL does not say, or the run is gone."""
+    try:
+        return TrainingRun.objects.values_list("attempts", flat=True).filter(pk=run_id).first() or 0
+    except DatabaseError:
+        connection.close()
+        return 0
+
+
+def _train(run_id: int, lease: int, log: RunLog) -> None:
     """Train, judge and register the version.
 
     Raises:
@@ -84,15 +102,16 @@ def _train(run_id: int, lease: int) -> None:
         pk=run_id
     )
     if run.algorithm == OPTIMISE:
-        optimise(run, lease)
+        optimise(run, lease, log)
         return
+    log.say(f"{run.algorithm} on {run.snapshot.rows:,} rows" if run.snapshot else run.algorithm)
     with first_goes_ahead():  # it embeds what has no vector yet, and fetches images and models
         plan = plan_of(run)
         fit_and_judge_run = _work_of(run, plan)
     if place():
         fit_and_judge_run(RunProgress())
         return
-    reporter = Reporter(run, lease)
+    reporter = Reporter(run, lease, log)
     result = fit_and_judge_run(reporter.progress)
     reporter.write(1.0, "registering")
     register = partial(
@@ -107,7 +126,14 @@ def _train(run_id: int, lease: int) -> None:
         params=dict(result.recipe.params) if result.recipe else None,
     )
     outlast_outage(register)  # the model is there: PostgreSQL's restart must not cost its training
+    log.say(f"the version is registered: {_message_of(run)}")
     shutil.rmtree(checkpoints_of(run), ignore_errors=True)
+
+
+def _message_of(run: TrainingRun) -> str:
+    """Return how the run ended, as its row says."""
+    run.refresh_from_db(fields=["message"])
+    return run.message
 
 
 def _work_of(run: TrainingRun, plan: RunPlan) -> Callable[[RunProgress], RunResult]:

@@ -29,9 +29,10 @@ from inference.training_process.reporter import Reporter
 
 if TYPE_CHECKING:
     from inference.models import TrainingRun
+    from inference.training_process.run_log import RunLog
 
 
-def optimise(run: TrainingRun, lease: int) -> None:
+def optimise(run: TrainingRun, lease: int, log: RunLog) -> None:
     """Search, and register the best as a candidate that waits for its check.
 
     Raises:
@@ -41,7 +42,7 @@ def optimise(run: TrainingRun, lease: int) -> None:
     search, rows = PromptSearch.parse(run.params), rows_of(run, Questions)
     purse = RunPurse(Spending(search.budget_tokens, search.budget_money), DayPurse.of(run.surface))
     models = RememberedAnswers(purse, project=run.surface.project.slug, folder=checkpoints_of(run))
-    reporter = Reporter(run, lease)
+    reporter = Reporter(run, lease, log)
     result = search_prompt(
         PromptScorer(models, _champion(run), _judge(search), search.rubric, search.points),
         (_questions(rows, evaluates=False), _questions(rows, evaluates=True)),

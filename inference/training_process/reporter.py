@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from django.db import connection
 from django.db.models.functions import Now
@@ -15,6 +16,9 @@ from inference.outages import is_outage
 from inference.runs.outcome import RunProgress
 from inference.serving.changes import announce_live
 
+if TYPE_CHECKING:
+    from inference.training_process.run_log import RunLog
+
 MIN_SHARE = 0.01  # of a run: less says nothing of its pace
 REPORT_SECONDS = 1.0  # steps take milliseconds; nobody watches more often
 
@@ -26,8 +30,15 @@ class Reporter:
         progress: what the run's work reports to.
     """
 
-    def __init__(self, run: TrainingRun, lease: int) -> None:
-        """Go on with the losses of earlier attempts."""
+    def __init__(self, run: TrainingRun, lease: int, log: RunLog | None = None) -> None:
+        """Go on with the losses of earlier attempts.
+
+        Args:
+            run: whose progress it is.
+            lease: of this attempt.
+            log: of the run's lines, if any are kept.
+        """
+        self._log = log
         self._run_id, self._lease, self._last = run.pk, lease, 0.0
         self._project_id = run.surface.project_id
         # An earlier attempt may have drawn beyond its last checkpoint: those steps are drawn again,
@@ -57,7 +68,11 @@ class Reporter:
         Raises:
             LostLeaseError: another attempt took over, or somebody cancelled the run.
         """
-        stage = self._stage(line, self._pace.seconds_left(share, time.monotonic()))
+        now = time.monotonic()
+        stage = self._stage(line, self._pace.seconds_left(share, now))
+        if self._log is not None:
+            self._log.note_stage(stage, share, now)
+            self._log.store()
         try:
             held = self._store(share, line, stage)
         except Exception as error:

@@ -275,6 +275,7 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
     visit.get("surface-history", slug, shop.surface.key)
     visit.get("surface-history", slug, "new-offers")  # without any change
     visit_training(visit, seeded)
+    visit.get("runs", slug, query="?metric=ndcg&sort=highest")
     visit.get("surface-rules", slug, shop.surface.key)
     visit_lists(visit, seeded)
     visit.post("surface-rules", slug, shop.surface.key, status=422, rules="{", k="0")

@@ -24,6 +24,7 @@ PAGES = [
     ("autopilot-edit", "/p/{p}/surfaces/home-feed/autopilot/edit/"),
     ("models", "/p/{p}/models/"),
     ("runs", "/p/{p}/runs/"),
+    ("runs-sorted", "/p/{p}/runs/?metric=ndcg&sort=longest"),
     ("version", "/p/{p}/models/{version}/"),
     ("run", "/runs/{run}/"),
     ("run-comparison", "/runs/{run}/compare/?with={other}"),

@@ -15,6 +15,7 @@ from experiments.actions.change_surface import patch_surface
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.ingest.rows import Rows
 from experiments.models import Experiment, Feedback, Slate
+from inference.actions.write_run_log import LogLine, write_run_log
 from inference.models import AliasMove, DriftReport, ModelVersion, Surface, TrainingRun
 from inference.serving.artifact import save_artifact
 from inference.serving.prompts import Prompt
@@ -279,9 +280,12 @@ def _train(shop: builders.Shop, draft: Experiment) -> TrainingRun:
         surface=shop.surface, algorithm="ease", trigger="drift", state="failed",
         message="its process ended with status 3",
     )  # fmt: skip
-    return TrainingRun.objects.create(
+    run = TrainingRun.objects.create(
         surface=shop.surface, algorithm="two-tower", trigger="schedule", state="passed",
         version=version, progress=1.0, message=f"{version.label} passed the gate",
         notes=["3 of 900 likes are of items that are not in the catalogue: they are not learnt."],
         curve=[["seed 0", 1, 0.9], ["seed 0", 2, 0.7]],
     )  # fmt: skip
+    lines = [LogLine("info", "12% seed 0, step 1 of 2"), LogLine("warning", "py.warnings: it is slow")]
+    write_run_log(run.pk, [*lines, LogLine("error", "ValueError: it broke")], attempt=1)
+    return run

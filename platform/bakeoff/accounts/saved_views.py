@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FILTERS = {
     "experiments": ("q", "state", "purpose", "tag"),
     "models": ("surface", "alias"),
-    "runs": ("surface", "algorithm", "state"),
+    "runs": ("surface", "algorithm", "state", "metric", "sort"),
     "metrics": ("q", "kind", "tag"),
     "generations": ("outcome",),
     "alerts": ("state",),

@@ -162,6 +162,15 @@ class AlgorithmOut(Schema):
     params: list[ParamOut]
 
 
+class LogLineOut(Schema):
+    """A line of a run's log; secrets are hidden in it."""
+
+    at: datetime
+    attempt: int
+    level: str = Field(description="info, warning or error.")
+    text: str
+
+
 class CompressIn(RequestSchema):
     """How a version is compressed."""
 
@@ -249,6 +258,14 @@ def _param_out(spec: ParamSpec) -> ParamOut:
         max=bounds.high,
         choices=list(bounds.choices),
     )
+
+
+@router.get("/training-runs/{run_id}/log", response={200: list[LogLineOut]})
+def list_log_lines(request: HttpRequest, run_id: int, limit: Limit = ROWS, offset: Offset = 0) -> Any:
+    """List the last lines that a training run's processes logged, oldest first; at most 300."""
+    rows = TrainingRun.objects.filter(surface__project=project_of(request))
+    run = get_or_404(rows, "training run", pk=run_id)
+    return page_of(request, run.log_lines.all(), LogLineOut, limit=limit, offset=offset)
 
 
 @router.post("/training-runs/{run_id}/cancel", response={200: RunOut})

@@ -32,7 +32,7 @@ class ListField(forms.CharField):
 
     def to_python(self, value: Any) -> Any:
         """Return the names."""
-        names = (one.strip() for one in super().to_python(value).split(","))
+        names = (one.strip() for one in (super().to_python(value) or "").split(","))
         return [one for one in names if one]
 
 
@@ -113,11 +113,12 @@ def _field_of(spec: ParamSpec) -> forms.Field:
 
 def _number_field(spec: ParamSpec, label: str) -> forms.Field:
     bounds = spec.bounds
-    limits: dict[str, Any] = {"min_value": bounds.low, "max_value": bounds.high}
+    words = _help_text(spec)
     if spec.type is int:
-        whole = {name: None if limit is None else int(limit) for name, limit in limits.items()}
-        return forms.IntegerField(label=label, help_text=_help_text(spec), **whole)
-    field = forms.FloatField(label=label, help_text=_help_text(spec), **limits)
+        low = None if bounds.low is None else int(bounds.low)
+        high = None if bounds.high is None else int(bounds.high)
+        return forms.IntegerField(label=label, help_text=words, min_value=low, max_value=high)
+    field = forms.FloatField(label=label, help_text=words, min_value=bounds.low, max_value=bounds.high)
     field.widget.attrs["step"] = "any"
     if bounds.above is not None:
         limit = bounds.above

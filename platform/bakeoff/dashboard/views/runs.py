@@ -10,11 +10,11 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from bakeoff.accounts.saved_views import FILTERS
 from bakeoff.dashboard.access import OPERATOR, project_for, projects_of, require
 from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.refusals import show_refusal
 from bakeoff.dashboard.run_comparison import compare_runs, others_of
+from bakeoff.dashboard.run_list import METRICS, SORTS, RunFilter
 from bakeoff.dashboard.run_page import page_of as run_page
 from bakeoff.dashboard.saved_views import views_over
 from bakeoff.dashboard.training_form import TrainingForm
@@ -25,6 +25,7 @@ from inference.actions.queue_training import CannotTrainError
 from inference.actions.summarise_shadow import summarise_shadow
 from inference.algorithms import default_algorithm, startable
 from inference.models import Surface, TrainingRun
+from inference.models.run_log import MAX_LINES
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -35,26 +36,20 @@ MAX_DIGITS = 18  # of an id: the database refuses larger numbers than a bigint
 @require_safe
 @login_required
 def list_runs(request: HttpRequest, slug: str) -> HttpResponse:
-    """List training runs, the newest first, by surface, algorithm and status."""
+    """List training runs by surface, algorithm and status, in the order that the address says."""
     project = project_for(request, slug)
-    runs = TrainingRun.objects.filter(surface__project=project)
-    # Of a large table the values are few: the choices are what there is.
-    algorithms = list(runs.order_by("algorithm").values_list("algorithm", flat=True).distinct())
-    chosen = {name: request.GET.get(name, "").strip() for name in FILTERS["runs"]}
-    if chosen["surface"]:
-        runs = runs.filter(surface__key=chosen["surface"])
-    if chosen["algorithm"]:
-        runs = runs.filter(algorithm=chosen["algorithm"])
-    if chosen["state"] in TrainingRun.State.values:
-        runs = runs.filter(state=chosen["state"])
+    chosen = RunFilter.parse(request.GET)
+    every = TrainingRun.objects.filter(surface__project=project)
     context = {
-        **chosen,
+        "chosen": chosen,
         "project": project,
         "surfaces": project.surfaces.order_by("key").values_list("key", flat=True),
-        "algorithms": algorithms,
+        # Of a large table the values are few: the choices are what there is.
+        "algorithms": list(every.order_by("algorithm").values_list("algorithm", flat=True).distinct()),
         "states": TrainingRun.State.values,
-        "page": page_of(request, runs.select_related("surface").order_by("-id")),
-        "is_filtered": any(chosen.values()),
+        "sorts": SORTS.items(),
+        "metrics": METRICS,
+        "page": page_of(request, chosen.runs(project)),
         **views_over(request, project, "runs"),
     }
     return render(request, "dashboard/runs.html", context)
@@ -131,7 +126,11 @@ def show_run(request: HttpRequest, run_id: int) -> HttpResponse:
         "moves": run.version.moves.all() if run.version is not None else (),
         "shadow": summarise_shadow(run.version) if run.version is not None else None,
         "active": run.state in TrainingRun.ACTIVE,
+        "log": run.log_lines.all(),
+        "max_lines": MAX_LINES,
     }
+    if request.GET.get("part") == "log":  # so does its log
+        return render(request, "dashboard/run_log.html", {**context, "run": run})
     if request.headers.get("HX-Request"):  # a page that is open asks for its progress alone
         return render(request, "dashboard/run_progress.html", context)
     noise = label_noise_of(run, downloads="texts" in request.GET)

@@ -1,0 +1,41 @@
+"""Hide secrets in a line that people will read: keys, passwords, values of settings."""
+
+from __future__ import annotations
+
+import os
+import re
+
+HIDDEN = "[hidden]"
+MIN_SECRET = 6  # characters: a shorter value of a setting would hide parts of words
+_SECRET_NAMES = re.compile(
+    r"SECRET|PASSWORD|TOKEN|(?:^|_)KEY|CREDENTIAL|DSN|DATABASE_URL", re.IGNORECASE
+)
+_PATTERNS = (
+    # A user and a password in an address.
+    (re.compile(r"(\w+://)[^\s/@]*:[^\s/@]*@"), rf"\1{HIDDEN}@"),
+    (re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
+    # Ours, those of providers, and access keys of object stores.
+    (re.compile(r"\b(?:sk|pk|st|hf|ghp|xox[abp])[_-][\w-]{8,}|\bAKIA[0-9A-Z]{12,}"), HIDDEN),
+    (
+        re.compile(
+            # A count of tokens is none: the word is singular.
+            r"([\w-]*(?:secret|password|passwd|token|api[_-]?key|signature|credential))\b"
+            r"(['\"]?\s*[=:]\s*['\"]?)[^\s'\",;&]{3,}",
+            re.IGNORECASE,
+        ),
+        rf"\1\2{HIDDEN}",
+    ),
+)
+
+
+def hide_secrets(text: str) -> str:
+    """Return a text with each secret replaced.
+
+    Secrets are what looks like one, and the values of this process's environment whose names say so.
+    """
+    for name, value in os.environ.items():
+        if len(value) >= MIN_SECRET and _SECRET_NAMES.search(name):
+            text = text.replace(value, HIDDEN)
+    for pattern, shown in _PATTERNS:
+        text = pattern.sub(shown, text)
+    return text
