@@ -91,7 +91,8 @@ def run(size: str, home: str) -> None:
     from inference.encoders.text_encoder import TextEncoder
     from inference.options import FitOptions
     from inference.recommenders import RECOMMENDERS
-    from inference.training.adapt import AdaptParams, adapt_encoder
+    from inference.training.adapt import adapt_encoder
+    from inference.training.adapt_params import AdaptParams
 
     stage = split_movielens(Path(home))
     trial = Trial.of(stage)

@@ -20,7 +20,7 @@ from inference.options import FitOptions
 from inference.recommenders import RECOMMENDERS
 from inference.serving.artifact import save_artifact
 from inference.serving.ranker import Ranker
-from inference.training.heads import HeadParams
+from inference.training.head_params import HeadParams
 
 HISTORY = 5  # liked items that one text of the peer's names
 

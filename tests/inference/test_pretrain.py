@@ -21,7 +21,8 @@ from inference.encoders.text_encoder import TextEncoder
 from inference.models import ModelVersion, Surface, TrainingRun
 from inference.options import FitOptions
 from inference.recommenders import RECOMMENDERS
-from inference.training.adapt import AdaptParams, adapt_encoder
+from inference.training.adapt import adapt_encoder
+from inference.training.adapt_params import AdaptParams
 from inference.training.data import TrainingData
 from inference.training.tsdae import delete_words
 from tests.support import builders

@@ -13,7 +13,8 @@ from inference.recommenders import RECOMMENDERS
 from inference.serving.artifact import save_artifact
 from inference.serving.ranker import Ranker
 from inference.training.data import TrainingData
-from inference.training.sasrec import SasrecParams, export_sasrec, train_sasrec
+from inference.training.sasrec import export_sasrec, train_sasrec
+from inference.training.sasrec_params import SasrecParams
 from tests.support.learning import ITEMS
 
 QUICK = {"width": 16, "history": 8, "min_steps": 60, "batch": 16, "dropout": 0.0, "rate": 1e-2}

@@ -79,7 +79,7 @@ def test_the_first_version_has_nobody_to_beat(tmp_path):
 
 @pytest.mark.parametrize(("units", "epochs"), [(100, 30), (943, 30), (6000, 8), (10**6, 2)])
 def test_many_units_get_fewer_passes(units, epochs):
-    from inference.training.heads import HeadParams
+    from inference.training.head_params import HeadParams
 
     assert HeadParams().epochs_for(units) == epochs
 

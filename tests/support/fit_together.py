@@ -52,7 +52,8 @@ def recommend(options: FitOptions) -> dict[str, np.ndarray]:
 
 def adapt(options: FitOptions) -> dict[str, np.ndarray]:
     """By pairs within a batch: a process that saw its part alone would have fewer of them."""
-    from inference.training.adapt import AdaptParams, adapt_encoder
+    from inference.training.adapt import adapt_encoder
+    from inference.training.adapt_params import AdaptParams
 
     params = AdaptParams(steps=6, batch=6, views="crop", method="full", rate=1e-3)
     return {"adapted": adapt_encoder(TEXTS, params, options).encode(TEXTS[:10])}
