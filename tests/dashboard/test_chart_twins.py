@@ -21,7 +21,7 @@ LABELS = {
     "Expected change, from logged traffic", "Experiments by surface", "Cumulative impact on home-feed",
     "Usage by month", "Tokens by month", "Loss over steps", "NDCG by training rows",
     "Share correct by confidence, in 10 bins", "Difference over time", "Mean cost of an answer",
-    "Latency, 95th percentile (ms)",
+    "Latency, 95th percentile (ms)", "Tests that ended by month",
 }  # fmt: skip
 
 
@@ -44,6 +44,7 @@ def pages(tables):
         ("autopilot", slug, shop.surface.key),
         ("impact", slug),
         ("usage", slug),
+        ("programme", slug),
         ("surface-policy", slug, "offers"),
         ("generations", slug, "support"),
         ("run", seeded.run.pk),
@@ -68,6 +69,7 @@ def test_every_chart_is_on_these_pages(pages):
     labels = set().union(*(read_charts(page)[0] for page in pages.values()))
     assert labels >= LABELS
     assert any(label.startswith("Orders: ") for label in labels)  # why a ramp is held
+    assert any(label.startswith("Tests of 20") for label in labels)  # the calendar of a month
 
 
 def test_a_chart_without_titles_or_table_is_noticed():

@@ -276,6 +276,8 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
     visit.get("surface-history", slug, "new-offers")  # without any change
     visit_training(visit, seeded)
     visit.get("runs", slug, query="?metric=ndcg&sort=highest")
+    visit.get("programme", slug)
+    visit.get("programme", slug, query="?month=2020-01")  # without any test
     visit.get("surface-rules", slug, shop.surface.key)
     visit_lists(visit, seeded)
     visit.post("surface-rules", slug, shop.surface.key, status=422, rules="{", k="0")

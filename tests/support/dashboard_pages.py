@@ -45,6 +45,7 @@ SEEDED_PAGES = [
     ("report-draft", "/experiments/{p}/{draft}/"),
     ("draft-edit", "/experiments/{p}/{draft}/edit/"),
     ("impact", "/p/{p}/impact/"),
+    ("programme", "/p/{p}/programme/"),
     ("alerts", "/p/{p}/alerts/"),
     ("policy", "/p/{p}/surfaces/offers/policy/"),
     ("generations", "/p/{p}/surfaces/support/generations/"),
