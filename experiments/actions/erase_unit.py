@@ -21,6 +21,7 @@ from experiments.models import (
     InterleavedUnit,
     Observation,
     SegmentsAtStart,
+    Survey,
     ThemedText,
 )
 from experiments.training_data.personal_data import ids_of_person, links_of_person, rows_of_person
@@ -31,6 +32,7 @@ from inference.serving.keys import (
     actions_key,
     active_key,
     answers_of_unit_key,
+    asked_survey_key,
     candidates_key,
     dirty_key,
     histories_key,
@@ -163,6 +165,8 @@ def _forget_in_cache(project_id: int, ids: Sequence[str]) -> int:
     histories |= {str(surface.pk) for surface in surfaces}
     names = [recent_key(history, unit) for history in histories for unit in ids]
     names += [key(project_id, unit) for key in (actions_key, other_actions_key) for unit in ids]
+    surveys = Survey.objects.filter(project=project_id).values_list("key", flat=True)
+    names += [asked_survey_key(project_id, survey, unit) for survey in surveys for unit in ids]
     names += [candidates_key(version, unit) for version in versions for unit in ids]
     answers = [answers_of_unit_key(project_id, unit) for unit in ids]
     names += [*answers, *(name.decode() for key in answers for name in _members(key))]

@@ -40,6 +40,7 @@ from bakeoff.gateway.http.server_spans import ServerSpans
 from bakeoff.gateway.http.text_threads import TextThreads
 from bakeoff.gateway.http.to_django import DjangoLane
 from bakeoff.gateway.intake.answer_lookup import AnswerLookup
+from bakeoff.gateway.intake.asked_surveys import AskedSurveys
 from bakeoff.gateway.intake.batches import BatchHandler
 from bakeoff.gateway.intake.commit_spans import CommitSpans
 from bakeoff.gateway.intake.exclusions import Exclusions
@@ -209,6 +210,7 @@ class Gateway:
             visitors=visitors,
             recorder=recorder,
             shadows=shadows,
+            asked=AskedSurveys(self._cache),
             secret=self._secret,
             spans=self._spans,
         )
@@ -306,17 +308,18 @@ class Gateway:
 
     def _intake(self, exclusions: Exclusions) -> list[Route]:
         """Return the routes that take events and feedback."""
-        recent = RecentItems(self._cache)
+        recent, asked = RecentItems(self._cache), AskedSurveys(self._cache)
         batches = BatchHandler(
             self._writer,
             self._cache,
             self._identity,
             exclusions=exclusions,
             recent=recent,
+            asked=asked,
             slates=self._sent_slates,
         )
         feedback = FeedbackHandler(
-            self._writer, self._identity, recent, self._text_threads, self._generated
+            self._writer, self._identity, recent, self._text_threads, self._generated, asked
         )
         taken = partial(Route, "POST", scope=INGEST, quota=EVENTS)
         return [
