@@ -58,7 +58,7 @@ class ParamError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Which values a hyper-parameter may have; a float must be finite too.
+    """Which values a hyper-parameter may have; a number that has any limit must be finite too.
 
     Attributes:
         low: at least this; None: no such limit.
@@ -76,7 +76,7 @@ class Bounds:
         """Whether a value of the right type is in range."""
         if self.choices:
             return value in self.choices
-        if not isinstance(value, int | float):
+        if self == UNBOUNDED or not isinstance(value, int | float):
             return True
         return (
             math.isfinite(value)
@@ -95,7 +95,7 @@ class Bounds:
             for words, limit in (("at least", self.low), ("above", self.above), ("at most", self.high))
             if limit is not None
         ]
-        return " and ".join(parts) or "finite"
+        return " and ".join(parts)
 
 
 UNBOUNDED = Bounds()

@@ -66,6 +66,24 @@ PARAM_NAMES = {
     "width": gettext_noop("Width"),
 }
 
+# Values of parameters that are one of some; names of methods are the same in every language.
+CHOICE_NAMES = {
+    "full": gettext_noop("All weights"),
+    "lora": "LoRA",
+    "adalora": "AdaLoRA",
+    "simcse": "SimCSE",
+    "tsdae": "TSDAE",
+    "dropout": gettext_noop("Dropout"),
+    "crop": gettext_noop("Random spans"),
+    "none": gettext_noop("None"),
+    "balanced": gettext_noop("Balanced"),
+}
+
+
+def name_of_choice(value: str) -> str:
+    """Return what pages call a value that can be chosen; the value itself where it has no name."""
+    return gettext(CHOICE_NAMES[value]) if value in CHOICE_NAMES else value
+
 
 def name_of_param(name: str) -> str:
     """Return what pages call a hyper-parameter, in the reader's language."""

@@ -52,7 +52,7 @@ class FalsePromotions:
     Attributes:
         tests: that ended by a rule with an α.
         promotions: of them.
-        expected: sum of α over the tests; no more than the promotions themselves can be false.
+        expected: sum of α over the tests; at most the promotions themselves.
         left_out: tests that ended and have no such level, as bandits do.
     """
 

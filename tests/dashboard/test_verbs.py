@@ -204,6 +204,14 @@ def train(shop):
     return Step(f"{page}train/", {"algorithm": "popularity"}, queued.exists, page)
 
 
+def train_with_parameters(shop):
+    step = train(shop)
+    fields = {"algorithm": "popularity", "param-half_life_days": "7", "param-dislike": "1"}
+    queued = TrainingRun.objects.filter(surface=shop.surface, params={"half_life_days": 7.0})
+    page = reverse("surface", args=[shop.project.slug, shop.surface.key])
+    return Step(f"{step.address}parameters/", fields, queued.exists, page)
+
+
 def cancel_run(shop):
     run = TrainingRun.objects.create(surface=shop.surface, algorithm="popularity", trigger="a test")
     cancelled = TrainingRun.objects.filter(pk=run.pk, state="cancelled")
@@ -342,6 +350,7 @@ VERBS = {
     "surface-list": (OPERATE, edit_list),
     "surface-rules-serve": (OPERATE, serve_saved_rules),
     "surface-train": (OPERATE, train),
+    "surface-train-params": (OPERATE, train_with_parameters),
     "cancel-run": (OPERATE, cancel_run),
     "version-act promote": (OPERATE, of_version("promote", "champion")),
     "version-act shadow": (OPERATE, of_version("shadow", "shadow")),
@@ -359,7 +368,7 @@ VERBS = {
 READ_ONLY = {
     "comment-edit",  # of its author alone: tests/dashboard/test_comments.py
     "view-save", "view-change", "view-delete",  # every member has their own: test_saved_views.py
-    "autopilot", "home", "report", "download", "experiments", "experiments-plan", "generations", "generation", "playground", "impact", "impact-download", "metric", "usage", "usage-download", "surface", "surface-policy",
+    "autopilot", "home", "report", "download", "experiments", "experiments-plan", "generations", "generation", "playground", "impact", "impact-download", "programme", "surface-history", "metric", "usage", "usage-download", "surface", "surface-policy",
     "feedback-themes", "models", "runs", "version", "units", "search", "plan", "sample-picture", "events", "alerts", "team", "team-audit", "shared", "run", "run-comparison", "label-noise-download", "health", "demo", "sdk", "sdk-file", "sdk-version", "sign-in", "forgot-password", "reset-password", "second-factor", "account", "account-second-factor", "account-second-factor-begin", "account-second-factor-off", "account-recovery-codes", "account-passkey-add", "account-passkey-options", "account-passkey-remove", "passkey-sign-in", "passkey-sign-in-options", "single-sign-on", "invited", "single-sign-on-back", "sign-out", "set_language",
 }  # fmt: skip
 

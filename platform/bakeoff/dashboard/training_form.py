@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from bakeoff.dashboard.json_field import JsonField
-from experiments.reports.param_words import name_of_param
+from experiments.reports.param_words import name_of_choice, name_of_param
 from inference.actions.find_encoder import encoders_of
 from inference.algorithms import AUTO, CUSTOM, ENCODER, algorithms_of, params_of, reads_texts
 from inference.options import specs_of
@@ -97,7 +97,9 @@ def _is_of_a_package(kind: str, algorithm: str) -> bool:
 def _field_of(spec: ParamSpec) -> forms.Field:
     bounds, label = spec.bounds, name_of_param(spec.name)
     if bounds.choices:
-        return forms.ChoiceField(label=label, choices=[(one, one) for one in bounds.choices])
+        return forms.ChoiceField(
+            label=label, choices=[(one, name_of_choice(one)) for one in bounds.choices]
+        )
     if spec.type is bool:
         return forms.BooleanField(label=label, required=False)
     if spec.type is list:
