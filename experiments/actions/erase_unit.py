@@ -32,13 +32,13 @@ from inference.serving.keys import (
     actions_key,
     active_key,
     answers_of_unit_key,
-    asked_survey_key,
     candidates_key,
     dirty_key,
     histories_key,
     other_actions_key,
     recent_key,
     shadow_key,
+    surveyed_key,
     taken_key,
 )
 from inference.serving.remote_store import RemoteStoreError
@@ -166,7 +166,7 @@ def _forget_in_cache(project_id: int, ids: Sequence[str]) -> int:
     names = [recent_key(history, unit) for history in histories for unit in ids]
     names += [key(project_id, unit) for key in (actions_key, other_actions_key) for unit in ids]
     surveys = Survey.objects.filter(project=project_id).values_list("key", flat=True)
-    names += [asked_survey_key(project_id, survey, unit) for survey in surveys for unit in ids]
+    names += [surveyed_key(project_id, survey, unit) for survey in surveys for unit in ids]
     names += [candidates_key(version, unit) for version in versions for unit in ids]
     answers = [answers_of_unit_key(project_id, unit) for unit in ids]
     names += [*answers, *(name.decode() for key in answers for name in _members(key))]

@@ -23,7 +23,7 @@ def other_actions_key(project_id: int, unit_id: str) -> str:
     return f"other-actions:{project_id}:{unit_id}"
 
 
-def asked_survey_key(project_id: int, survey: str, unit_id: str) -> str:
+def surveyed_key(project_id: int, survey: str, unit_id: str) -> str:
     """There while a unit is not asked again, which is for the survey's period."""
     return f"asked:{project_id}:{survey}:{unit_id}"
 

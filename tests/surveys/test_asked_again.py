@@ -7,12 +7,12 @@ import asyncio
 import pytest
 import redis.exceptions
 
-from bakeoff.gateway.intake.asked_surveys import DAY_SECONDS, AskedSurveys
+from bakeoff.gateway.intake.surveyed_units import DAY_SECONDS, SurveyedUnits
 from experiments.actions.create_survey import create_survey
 from experiments.actions.erase_unit import erase_unit
 from experiments.survey_question import SurveyQuestion
 from inference.cache import cache_client
-from inference.serving.keys import asked_survey_key
+from inference.serving.keys import surveyed_key
 from tests.support import builders
 
 
@@ -60,7 +60,7 @@ def test_who_saw_the_question_is_not_asked_again(lane, asking, name):
     tell(lane, asking, slate, name)
     assert "survey" not in slate_of(lane, asking)
     assert "survey" in slate_of(lane, asking, "u2")
-    ttl = cache_client().ttl(asked_survey_key(asking.project.pk, "liked", "u1"))
+    ttl = cache_client().ttl(surveyed_key(asking.project.pk, "liked", "u1"))
     assert 7 * DAY_SECONDS - 600 < ttl <= 7 * DAY_SECONDS
 
 
@@ -68,7 +68,7 @@ def test_who_answered_is_not_asked_again_until_the_period_is_over(lane, asking):
     slate = slate_of(lane, asking)
     reply(lane, asking, slate)
     assert "survey" not in slate_of(lane, asking)
-    cache_client().delete(asked_survey_key(asking.project.pk, "liked", "u1"))  # as its end does
+    cache_client().delete(surveyed_key(asking.project.pk, "liked", "u1"))  # as its end does
     assert "survey" in slate_of(lane, asking)
 
 
@@ -94,7 +94,7 @@ def test_projects_do_not_share_it(lane, asking):
 
 def test_an_erased_user_leaves_nothing(lane, asking):
     tell(lane, asking, slate_of(lane, asking), "prompt_shown")
-    name = asked_survey_key(asking.project.pk, "liked", "u1")
+    name = surveyed_key(asking.project.pk, "liked", "u1")
     assert cache_client().exists(name)
     erase_unit(project_id=asking.project.pk, unit_id="u1", by="a test")
     assert not cache_client().exists(name)
@@ -109,4 +109,4 @@ class AwayCache:
 
 def test_while_the_cache_is_away_nobody_is_asked():
     question = SurveyQuestion(key="liked", kind="rating", question="How is it?")
-    assert asyncio.run(AskedSurveys(AwayCache()).was_asked(1, question, "u1"))
+    assert asyncio.run(SurveyedUnits(AwayCache()).is_surveyed(1, question, "u1"))

@@ -40,7 +40,6 @@ from bakeoff.gateway.http.server_spans import ServerSpans
 from bakeoff.gateway.http.text_threads import TextThreads
 from bakeoff.gateway.http.to_django import DjangoLane
 from bakeoff.gateway.intake.answer_lookup import AnswerLookup
-from bakeoff.gateway.intake.asked_surveys import AskedSurveys
 from bakeoff.gateway.intake.batches import BatchHandler
 from bakeoff.gateway.intake.commit_spans import CommitSpans
 from bakeoff.gateway.intake.exclusions import Exclusions
@@ -51,6 +50,7 @@ from bakeoff.gateway.intake.recent_items import RecentItems
 from bakeoff.gateway.intake.requests import EventBatch, FeedbackRequest, RewardRequest, SegmentBatch
 from bakeoff.gateway.intake.reward import RewardHandler
 from bakeoff.gateway.intake.slate_exposures import SlateExposures
+from bakeoff.gateway.intake.surveyed_units import SurveyedUnits
 from bakeoff.gateway.intake.unit_lookup import UnitLookup
 from bakeoff.gateway.personalizer.errors import BAD_ACTIVATION, BAD_RANK, BAD_REWARD
 from bakeoff.gateway.personalizer.errors import error_body as personalizer_error
@@ -210,7 +210,7 @@ class Gateway:
             visitors=visitors,
             recorder=recorder,
             shadows=shadows,
-            asked=AskedSurveys(self._cache),
+            surveyed=SurveyedUnits(self._cache),
             secret=self._secret,
             spans=self._spans,
         )
@@ -308,18 +308,18 @@ class Gateway:
 
     def _intake(self, exclusions: Exclusions) -> list[Route]:
         """Return the routes that take events and feedback."""
-        recent, asked = RecentItems(self._cache), AskedSurveys(self._cache)
+        recent, surveyed = RecentItems(self._cache), SurveyedUnits(self._cache)
         batches = BatchHandler(
             self._writer,
             self._cache,
             self._identity,
             exclusions=exclusions,
             recent=recent,
-            asked=asked,
+            surveyed=surveyed,
             slates=self._sent_slates,
         )
         feedback = FeedbackHandler(
-            self._writer, self._identity, recent, self._text_threads, self._generated, asked
+            self._writer, self._identity, recent, self._text_threads, self._generated, surveyed
         )
         taken = partial(Route, "POST", scope=INGEST, quota=EVENTS)
         return [

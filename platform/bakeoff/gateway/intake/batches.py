@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 
     from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig
     from bakeoff.gateway.http.door import Call
-    from bakeoff.gateway.intake.asked_surveys import AskedSurveys
     from bakeoff.gateway.intake.exclusions import Exclusions
     from bakeoff.gateway.intake.group_commit import CommitResult, GroupCommit
     from bakeoff.gateway.intake.identity_resolver import IdentityResolver
     from bakeoff.gateway.intake.requests import EventBatch, SegmentBatch
     from bakeoff.gateway.intake.slate_exposures import SlateExposures
+    from bakeoff.gateway.intake.surveyed_units import SurveyedUnits
     from experiments.ingest.rows import EventRow
 
 MAX_SHOWN = 100  # characters of a value in the event inspector
@@ -58,7 +58,7 @@ class BatchHandler:
         *,
         exclusions: Exclusions,
         recent: RecentItems,
-        asked: AskedSurveys,
+        surveyed: SurveyedUnits,
         slates: SlateExposures,
     ) -> None:
         """Remember who takes which step.
@@ -69,12 +69,12 @@ class BatchHandler:
             identity: knows which unit some ids are.
             exclusions: crawlers that were left out before.
             recent: notes what was liked.
-            asked: notes who saw a survey's question.
+            surveyed: notes who saw a survey's question.
             slates: knows what units met by slates that were sent later.
         """
         self._slate_exposures = slates
         self._writer, self._cache, self._identity = writer, cache, identity
-        self._exclusions, self._recent, self._asked = exclusions, recent, asked
+        self._exclusions, self._recent, self._surveyed = exclusions, recent, surveyed
 
     async def events(self, call: Call, batch: EventBatch) -> bytes:
         """Store the good events of a request and name the bad ones.
@@ -155,7 +155,7 @@ class BatchHandler:
             # Only after the commit: one that failed must be tried again with the next event.
             self._exclusions.remember(rows.exclusions)
             await self._note(call.config, key.project_id, rows.events)
-            await self._asked.note_events(call.config, key.project_id, rows.events)
+            await self._surveyed.note_events(call.config, key.project_id, rows.events)
         if key.project_id in call.config.watched:
             await self._show(key, request)
         return _counts(request, rows, result)

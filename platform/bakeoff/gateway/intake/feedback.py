@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from bakeoff.gateway.http.door import Call
     from bakeoff.gateway.http.text_threads import TextThreads
     from bakeoff.gateway.intake.answer_lookup import AnswerLookup
-    from bakeoff.gateway.intake.asked_surveys import AskedSurveys
     from bakeoff.gateway.intake.group_commit import CommitResult, GroupCommit
     from bakeoff.gateway.intake.identity_resolver import IdentityResolver
     from bakeoff.gateway.intake.recent_items import RecentItems
     from bakeoff.gateway.intake.requests import FeedbackRequest
+    from bakeoff.gateway.intake.surveyed_units import SurveyedUnits
     from experiments.survey_question import SurveyQuestion
 
 ANSWERS = ("a", "b", "tie", "neither")
@@ -61,10 +61,10 @@ class FeedbackHandler:
         recent: RecentItems,
         text_threads: TextThreads,
         answers: AnswerLookup,
-        asked: AskedSurveys,
+        surveyed: SurveyedUnits,
     ) -> None:
         """Remember where to write, who knows units and answers, and where long texts are redacted."""
-        self._asked = asked
+        self._surveyed = surveyed
         self._writer, self._identity = writer, identity
         self._recent, self._text_threads, self._answers = recent, text_threads, answers
 
@@ -99,7 +99,7 @@ class FeedbackHandler:
         name = f"feedback.{row.kind}"
         action = ItemAction(row.unit_id, row.item_id, name, row.value, at, row.withdrawn)
         await self._recent.note(call.config, row.project_id, [action])
-        await self._asked.note_answer(call.config, row)
+        await self._surveyed.note_answer(call.config, row)
         return _body(row, accepted=accepted, duplicates=1 - accepted, durability=result.durability)
 
     async def _edit_share(self, row: FeedbackRow) -> float | None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bakeoff.gateway.http.door import Call
-    from bakeoff.gateway.intake.asked_surveys import AskedSurveys
+    from bakeoff.gateway.intake.surveyed_units import SurveyedUnits
     from bakeoff.gateway.slates.choose_version import ChosenVersion
     from bakeoff.gateway.slates.recorder import Recorder
     from bakeoff.gateway.slates.shadow import Shadows
@@ -101,7 +101,7 @@ class AnswerHandler(Generic[R_contra]):
         visitors: Visitors,
         recorder: Recorder,
         shadows: Shadows,
-        asked: AskedSurveys,
+        surveyed: SurveyedUnits,
         *,
         secret: str,
         spans: Spans | None = None,
@@ -113,12 +113,12 @@ class AnswerHandler(Generic[R_contra]):
             visitors: identifies who is answered.
             recorder: commits what was answered.
             shadows: passes a sample on.
-            asked: knows who was asked a survey's question lately.
+            surveyed: knows who was asked a survey's question lately.
             secret: by which links are signed.
             spans: trace what the kind does, where an operator wants them.
         """
         self._kind, self._visitors, self._recorder = kind, visitors, recorder
-        self._shadows, self._asked, self._secret = shadows, asked, secret
+        self._shadows, self._surveyed, self._secret = shadows, surveyed, secret
         self._spans = spans
 
     async def answer(self, call: Call, request: R_contra) -> bytes:
@@ -150,7 +150,7 @@ class AnswerHandler(Generic[R_contra]):
                     visitor.surface, visitor.unit, visitor.context, chosen.full_variant
                 )
             )
-            and not await self._asked.was_asked(row.project_id, survey, visitor.unit)
+            and not await self._surveyed.is_surveyed(row.project_id, survey, visitor.unit)
         ):
             body["survey"] = survey.as_json()
         return orjson.dumps(body)

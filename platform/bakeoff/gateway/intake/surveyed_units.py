@@ -14,7 +14,7 @@ import redis.asyncio
 import redis.exceptions
 
 from bakeoff.gateway.cache import execute_awake
-from inference.serving.keys import asked_survey_key
+from inference.serving.keys import surveyed_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,17 +29,17 @@ PROMPTS = frozenset({"prompt_shown", "prompt_dismissed", "prompt_answered"})
 SURVEY = "survey"  # kind of feedback, and the property of an event that names the question
 
 
-class AskedSurveys:
+class SurveyedUnits:
     """Remembers who was asked; one in a process."""
 
     def __init__(self, cache: redis.asyncio.Redis) -> None:
         """Remember where to note."""
         self._cache = cache
 
-    async def was_asked(self, project: int, survey: SurveyQuestion, unit: str) -> bool:
+    async def is_surveyed(self, project: int, survey: SurveyQuestion, unit: str) -> bool:
         """Whether a user was asked in the survey's period; true where the cache does not say."""
         try:
-            return bool(await self._cache.exists(asked_survey_key(project, survey.key, unit)))
+            return bool(await self._cache.exists(surveyed_key(project, survey.key, unit)))
         except (redis.exceptions.RedisError, OSError):
             return True  # the next answer may ask
 
@@ -50,26 +50,24 @@ class AskedSurveys:
         surveys = config.surveys.get(project)
         if not surveys:
             return
-        asked = [
+        seen = [
             (event.unit_id, key)
             for event in events
             if event.name in PROMPTS and isinstance(key := event.properties.get(SURVEY), str)
         ]
-        await self._note(config, project, asked)
+        await self._note(config, project, seen)
 
     async def note_answer(self, config: ServingConfig, row: FeedbackRow) -> None:
         """Note who answered, of committed feedback; of any other kind, nothing."""
         if row.kind == SURVEY and not row.withdrawn:
             await self._note(config, row.project_id, [(row.unit_id, row.text)])
 
-    async def _note(
-        self, config: ServingConfig, project: int, asked: Sequence[tuple[str, str]]
-    ) -> None:
+    async def _note(self, config: ServingConfig, project: int, seen: Sequence[tuple[str, str]]) -> None:
         surveys = config.surveys.get(project, {})
         pipe = self._cache.pipeline(transaction=False)
-        for unit, key in asked:
+        for unit, key in seen:
             if (survey := surveys.get(key)) is not None:
-                name = asked_survey_key(project, key, unit)
+                name = surveyed_key(project, key, unit)
                 pipe.set(name, 1, ex=survey.period_days * DAY_SECONDS)
         if not len(pipe):
             return
