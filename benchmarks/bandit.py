@@ -1,13 +1,22 @@
-"""Bandits: false verdicts of both rules, also of late rewards, and what learning costs beside other splits."""
+"""Bandits: false verdicts of both rules, also of late rewards, and what learning costs beside other splits.
+
+What learning costs stands beside an equal split and beside MABWiser's Thompson sampling (Strong, Kleynhans
+and Kadioglu 2021, International Journal on Artificial Intelligence Tools), which learns after the same
+epochs and keeps the same floor, in an environment of its own.
+"""
 
 from __future__ import annotations
 
+import json
 import math
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.peers.environment import peer_python
 from benchmarks.results import Row, write_between_marks, write_result
 from experiments.kinds import Rule
 from experiments.stats.bandit_simulation import (
@@ -22,7 +31,13 @@ ALPHA = 0.05
 FLOOR = 0.05
 RULES: tuple[Rule, ...] = ("always_valid", "exact")
 EPOCHS = 30
+REQUIREMENTS = ("mabwiser==2.7.4", "numpy==2.4.*")
+SCRIPT = Path(__file__).parent / "peers" / "mabwiser_thompson.py"
 PAGE = Path(__file__).parent.parent / "docs" / "statistics" / "bandit.md"
+PEER = (
+    "*MABWiser*: its Thompson sampling (2.7.4), with as many users, which learns after the same updates; "
+    "with the floor of 5 %, and without one."
+)
 MARK = "<!-- made by make bench ONLY=bandit -->"
 # No variant differs: rates of the variants, users an epoch, swing of all rates over the epochs.
 SAME = (
@@ -63,9 +78,11 @@ def run(size: str, home: str) -> None:
         simulated = _simulate(rates, units, 0.0, costly, rng)
         regret, equal = float(simulated.regret.mean()), simulated.equal_regret
         each = _thompson_by_user(rates, units * EPOCHS, costly // 2, rng)
+        published, free = (peer_lost(rates, units, floor, runs=costly // 5) for floor in (FLOOR, 0.0))
         shipped = float((simulated.crossed[:, -1, -1] == 1).mean())
         rows.append(Row(f"conversions lost, {name} (peer: an equal split)", regret, "conversions", equal, target="ratio_to_peer >= 1.5", higher_is_better=False, spread=f"{costly} runs; Thompson by user without a floor: {each:.0f}"))  # fmt: skip
-        different.append(f"| {name} | {regret:.0f} | {equal:.0f} | {each:.0f} | {shipped:.2f} |")
+        rows.append(beside_published(name, simulated.regret, published, free))
+        different.append(f"| {name} | {regret:.0f} | {published.mean():.0f} | {free.mean():.0f} | {equal:.0f} | {each:.0f} | {shipped:.2f} |")  # fmt: skip
     # With a source of their own: the rows above stay what they were.
     late = late_and_exact(runs, np.random.default_rng(22))
     rows += late
@@ -82,15 +99,52 @@ def run(size: str, home: str) -> None:
         ]
         head = "| no variant differs | false verdicts | pooled z at each look |\n|---|---|---|"
         cost = (
-            "| rates | lost | equal split | by user, no floor | winner found |\n|---|---|---|---|---|"
+            "| rates | lost | MABWiser, same floor | MABWiser, no floor | equal split | by user, no floor "
+            "| winner found |\n|---|---|---|---|---|---|---|"
         )
         sentence = (
             f"With rates of 10% and 12% the interval holds the difference at all {EPOCHS} looks in "
             f"{covered:.3f} of {runs:,} runs."
         )
         write_between_marks(
-            PAGE, MARK, [head, *same, "", second, *lines, "", sentence, "", cost, *different]
+            PAGE, MARK, [head, *same, "", second, *lines, "", sentence, "", PEER, "", cost, *different]
         )
+
+
+def peer_lost(
+    rates: Sequence[float], units: int, floor: float, *, runs: int, epochs: int = EPOCHS
+) -> NDArray[np.float64]:
+    """Return the conversions that MABWiser's Thompson sampling loses, by run.
+
+    Args:
+        rates: of the variants.
+        units: users an epoch.
+        floor: the lowest share of a variant.
+        runs: how many, each with users of its own.
+        epochs: after each of which it learns.
+    """
+    scenario = {
+        "rates": list(rates), "units": units, "epochs": epochs, "floor": floor, "runs": runs, "seed": 21,
+    }  # fmt: skip
+    command = [str(peer_python("mabwiser", REQUIREMENTS)), str(SCRIPT), json.dumps(scenario)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return np.array(json.loads(done.stdout))
+
+
+def beside_published(
+    name: str, ours: NDArray[np.float64], published: NDArray[np.float64], free: NDArray[np.float64]
+) -> Row:
+    """Return what is lost beside the published implementation, with the error of the difference."""
+    error = math.sqrt(ours.var(ddof=1) / len(ours) + published.var(ddof=1) / len(published))
+    difference = ours.mean() - published.mean()
+    return Row(
+        f"conversions lost, {name} (peer: MABWiser's Thompson sampling, same updates, same floor)",
+        float(ours.mean()), "conversions", float(published.mean()), target="ratio_to_peer >= 0.9",
+        higher_is_better=False,
+        spread=f"to the peer {difference:+.1f} ± {error:.1f}, {len(ours)} and {len(published)} runs; without a floor it loses {free.mean():.0f}",
+    )  # fmt: skip
 
 
 def late_and_exact(runs: int, rng: np.random.Generator) -> list[Row]:
