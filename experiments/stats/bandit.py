@@ -4,9 +4,10 @@ In the mean over draws, Thompson sampling gives a variant the share that is its 
 That chance is computed here instead of drawn, so that the shares of an epoch follow from the totals and
 can be recomputed. A floor keeps every variant measurable: its share never falls below it.
 
-Rewards are the primary metric of users whose windows have closed. A variant's level is stratified over
-epochs: shares change while base rates drift, and pooled totals would take a good week for a good
-variant.
+Rewards are the primary metric of users whose windows have closed. Variants are compared within epochs:
+shares change while base rates drift, and pooled totals would take a good week for a good variant. An
+epoch weighs as much as it says of the difference, so that one in which a variant had few users does not
+drown what the others have said.
 
 References:
     Thompson (1933), Biometrika 25. Chapelle & Li (2011), An empirical evaluation of Thompson sampling,
@@ -67,10 +68,7 @@ class Rewards:
 def rewards_of(metric: MetricInput, variants: Sequence[str]) -> Rewards | None:
     """Return the posteriors of the variants' levels; None while nothing tells them apart.
 
-    An epoch counts where each of the variants has two complete units. With N its units, N / ΣN its
-    weight, ȳ a variant's level in it and s² the variance that the variants share in it:
-
-        m = Σ w ȳ,  v = Σ w² s² / n,  posterior precision = 1 / v + PRIOR_UNITS / σ²,  σ² = Σ w s²
+    An epoch counts where each of the variants has two complete units; `posteriors` has the formula.
 
     Args:
         metric: the primary, with its totals by epoch.
@@ -94,24 +92,43 @@ def rewards_of(metric: MetricInput, variants: Sequence[str]) -> Rewards | None:
 def posteriors(sizes: NDArray[np.int64], levels: Array, variances: Array) -> tuple[Array, Array]:
     """Return posterior means and standard deviations, each of shape (..., k).
 
+    Least squares of the levels on variants and epochs, weighted by units n. With N the units of an
+    epoch and ȳ its mean, the variants' effects θ and the variances of their differences are
+
+        L θ = Σ n (level − ȳ),  L = Σ (diag(n) − n nᵀ / N)
+        V_ab = σ² (L⁺_aa + L⁺_bb − 2 L⁺_ab)
+
+    In one epoch V_ab is σ² / n_a + σ² / n_b. In several a variant is worth its units times that sum
+    over V_ab, both summed over the other variants: so many units in one epoch would say as much. Its
+    posterior has the precision (worth + PRIOR_UNITS) / σ² around the mean of all.
+
     Args:
         sizes: units by epoch and variant, at least 2 each, shape (..., epochs, k).
         levels: their means, of the same shape.
         variances: of single units' values, of the same shape.
     """
-    units = sizes.sum(axis=-1)
+    n, k = sizes.astype(float), sizes.shape[-1]
+    units, of_variant = n.sum(axis=-1), n.sum(axis=-2)
     total = units.sum(axis=-1, keepdims=True)
     # Shared by the variants of an epoch: one that happens to lack the rare values is not certain.
     shared = ((sizes - 1) * variances).sum(axis=-1) / (sizes - 1).sum(axis=-1)
-    spread = ((shared * units).sum(axis=-1, keepdims=True)) / total
-    weights = units / total
-    means = (weights[..., None] * levels).sum(axis=-2)
-    variance = ((weights**2 * shared)[..., None] / sizes).sum(axis=-2)
-    prior = (sizes * levels).sum(axis=(-2, -1))[..., None] / total
-    with np.errstate(divide="ignore", invalid="ignore"):  # no spread at all: nothing is known
-        n = np.where(spread > 0, spread / variance, 0.0)
-    shrinkage = n / (n + PRIOR_UNITS)
-    return prior + shrinkage * (means - prior), np.sqrt(spread / (n + PRIOR_UNITS))
+    spread = (shared * units).sum(axis=-1, keepdims=True) / total
+    laplacian = np.eye(k) * of_variant[..., None, :]
+    laplacian = laplacian - np.einsum("...ea,...eb->...ab", n, n / units[..., None])
+    inverse = np.linalg.pinv(laplacian, hermitian=True)
+    centred = levels - ((n * levels).sum(axis=-1) / units)[..., None]
+    effects = np.einsum("...ab,...eb->...a", inverse, n * centred)
+    effects -= (of_variant * effects).sum(axis=-1, keepdims=True) / total
+    # Of each variant, the sum of its differences' variances over σ²: the rows of L⁺ sum to 0. Then what
+    # it would be in one epoch. A variant alone has no differences.
+    own, once = np.einsum("...aa->...a", inverse), 1 / of_variant
+    apart = k * own + own.sum(axis=-1, keepdims=True)
+    in_one_epoch = (k - 2) * once + once.sum(axis=-1, keepdims=True)
+    worth = of_variant * (in_one_epoch / apart if k > 1 else 1.0)
+    known = np.where(spread > 0, worth, 0.0)  # no spread at all: nothing is known
+    prior = (n * levels).sum(axis=(-2, -1))[..., None] / total
+    shrinkage = known / (known + PRIOR_UNITS)
+    return prior + shrinkage * effects, np.sqrt(spread / (known + PRIOR_UNITS))
 
 
 def _linear(

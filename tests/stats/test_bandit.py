@@ -16,6 +16,7 @@ from experiments.stats.bandit import (
     chance_of_best,
     losses_of,
     next_weights,
+    posteriors,
     regret_of,
     rewards_of,
     shares_of,
@@ -59,6 +60,49 @@ def test_a_good_week_is_no_good_variant():
     assert rewards.means[0] == pytest.approx(rewards.means[1])
     weights = next_weights(drifting, {"a": 0.1, "b": 0.9}, floor=0.05)
     assert weights == pytest.approx({"a": 0.5, "b": 0.5}, abs=1e-4)
+
+
+def test_variants_are_compared_within_epochs_by_least_squares():
+    """The oracle: least squares on dummies of variants and epochs, one row per cell, weighted by units."""
+    rng = np.random.default_rng(3)
+    sizes = rng.integers(20, 400, (4, 3))
+    levels = rng.uniform(0.1, 0.3, (4, 3))
+    means, sds = posteriors(sizes, levels, np.full((4, 3), 0.2))
+    epoch, variant = np.divmod(np.arange(12), 3)
+    design = np.column_stack([epoch[:, None] == np.arange(4), variant[:, None] == np.arange(1, 3)])
+    weights = np.diag(sizes.ravel().astype(float))
+    gram = design.T @ weights @ design
+    fitted = np.linalg.solve(gram, design.T @ weights @ levels.ravel())
+    effects = np.array([0.0, *fitted[4:]])
+    of_variant = sizes.sum(axis=0)
+    prior = (sizes * levels).sum() / sizes.sum()
+    inside = np.zeros((3, 3))
+    inside[1:, 1:] = np.linalg.inv(gram)[4:, 4:]
+    apart = np.diag(inside)[:, None] + np.diag(inside)[None, :] - 2 * inside
+    once = 1 / of_variant[:, None] + 1 / of_variant[None, :]
+    np.fill_diagonal(once, 0.0)
+    worth = of_variant * once.sum(axis=1) / apart.sum(axis=1)
+    expected = prior + worth / (worth + PRIOR_UNITS) * (
+        effects - of_variant @ effects / of_variant.sum()
+    )
+    np.testing.assert_allclose(means, expected)
+    np.testing.assert_allclose(sds, np.sqrt(0.2 / (worth + PRIOR_UNITS)))
+
+
+def test_an_epoch_with_few_users_of_a_variant_drowns_no_other():
+    """500 users each say that b is better; ten users later do not take that back."""
+    first, late = {"a": (500, 50), "b": (500, 80)}, {"a": (10, 2), "b": (990, 158)}
+    alone, both = (rewards_of(metric(*epochs), ["a", "b"]) for epochs in ((first,), (first, late)))
+    chances = [chance_of_best(one.means, one.sds)[1] for one in (alone, both)]
+    assert chances[0] > 0.99
+    assert chances[1] == pytest.approx(chances[0], abs=0.01)
+
+
+def test_one_variant_alone_is_known_by_its_own_users():
+    rewards = rewards_of(metric({"a": (100, 10)}, {"a": (50, 10)}), ["a"])
+    assert rewards.means[0] == pytest.approx(20 / 150)
+    spread = (100 * (100 / 99 * 0.09) + 50 * (50 / 49 * 0.16)) / 150
+    assert rewards.sds[0] == pytest.approx(math.sqrt(spread / (150 + PRIOR_UNITS)))
 
 
 def test_nothing_known_changes_nothing():
