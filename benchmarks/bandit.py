@@ -78,7 +78,9 @@ def run(size: str, home: str) -> None:
         simulated = _simulate(rates, units, 0.0, costly, rng)
         regret, equal = float(simulated.regret.mean()), simulated.equal_regret
         each = _thompson_by_user(rates, units * EPOCHS, costly // 2, rng)
-        published, free = (peer_lost(rates, units, floor, runs=costly // 5) for floor in (FLOOR, 0.0))
+        published, free = (
+            peer_lost(rates, units, floor, runs=max(costly // 5, 20)) for floor in (FLOOR, 0.0)
+        )
         shipped = float((simulated.crossed[:, -1, -1] == 1).mean())
         rows.append(Row(f"conversions lost, {name} (peer: an equal split)", regret, "conversions", equal, target="ratio_to_peer >= 1.5", higher_is_better=False, spread=f"{costly} runs; Thompson by user without a floor: {each:.0f}"))  # fmt: skip
         rows.append(beside_published(name, simulated.regret, published, free))
