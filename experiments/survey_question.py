@@ -25,6 +25,8 @@ MAX_LANGUAGES = 20  # a slate's answer brings all of them
 MAX_VARIANTS = 20
 # Of the Net Promoter Score: promoters say 9 or 10, detractors 0 to 6.
 PROMOTERS, DETRACTORS = 9, 6
+# Up to which number a score is low.
+LOW_SCORES = {"nps": DETRACTORS, "csat": 2, "rating": 2}
 
 
 class SurveyError(ValueError):
@@ -125,6 +127,11 @@ class SurveyQuestion:
     def scale(self) -> tuple[int, int] | None:
         """The lowest and the highest answer; None where users choose."""
         return SCALES.get(self.kind)
+
+    @property
+    def low_score(self) -> int | None:
+        """The highest number that is a low score, as of detractors; None where users choose."""
+        return LOW_SCORES.get(self.kind)
 
     def is_for(self, unit_id: str) -> bool:
         """Whether a user belongs to those who are asked."""

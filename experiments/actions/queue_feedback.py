@@ -1,7 +1,8 @@
-"""Queue what users said for two people to label: chosen entries, or the most typical of a theme.
+"""Queue what users said for two people to label: chosen entries, a theme's, or of low scores.
 
-A comment is labelled itself; of a thumb, a rating, reasons or a correction, the text whose answer they
-are about. An entry is queued once. Texts of users who are erased meanwhile are not queued.
+A comment is labelled itself; of a thumb, a rating, reasons, a correction or a survey's answer, the text
+whose answer they are about. An entry is queued once. Texts of users who are erased meanwhile are not
+queued.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from bakeoff.accounts.refused import RefusedError
 from experiments.actions.queue_labels import MAX_QUEUED, queue_tasks, queued_before
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from uuid import UUID
 
+    from experiments.models import Survey
+
 MAX_ENTRIES = 100  # a call: a page of `GET /v1/feedback`
 # What says something of an answer's label; what people do with a generated text does not.
 _ABOUT_ANSWER = (
@@ -29,6 +33,7 @@ _ABOUT_ANSWER = (
     Feedback.Kind.RATING,
     Feedback.Kind.REASONS,
     Feedback.Kind.CORRECTION,
+    Feedback.Kind.SURVEY,
 )
 _CHOSEN = 1.0  # as if no label were more probable than another: what people chose comes first
 
@@ -118,6 +123,65 @@ def queue_theme(*, surface: Surface, theme_id: int, by: str) -> QueuedFeedback:
     return QueuedFeedback(count, len(queued), len(new[MAX_QUEUED:]))
 
 
+def queue_low_scores(*, surface: Surface, survey: Survey, by: str) -> QueuedFeedback:
+    """Queue what users say who gave a survey a low score, the newest first, some at once.
+
+    Their comments on the slates that they scored; and where the survey is of the surface itself, the
+    texts whose answers they scored. What counts no more or may not be learnt from is left out.
+
+    Args:
+        surface: whose labels the texts get; the survey may be another surface's of the project.
+        survey: with a scale.
+        by: who does it.
+
+    Raises:
+        CannotQueueError: the surface labels nothing, or the survey has no scale.
+    """
+    _require_labels(surface)
+    low = survey.parsed.low_score
+    if low is None:
+        raise CannotQueueError(
+            f"survey == '{survey.key}' of kind '{survey.kind}', must have a scale.", field="survey"
+        )
+    sources = _sources_of_low_scores(surface, survey, low)
+    queued = queued_before(surface, list(sources))
+    new = [feedback_id for source, feedback_id in sources.items() if source not in queued]
+    with transaction.atomic():
+        entries = _lock(surface, new[:MAX_QUEUED])
+        broken = _broken_rules(surface, entries)
+        places = {one: n for n, one in enumerate(new)}
+        allowed = [one for one in entries if one.pk not in broken]
+        allowed.sort(key=lambda one: places[one.feedback_id])
+        answers = _answers_of(surface, allowed)
+        # An answer whose text is not stored, or may not be learnt from, leaves nothing to label.
+        tasks = {
+            task.source_id: task
+            for one in allowed
+            if (task := _task(surface, one, answers)) is not None
+        }
+        what = f"low scores of survey {survey.key}"
+        count = queue_tasks(surface, _not_queued(surface, list(tasks.values())), by=by, what=what)
+    return QueuedFeedback(count, len(queued), len(new[MAX_QUEUED:]))
+
+
+def _sources_of_low_scores(surface: Surface, survey: Survey, low: int) -> dict[str, str]:
+    """Return the id of an entry by the source of its text, the newest first."""
+    counted = Feedback.objects.counted().filter(project=surface.project_id, trainable=True)
+    scores = counted.filter(kind=Feedback.Kind.SURVEY, text=survey.key, value__lte=low)
+    same = scores.filter(recommendation_id=OuterRef("recommendation_id"), unit_id=OuterRef("unit_id"))
+    comments = counted.filter(Exists(same), kind=Feedback.Kind.TEXT)
+    rows = [
+        (pk, _source(feedback_id), feedback_id)
+        for pk, feedback_id in comments.values_list("pk", "feedback_id")
+    ]
+    if survey.surface_id == surface.pk:
+        rows += [
+            (pk, f"{OF_ANSWER}{answer}", feedback_id)
+            for pk, feedback_id, answer in scores.values_list("pk", "feedback_id", "recommendation_id")
+        ]
+    return {source: feedback_id for _pk, source, feedback_id in sorted(rows, reverse=True)}
+
+
 def _require_labels(surface: Surface) -> None:
     if surface.kind != Surface.Kind.CLASSIFY:
         raise CannotQueueError(
@@ -165,12 +229,7 @@ def _tasks(surface: Surface, entries: Sequence[Feedback], broken: Mapping[int, s
     Raises:
         CannotQueueError: an entry may not be labelled, or there is no text.
     """
-    answers = {
-        slate.recommendation_id: slate
-        for slate in Slate.objects.filter(
-            recommendation_id__in={one.recommendation_id for one in entries}, surface=surface
-        )
-    }
+    answers = _answers_of(surface, entries)
     tasks: dict[str, LabelTask] = {}
     for entry in entries:
         rule = broken.get(entry.pk, "")
@@ -183,6 +242,13 @@ def _tasks(surface: Surface, entries: Sequence[Feedback], broken: Mapping[int, s
             raise CannotQueueError(f"feedback == '{entry.feedback_id:.50}', {rule}", field="feedback")
         tasks[task.source_id] = task  # two thumbs on one answer are one text
     return list(tasks.values())
+
+
+def _answers_of(surface: Surface, entries: Sequence[Feedback]) -> dict[UUID, Slate]:
+    """Return the surface's answers that entries are about."""
+    ids = {one.recommendation_id for one in entries}
+    rows = Slate.objects.filter(recommendation_id__in=ids, surface=surface)
+    return {slate.recommendation_id: slate for slate in rows}
 
 
 def _task(surface: Surface, entry: Feedback, answers: dict[UUID, Slate]) -> LabelTask | None:

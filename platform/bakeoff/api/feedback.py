@@ -17,11 +17,12 @@ from experiments.actions.queue_feedback import (
     MAX_ENTRIES,
     CannotQueueError,
     queue_feedback,
+    queue_low_scores,
     queue_theme,
 )
 from experiments.actions.review_feedback import CannotReviewError, review_feedback
 from experiments.kinds import FeedbackKind, FeedbackState
-from experiments.models import Experiment, Feedback
+from experiments.models import Experiment, Feedback, Survey
 from experiments.reports.feedback_report import report_feedback
 from experiments.reports.theme_report import report_themes
 from experiments.reports.variant_themes import compare_themes
@@ -80,12 +81,15 @@ class ReviewIn(RequestSchema):
 
 
 class LabelTasksIn(RequestSchema):
-    """What two people shall label: either entries, or the most typical texts of a theme."""
+    """What two people shall label: entries, the most typical texts of a theme, or of low scores."""
 
     feedback: list[str] | None = Field(
         None, min_length=1, max_length=MAX_ENTRIES, description="Ids of entries."
     )
     theme: int | None = Field(None, ge=1, le=2**63 - 1, description="Id of a theme.")
+    survey: str | None = Field(
+        None, max_length=64, description="Key of a survey with a scale: texts of those who scored low."
+    )
 
 
 class LabelTasksOut(Schema):
@@ -203,9 +207,15 @@ def review(request: HttpRequest, feedback_id: str, payload: ReviewIn) -> Any:
 def queue_label_tasks(request: HttpRequest, key: str, payload: LabelTasksIn) -> Any:
     """Queue feedback for two people to label with the labels of a surface; each entry once."""
     surface = get_or_404(Surface.objects.filter(project=project_of(request)), "surface", key=key)
-    if (payload.feedback is None) == (payload.theme is None):
-        raise Problem(422, "cannot_queue", "Exactly one of feedback and theme must be set.", "feedback")
+    named = (payload.feedback, payload.theme, payload.survey)
+    if sum(one is not None for one in named) != 1:
+        message = "Exactly one of feedback, theme and survey must be set."
+        raise Problem(422, "cannot_queue", message, "feedback")
     try:
+        if payload.survey is not None:
+            surveys = Survey.objects.filter(project=project_of(request))
+            survey = get_or_404(surveys, "survey", key=payload.survey)
+            return queue_low_scores(surface=surface, survey=survey, by=actor_of(request))
         if payload.theme is not None:
             return queue_theme(surface=surface, theme_id=payload.theme, by=actor_of(request))
         ids = payload.feedback or []

@@ -20,11 +20,16 @@ from experiments.actions.claim_review import (
     review_claimed,
 )
 from experiments.actions.label_text import CannotLabelError, label_text, next_label_task
-from experiments.actions.queue_feedback import CannotQueueError, queue_feedback, queue_theme
+from experiments.actions.queue_feedback import (
+    CannotQueueError,
+    queue_feedback,
+    queue_low_scores,
+    queue_theme,
+)
 from experiments.actions.queue_labels import queue_improbable_examples, queue_uncertain_answers
 from experiments.actions.rate_answer import CannotRateError, next_answer_to_rate, rate_answer
 from experiments.actions.review_feedback import CannotReviewError
-from experiments.models import Feedback, JudgePlan, LabelTask, SampledAnswer
+from experiments.models import Feedback, JudgePlan, LabelTask, SampledAnswer, Survey
 from experiments.reports.reviewers_agreement import labels_agreement, reviewers_agreement
 from inference.actions.check_labelling import labels_of
 from inference.models import Surface, TrainingRun
@@ -76,6 +81,17 @@ def _queue_theme(request: HttpRequest, project: Project, person: str) -> None:
         _tell_count(request, done.queued)
 
 
+def _queue_survey(request: HttpRequest, project: Project, person: str) -> None:
+    survey = get_object_or_404(Survey, project=project, key=request.POST["queue_survey"])
+    surface = _named_surface(request, project)
+    try:
+        done = queue_low_scores(surface=surface, survey=survey, by=person)
+    except CannotQueueError as error:
+        show_refusal(request, error)
+    else:
+        _tell_count(request, done.queued)
+
+
 def _named_surface(request: HttpRequest, project: Project) -> Surface:
     return get_object_or_404(Surface, project=project, key=request.POST.get("to", ""))
 
@@ -110,6 +126,7 @@ LABEL_ACTS = {
     "queue_run": _queue_examples,
     "queue_entry": _queue_entry,
     "queue_theme": _queue_theme,
+    "queue_survey": _queue_survey,
     "task": _label_task,
     "answer": _rate_answer,
 }

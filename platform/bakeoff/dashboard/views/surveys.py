@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from bakeoff.dashboard.access import OPERATOR, project_for
+from bakeoff.dashboard.access import ANALYST, OPERATOR, may, project_for
 from bakeoff.dashboard.refusals import show_refusal
 from bakeoff.dashboard.rows_in_form import changes_rows
 from bakeoff.dashboard.survey_form import SurveyForm
@@ -50,6 +50,8 @@ def show_surveys(request: HttpRequest, slug: str) -> HttpResponse:
         "results": report_surveys(surface) if surface is not None else [],
         "form": form,
         "attributes": KNOWN_ATTRIBUTES,
+        "reviews": may(request.user, project, ANALYST),
+        "classifying": Surface.objects.filter(project=project, kind=Surface.Kind.CLASSIFY),
     }
     return render(
         request,
