@@ -87,6 +87,26 @@ ACCOUNT_SENTENCES = (
         gettext_noop("%(user)s has no second factor."),
     ),
     (
+        "session == {session}, must be an open one of your own.",
+        gettext_noop("This session is not yours, or it has ended."),
+    ),
+    (
+        "session == {session}, must be another than this one: sign out instead.",
+        gettext_noop("This is the session that you use. Sign out instead."),
+    ),
+    (
+        "sessions == 1, must be more: there is no other one.",
+        gettext_noop("You have no other session."),
+    ),
+    (
+        "username, must be another's: your own are on the account page.",
+        gettext_noop("Your own sessions are on your account page."),
+    ),
+    (
+        "username == '{user}', has no open session.",
+        gettext_noop("%(user)s has no open session."),
+    ),
+    (
         "passkey, must be one that is registered here.",
         gettext_noop("This passkey is not known here, or it was removed. Sign in another way."),
     ),

@@ -367,6 +367,7 @@ VERBS = {
 }
 READ_ONLY = {
     "comment-edit",  # of its author alone: tests/dashboard/test_comments.py
+    "account-session-end", "account-sessions-end",  # of one's own alone: test_sessions.py
     "view-save", "view-change", "view-delete",  # every member has their own: test_saved_views.py
     "autopilot", "home", "report", "download", "experiments", "experiments-plan", "generations", "generation", "playground", "impact", "impact-download", "programme", "surface-history", "metric", "usage", "usage-download", "surface", "surface-policy",
     "feedback-themes", "models", "runs", "version", "units", "search", "plan", "sample-picture", "events", "alerts", "team", "team-audit", "shared", "run", "run-comparison", "label-noise-download", "health", "demo", "sdk", "sdk-file", "sdk-version", "sign-in", "forgot-password", "reset-password", "second-factor", "account", "account-second-factor", "account-second-factor-begin", "account-second-factor-off", "account-recovery-codes", "account-passkey-add", "account-passkey-options", "account-passkey-remove", "passkey-sign-in", "passkey-sign-in-options", "single-sign-on", "invited", "single-sign-on-back", "sign-out", "set_language",

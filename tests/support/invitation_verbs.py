@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from django.test import Client
 from django.urls import reverse
 
 from bakeoff.accounts.invite import invite
-from bakeoff.accounts.models import SecondFactor
+from bakeoff.accounts.models import SecondFactor, SignedInSession
 from tests.support.builders import now
 from tests.support.dashboard import make_user
 from tests.support.verb_step import Step
@@ -44,7 +45,17 @@ def remove_second_factor(shop):
     return Step(f"{page}second-factor/", body, lambda: not factors.exists(), page, {})
 
 
+def end_sessions(shop):
+    member = make_user(shop.project)
+    Client().force_login(member)
+    page = reverse("team", args=[shop.project.slug])
+    sessions = SignedInSession.objects.filter(user=member)
+    body = {"username": member.username}
+    return Step(f"{page}sessions/", body, lambda: not sessions.exists(), page, {})
+
+
 INVITATION_VERBS = {
+    "team-end-sessions": end_sessions,
     "team-remove-second-factor": remove_second_factor,
     "team-reset-link": make_reset_link,
     "team-invite": invite_somebody,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.contrib.sessions.models import Session
+from django.db.models import Exists, OuterRef
+
+from bakeoff.accounts.models import SignedInSession
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,4 +20,10 @@ def delete_expired_sessions(now: datetime) -> int:
     expired = Session.objects.filter(expire_date__lt=now).order_by("expire_date")
     keys = list(expired.values_list("pk", flat=True)[:MAX_DELETED])
     deleted, _ = Session.objects.filter(pk__in=keys, expire_date__lt=now).delete()
+    # Also of those whose key changed, since the person signed in again.
+    session = Session.objects.filter(pk=OuterRef("session_key"))
+    gone = SignedInSession.objects.filter(~Exists(session)).order_by("pk")
+    SignedInSession.objects.filter(
+        pk__in=list(gone.values_list("pk", flat=True)[:MAX_DELETED])
+    ).delete()
     return deleted

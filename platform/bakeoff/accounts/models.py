@@ -23,13 +23,15 @@ from bakeoff.accounts.keys import (
 )
 from bakeoff.accounts.readable_times import times_are_readable
 from bakeoff.accounts.saved_view_models import SavedView
+from bakeoff.accounts.session_models import SignedInSession
 from bakeoff.accounts.usage_models import MonthlyUsage, Quota, UsageEntry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-__all__ = ["MonthlyUsage", "Quota", "SavedView", "UsageEntry"]  # whose tables are of this app, too
+# Their tables are of this app, too.
+__all__ = ["MonthlyUsage", "Quota", "SavedView", "SignedInSession", "UsageEntry"]
 
 
 def require_timezone(name: str) -> None:

@@ -23,7 +23,7 @@ PASSED = "second_factor_passed"
 # Where a person sets one up or leaves, and what is for everybody.
 OPEN = frozenset(
     {"account", "account-second-factor", "account-second-factor-begin", "account-second-factor-off",
-     "account-passkey-add", "account-passkey-options", "account-passkey-remove", "sign-out", "set_language", "sdk", "sdk-file", "sdk-version", "sample-picture", "shared"}
+     "account-passkey-add", "account-passkey-options", "account-passkey-remove", "account-session-end", "account-sessions-end", "sign-out", "set_language", "sdk", "sdk-file", "sdk-version", "sample-picture", "shared"}
 )  # fmt: skip
 
 

@@ -34,6 +34,7 @@ from bakeoff.dashboard.views import (
     sample,
     saved_views,
     search,
+    sessions,
     single_sign_on,
     surface_history,
     surface_lists,
@@ -136,6 +137,7 @@ of_project: list[URLPattern | URLResolver] = [
     path("team/members/", team.set_member, name="team-set-member"),
     path("team/second-factor/", account.remove_of_member, name="team-remove-second-factor"),
     path("team/reset-link/", password_resets.make_link, name="team-reset-link"),
+    path("team/sessions/", sessions.end_of_member, name="team-end-sessions"),
 ]
 urlpatterns = [
     path("", home.show_home, name="home"),
@@ -149,6 +151,8 @@ urlpatterns = [
     path("account/passkeys/", passkeys.add, name="account-passkey-add"),
     path("account/passkeys/options/", passkeys.adding_options, name="account-passkey-options"),
     path("account/passkeys/<int:passkey_id>/remove/", passkeys.remove, name="account-passkey-remove"),
+    path("account/sessions/<int:pk>/end/", sessions.end, name="account-session-end"),
+    path("account/sessions/end/", sessions.end_others, name="account-sessions-end"),
     path("account/second-factor/", account.set_up, name="account-second-factor"),
     path("account/second-factor/begin/", account.begin, name="account-second-factor-begin"),
     path("account/recovery-codes/", account.make_codes, name="account-recovery-codes"),

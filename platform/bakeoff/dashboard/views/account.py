@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import segno
@@ -15,6 +16,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from bakeoff.accounts.browser_names import browser_name
+from bakeoff.accounts.note_sign_in import note_session_of
 from bakeoff.accounts.passkeys import MAX_NAME, RelyingParty
 from bakeoff.accounts.reset_by_link import ResetError, has_password
 from bakeoff.accounts.second_factor import (
@@ -30,12 +33,15 @@ from bakeoff.accounts.second_factor import (
     remove_second_factor,
     turn_off,
 )
+from bakeoff.accounts.sessions import open_sessions
 from bakeoff.dashboard.access import ADMIN, project_for
 from bakeoff.dashboard.pending_sign_in import PENDING, pending_person
 from bakeoff.dashboard.refusals import add_refusal, show_refusal
 from bakeoff.dashboard.second_factor_gate import PASSED, refuse_without_proof
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from django.contrib.auth.models import User
     from django.http import HttpRequest, HttpResponse
 
@@ -184,11 +190,49 @@ def _show(request: HttpRequest, form: CodeForm) -> HttpResponse:
         "has_password": has_password(person),
         "can_add_passkeys": RelyingParty.of(settings.PUBLIC) is not None,
         "max_name": MAX_NAME,
+        "sessions": _sessions(request, person),
     }
     if address := pending_address(person):
         # A data URI: the policy allows images of it, and no other request carries the secret.
         context |= {"address": address, "qr": segno.make(address).svg_data_uri(scale=5, border=2)}
     return render(request, "dashboard/account.html", context)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSession:
+    """One row of the list of sessions.
+
+    Attributes:
+        pk: of the row, by which it is ended.
+        signed_in_at: when it began.
+        address: whence; None where the platform did not see it.
+        browser: as its header names it.
+        browser_name: as people call it.
+        is_current: whether it is the one that asks.
+    """
+
+    pk: int
+    signed_in_at: datetime
+    address: str | None
+    browser: str
+    browser_name: str
+    is_current: bool
+
+
+def _sessions(request: HttpRequest, person: User) -> list[ListedSession]:
+    # One from before there was a list: its person must find it there.
+    note_session_of(request, person)
+    return [
+        ListedSession(
+            pk=one.pk,
+            signed_in_at=one.signed_in_at,
+            address=one.address,
+            browser=one.browser,
+            browser_name=browser_name(one.browser),
+            is_current=one.session_key == request.session.session_key,
+        )
+        for one in open_sessions(person)
+    ]
 
 
 def _person(request: HttpRequest) -> User:
