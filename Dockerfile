@@ -1,4 +1,6 @@
-FROM python:3.11-slim
+# With its digest where a build must be repeatable: --build-arg BASE=python:3.11-slim@sha256:…
+ARG BASE=python:3.11-slim
+FROM ${BASE}
 
 ENV PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1 BAKEOFF_HOME=/var/lib/bakeoff
 
@@ -20,5 +22,7 @@ RUN pip install --no-cache-dir torch==2.13.0 --index-url https://download.pytorc
 USER 10001
 VOLUME /var/lib/bakeoff
 EXPOSE 8000
+# Of web; what runs a worker or beat by this image checks `worker` or `beat` instead.
+HEALTHCHECK --interval=10s --timeout=10s --start-period=60s CMD ["python", "-m", "bakeoff.container_check", "web"]
 # Open streams end ten seconds after SIGTERM; a start-up that fails ends the container.
 CMD ["python", "-m", "uvicorn", "bakeoff.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--no-access-log", "--no-server-header", "--no-proxy-headers", "--lifespan", "on", "--http", "bakeoff.gateway.http.connection:Connection", "--timeout-graceful-shutdown", "10"]

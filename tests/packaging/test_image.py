@@ -14,19 +14,22 @@ from pathlib import Path
 import httpx2
 import psycopg
 import pytest
+import redis
 import yaml
 from psycopg.conninfo import conninfo_to_dict
 
+from bakeoff.container_check import UnhealthyError, check_beats, check_web
 from bakeoff.environment import read_environment
+from inference.serving.beats import SILENT_SECONDS, Beat, LastBeat, write_beat
 from tests.support.servers import WARM
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-WEB = next(
-    json.loads(line.removeprefix("CMD "))
-    for line in (ROOT / "Dockerfile").read_text().splitlines()
-    if line.startswith("CMD ")
+DOCKERFILE = (ROOT / "Dockerfile").read_text().splitlines()
+WEB = next(json.loads(line.removeprefix("CMD ")) for line in DOCKERFILE if line.startswith("CMD "))
+WEB_CHECK = next(
+    json.loads(line[line.index("CMD ") + 4 :]) for line in DOCKERFILE if line.startswith("HEALTHCHECK ")
 )
 
 
@@ -86,12 +89,11 @@ def test_the_documented_steps_give_a_project_and_a_web_that_ends_with_open_strea
     at = WEB.index("--timeout-graceful-shutdown") + 1
     assert 0 < int(WEB[at]) < 60  # less than the composition gives it
     web = run([*WEB[:at], "1", *WEB[at + 1 :]], container, port)
-    check = COMPOSE["services"]["web"]["healthcheck"]["test"][1:]
     try:
         url = f"http://127.0.0.1:{port}"
         with httpx2.Client() as client:
             wait_until(lambda: is_ready(client, url))
-        assert run(check, container, port).wait(60) == 0
+        check_web(port=port)
         with httpx2.stream("GET", f"{url}/sub/{public}", timeout=60) as stream:
             assert stream.status_code == 200
             web.send_signal(signal.SIGTERM)
@@ -137,3 +139,66 @@ def test_everything_waits_for_the_migrations_and_has_time_to_stop():
             assert service["stop_grace_period"] == "60s", name
             waits = service["depends_on"].get("migrate", {}).get("condition")
             assert waits == "service_completed_successfully" or name == "migrate"
+
+
+def test_every_part_has_the_health_check_of_its_kind():
+    assert WEB_CHECK[:3] == ["python", "-m", "bakeoff.container_check"]
+    kinds = {
+        name: service.get("healthcheck", {}).get("test", ["CMD", *WEB_CHECK])[-1]
+        for name, service in COMPOSE["services"].items()
+        if "DATABASE_URL" in service.get("environment", {}) and name != "migrate"
+    }
+    assert kinds.pop("web") == WEB_CHECK[-1] == "web"
+    assert kinds.pop("beat") == "beat"
+    assert set(kinds.values()) == {"worker"}
+    assert COMPOSE["services"]["migrate"]["healthcheck"] == {"disable": True}  # it ends
+
+
+def test_a_worker_is_healthy_by_its_own_sign_of_life(monkeypatch):
+    url = read_environment().redis_url
+    client = redis.Redis.from_url(url)
+    names = ("celery@check-1", "beat@check-1", "celery@check-2")
+    beats = {
+        name: Beat(name=name, pid=1, queues=(), count=1, task="", busy_seconds=0.0, clock=time.time())
+        for name in names
+    }
+    try:
+        write_beat(client, beats["celery@check-1"])
+        check_beats("worker", redis_url=url, host="check-1")
+        with pytest.raises(UnhealthyError, match="beat at check-1 has given no sign of life"):
+            check_beats("beat", redis_url=url, host="check-1")
+        with pytest.raises(UnhealthyError, match="worker at check-2 has given no sign of life"):
+            check_beats("worker", redis_url=url, host="check-2")
+        write_beat(client, beats["beat@check-1"])
+        check_beats("beat", redis_url=url, host="check-1")
+        late = [LastBeat(one, SILENT_SECONDS + 1, 0.0) for one in beats.values()]
+        monkeypatch.setattr("bakeoff.container_check.read_beats", lambda _client: late)
+        with pytest.raises(UnhealthyError, match="worker at check-1 has been silent for 31 s"):
+            check_beats("worker", redis_url=url, host="check-1")
+    finally:
+        client.hdel("bakeoff:beats", *names)
+
+
+def test_what_is_away_is_one_sentence(container):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        with pytest.raises(UnhealthyError, match=f"GET /readyz at port {port} gives no answer"):
+            check_web(port=port)
+    away = container | {"REDIS_URL": f"unix://{container['BAKEOFF_HOME']}/none.sock?db=0"}
+    for part, words in (("beat", "The cache gives no answer: "), ("web", "GET /readyz at port")):
+        if part == "web" and _listens(8000):
+            continue
+        done = run(["python", "-m", "bakeoff.container_check", part], away)
+        output = done.communicate(timeout=200)[0]
+        assert (done.returncode, output.count("\n")) == (1, 1), output
+        assert output.startswith(f"Error: {words}")
+    for arguments in ([], ["both"]):
+        done = run(["python", "-m", "bakeoff.container_check", *arguments], container)
+        assert "must be one of web, worker, beat." in done.communicate(timeout=200)[0]
+        assert done.returncode == 2
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
