@@ -22,6 +22,7 @@ from django.db.models import Q
 from inference.encoders.nearest_texts import NearestTexts
 from inference.encoders.request_images import with_request_images
 from inference.models import ModelVersion
+from inference.redis_clients import redis_client
 from inference.serving.artifact import ArtifactError
 from inference.serving.model_rpc import answer_requests
 from inference.serving.model_worker import ModelWorker, ServedByWebError
@@ -74,7 +75,7 @@ def start_worker_threads() -> threading.Event:
 
 def _answer(stopping: threading.Event, status: WorkStatus) -> None:
     """Answer requests, whatever the cache does."""
-    client = redis.Redis.from_url(settings.BAKEOFF.redis_url)
+    client = redis_client(settings.BAKEOFF.redis_url)
     while not stopping.is_set():
         status.beat()
         try:

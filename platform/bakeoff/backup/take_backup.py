@@ -33,6 +33,7 @@ from bakeoff.backup.postgres_tools import dump
 from bakeoff.known_settings import SETTINGS
 from bakeoff.secret_files import SECRETS
 from experiments.ingest.spill import STREAM
+from inference.redis_clients import redis_client
 from inference.serving.artifact import ArtifactError, check_artifact
 from inference.serving.remote_store import RemoteStoreError, remote_of
 from inference.training.snapshot_files import FOLDER as SNAPSHOTS
@@ -132,7 +133,7 @@ def _sync(path: Path) -> None:
 def _write_spill(environment: Environment, draft: Path) -> int:
     """Write what waits for PostgreSQL, an entry per line; return how many."""
     try:
-        with redis.Redis.from_url(environment.redis_url, socket_timeout=60) as client:
+        with redis_client(environment.redis_url, socket_timeout=60) as client:
             entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrange(STREAM))
     except (redis.RedisError, OSError) as error:
         raise BackupError(f"Redis does not answer: {error}.") from error

@@ -114,9 +114,10 @@ def _faults_of_redis(environment: Environment) -> Iterator[str]:
     import redis
 
     from experiments.ingest.spill import why_unfit
+    from inference.redis_clients import redis_client
 
     try:
-        with redis.Redis.from_url(
+        with redis_client(
             environment.redis_url,
             socket_connect_timeout=CONNECT_SECONDS,
             socket_timeout=CONNECT_SECONDS,
@@ -137,7 +138,11 @@ def _faults_of_broker(environment: Environment) -> Iterator[str]:
     from kombu import Connection
     from kombu.exceptions import OperationalError
 
-    limits = {"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": CONNECT_SECONDS}
+    limits = {
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "socket_timeout": CONNECT_SECONDS,
+        **environment.broker_options,
+    }
     try:
         with Connection(environment.broker_url, transport_options=limits) as connection:
             connection.ensure_connection(max_retries=1, timeout=CONNECT_SECONDS)

@@ -20,6 +20,7 @@ from bakeoff.embedded.postgres import BINARIES
 from bakeoff.environment import read_environment
 from bakeoff.fail_over import describe_standbys, fail_over_risk
 from bakeoff.schema_version import WrongSchemaError, check_schema, compare_schema
+from inference.redis_clients import redis_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -235,7 +236,7 @@ def _redis(environment: Environment) -> Iterator[tuple[bool, str]]:
     from experiments.ingest.spill import why_unfit
 
     try:
-        with redis.Redis.from_url(environment.redis_url, socket_connect_timeout=3) as client:
+        with redis_client(environment.redis_url, socket_connect_timeout=3) as client:
             about: Any = client.info("everything")
             version = about.get("valkey_version") or about["redis_version"]
             why = why_unfit(about)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import psutil
 import redis
 
+from inference.redis_clients import redis_client
 from inference.serving.beats import read_beats
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class Beats:
         if time.monotonic() - self._read_at < self._limits.read_every_seconds:
             return True
         try:
-            with redis.Redis.from_url(
+            with redis_client(
                 self._redis_url, socket_timeout=READ_SECONDS, socket_connect_timeout=READ_SECONDS
             ) as client:
                 beats = [last.beat for last in read_beats(client)]

@@ -19,6 +19,7 @@ import redis
 from bakeoff.embedded.errors import StartError
 from bakeoff.embedded.processes import Child, end_servers_of, ended_unless_ready, package_folder
 from experiments.ingest.spill import why_unfit
+from inference.redis_clients import redis_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +110,7 @@ def _start(environment: Environment, data: Path, is_cancelled: Callable[[], bool
 
 def _wait_until_ready(child: Child, environment: Environment, is_cancelled: Callable[[], bool]) -> None:
     deadline = time.monotonic() + START_SECONDS
-    with redis.Redis.from_url(environment.redis_url, socket_timeout=2) as client:
+    with redis_client(environment.redis_url, socket_timeout=2) as client:
         while time.monotonic() < deadline and not is_cancelled():
             if not child.alive:
                 raise StartError(f"Valkey did not start: {child.last_lines(2)} (see {child.log}).")
@@ -145,7 +146,7 @@ def check_redis(url: str) -> None:
         StartError: with the one sentence that says why.
     """
     try:
-        with redis.Redis.from_url(url, socket_connect_timeout=3, socket_timeout=3) as client:
+        with redis_client(url, socket_connect_timeout=3, socket_timeout=3) as client:
             why = why_unfit(client.info("everything"))
     except redis.RedisError as error:
         raise StartError(f"The Redis of REDIS_URL gives no answer: {error}.") from error

@@ -14,6 +14,7 @@ import redis.exceptions
 from redis.asyncio.client import Pipeline
 
 from experiments.ingest.spill import SYNC_TIMEOUT_MS
+from inference.redis_clients import async_redis_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,8 +42,9 @@ class BoundedRedis(redis.asyncio.Redis):
             url: where.
             seconds: how long a command may take, with its connecting.
         """
-        client = cls.from_url(url, socket_timeout=seconds, socket_connect_timeout=seconds, retry=None)
-        assert isinstance(client, BoundedRedis)  # noqa: S101  redis-py makes one of the class asked
+        client = async_redis_client(
+            url, cls, socket_timeout=seconds, socket_connect_timeout=seconds, retry=None
+        )
         client.seconds = seconds
         return client
 
@@ -102,10 +104,7 @@ def _too_late(seconds: float) -> redis.exceptions.TimeoutError:
 
 def listening_client(url: str) -> redis.asyncio.Redis:
     """Return a client for subscriptions and blocking reads, whose waits the caller bounds."""
-    client: redis.asyncio.Redis = redis.asyncio.Redis.from_url(
-        url, socket_connect_timeout=CONNECT_SECONDS
-    )
-    return client
+    return async_redis_client(url, redis.asyncio.Redis, socket_connect_timeout=CONNECT_SECONDS)
 
 
 async def subscribe(

@@ -1,0 +1,63 @@
+"""Clients of the cache by its URL: of one server, or of the primary that sentinels name.
+
+Guarantees: each new connection goes to the primary of that moment; a connection to a server that is no
+primary any more is dropped at its first write. Does not guarantee that what a primary took is on the
+next one: replication is asynchronous (docs/deployment.md says what that means).
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar, cast
+
+import redis
+import redis.asyncio
+import redis.asyncio.sentinel
+import redis.sentinel
+
+from inference.sentinel_address import SentinelAddress, is_sentinel
+
+Async = TypeVar("Async", bound=redis.asyncio.Redis)
+
+# A sentinel on a machine that is off costs this, once: the next is asked first from then on. Less than
+# the fast lane's deadline of a command, or none would ever get to the next.
+SENTINEL_SECONDS = 0.1
+
+
+def redis_client(url: str, **options: Any) -> redis.Redis:
+    """Return a client; nothing connects before its first command.
+
+    Args:
+        url: of a server as redis-py reads it, or of sentinels.
+        options: of its connections, such as `socket_timeout`.
+    """
+    if not is_sentinel(url):
+        return redis.Redis.from_url(url, **options)
+    address = SentinelAddress.of(url)
+    make: Any = redis.sentinel.Sentinel  # redis-py has no types for it
+    sentinel = make(address.hosts, sentinel_kwargs=_asking(address), **address.server_options)
+    client: redis.Redis = sentinel.master_for(address.name, **options)
+    return client
+
+
+def async_redis_client(url: str, kind: type[Async], **options: Any) -> Async:
+    """Return a client of asyncio; nothing connects before its first command.
+
+    Args:
+        url: of a server as redis-py reads it, or of sentinels.
+        kind: its class.
+        options: of its connections.
+    """
+    client: Async
+    if not is_sentinel(url):
+        client = cast("Async", kind.from_url(url, **options))
+        return client
+    address = SentinelAddress.of(url)
+    make: Any = redis.asyncio.sentinel.Sentinel  # redis-py has no types for it
+    sentinel = make(address.hosts, sentinel_kwargs=_asking(address), **address.server_options)
+    client = sentinel.master_for(address.name, redis_class=kind, **options)
+    return client
+
+
+def _asking(address: SentinelAddress) -> dict[str, Any]:
+    limits = {"socket_timeout": SENTINEL_SECONDS, "socket_connect_timeout": SENTINEL_SECONDS}
+    return {**limits, **address.sentinel_options}

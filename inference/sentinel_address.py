@@ -1,0 +1,129 @@
+"""A group of Redis servers that sentinels watch, as one URL names it.
+
+    sentinel://user:password@host1:26379,host2:26379,host3:26379/NAME?db=0
+
+Hosts are sentinels; NAME is the group's in their configuration (`sentinel monitor NAME …`). User and
+password are those of the servers, and `sentinel_username` and `sentinel_password`, in the query, those
+of the sentinels. None of it goes over TLS.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+SCHEME = "sentinel"
+PORT = 26379
+# As sentinels take it in their own configuration.
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:,/]+)(?::([0-9]{1,5}))?")
+_OPTIONS = frozenset({"db", "sentinel_username", "sentinel_password"})
+
+
+class SentinelAddressError(ValueError):
+    """The URL breaks a rule; the message names it without a password."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentinelAddress:
+    """Where sentinels are asked for the primary of a group.
+
+    Attributes:
+        hosts: of the sentinels, with their ports.
+        name: of the group.
+        db: number of the database.
+        username: of the servers; empty: the default user's.
+        password: of the servers.
+        sentinel_username: of the sentinels.
+        sentinel_password: of the sentinels.
+    """
+
+    hosts: tuple[tuple[str, int], ...]
+    name: str
+    db: int = 0
+    username: str = ""
+    password: str = field(default="", repr=False)
+    sentinel_username: str = ""
+    sentinel_password: str = field(default="", repr=False)
+
+    @classmethod
+    def of(cls, url: str) -> SentinelAddress:
+        """Read a URL.
+
+        Raises:
+            SentinelAddressError: it breaks a rule.
+        """
+        parts = urlsplit(url)
+        login, _, hosts = parts.netloc.rpartition("@")
+        username, _, password = login.partition(":")
+        name = parts.path.removeprefix("/")
+        if not _NAME.fullmatch(name):
+            raise SentinelAddressError(
+                f"path == '{parts.path}', must be the name of the group, such as /bakeoff."
+            )
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        if unknown := sorted(options.keys() - _OPTIONS):
+            raise SentinelAddressError(f"{unknown[0]}, must be one of {', '.join(sorted(_OPTIONS))}.")
+        return cls(
+            hosts=_hosts_of(hosts),
+            name=name,
+            db=_database_of(options.get("db", "0")),
+            username=unquote(username),
+            password=unquote(password),
+            sentinel_username=options.get("sentinel_username", ""),
+            sentinel_password=options.get("sentinel_password", ""),
+        )
+
+    @property
+    def server_options(self) -> dict[str, object]:
+        """What redis-py wants for connections to the servers."""
+        return {"db": self.db} | _login(self.username, self.password)
+
+    @property
+    def sentinel_options(self) -> dict[str, object]:
+        """What redis-py wants for connections to the sentinels."""
+        return _login(self.sentinel_username, self.sentinel_password)
+
+    @property
+    def broker_url(self) -> str:
+        """The URL as Celery spells it; the name stands in the transport's options."""
+        login = f"{quote(self.username, safe='')}:{quote(self.password, safe='')}@"
+        urls = [f"{SCHEME}://{host}:{port}" for host, port in map(_bracketed, self.hosts)]
+        host, port = _bracketed(self.hosts[0])
+        urls[0] = f"{SCHEME}://{login if self.password else ''}{host}:{port}/{self.db}"
+        return ";".join(urls)
+
+
+def is_sentinel(url: str) -> bool:
+    """Whether a URL names sentinels, and not a server."""
+    return url.startswith(f"{SCHEME}://")
+
+
+def _hosts_of(text: str) -> tuple[tuple[str, int], ...]:
+    hosts = []
+    for one in text.split(","):
+        match = _HOST.fullmatch(one)
+        port = int(match[2] or PORT) if match else 0
+        if match is None or not 0 < port < 65536:
+            raise SentinelAddressError(
+                f"host == '{one}', must be a sentinel's host with its port, such as host1:{PORT}."
+            )
+        hosts.append((match[1].strip("[]"), port))
+    return tuple(hosts)
+
+
+def _database_of(text: str) -> int:
+    if not text.isdecimal():
+        raise SentinelAddressError(f"db == '{text}', must be the number of a database.")
+    return int(text)
+
+
+def _login(username: str, password: str) -> dict[str, object]:
+    known = {"username": username, "password": password}
+    return {name: value for name, value in known.items() if value}
+
+
+def _bracketed(host: tuple[str, int]) -> tuple[str, int]:
+    name, port = host
+    return (f"[{name}]" if ":" in name else name), port
