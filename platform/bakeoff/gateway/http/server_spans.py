@@ -33,7 +33,17 @@ class ServerSpans:
 
     def __init__(self, tracing: Tracing) -> None:
         """Remember the way out."""
+        # An extra; once, since each request asks for them.
+        from opentelemetry.context import Context, attach, detach  # noqa: PLC0415
+        from opentelemetry.trace import SpanKind, set_span_in_context  # noqa: PLC0415
+        from opentelemetry.trace.propagation.tracecontext import (  # noqa: PLC0415
+            TraceContextTextMapPropagator,
+        )
+
         self._tracer = tracing.tracer("bakeoff.gateway")
+        self._no_context, self._kind = Context(), SpanKind.SERVER
+        self._attach, self._detach = attach, detach
+        self._with_span, self._propagator = set_span_in_context, TraceContextTextMapPropagator()
 
     @contextmanager
     def serving(self, scope: Scope, trace: RequestTrace) -> Iterator[None]:
@@ -46,29 +56,23 @@ class ServerSpans:
         if trace.route in UNTRACED:
             yield
             return
-        from opentelemetry.context import Context, attach, detach  # noqa: PLC0415  an extra
-        from opentelemetry.trace import SpanKind, set_span_in_context  # noqa: PLC0415
-        from opentelemetry.trace.propagation.tracecontext import (  # noqa: PLC0415
-            TraceContextTextMapPropagator,
-        )
-
         carrier = {
             _CARRIED[name]: value.decode("latin-1")
             for name, value in scope["headers"]
             if name in _CARRIED
         }
         # Into an empty context: on a connection that stays open this one is the request's before.
-        parent = TraceContextTextMapPropagator().extract(carrier, context=Context())
+        parent = self._no_context
+        if carrier:
+            parent = self._propagator.extract(carrier, context=parent)
         method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
         attributes = {"http.request.method": method, "url.scheme": str(scope.get("scheme", "http"))}
-        span = self._tracer.start_span(
-            method, context=parent, kind=SpanKind.SERVER, attributes=attributes
-        )
-        token = attach(set_span_in_context(span))
+        span = self._tracer.start_span(method, context=parent, kind=self._kind, attributes=attributes)
+        token = self._attach(self._with_span(span))
         try:
             yield
         finally:
-            detach(token)
+            self._detach(token)
             if span.is_recording():
                 _describe(span, method, trace)
             span.end()
