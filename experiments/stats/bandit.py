@@ -115,7 +115,9 @@ def posteriors(sizes: NDArray[np.int64], levels: Array, variances: Array) -> tup
     spread = (shared * units).sum(axis=-1, keepdims=True) / total
     laplacian = np.eye(k) * of_variant[..., None, :]
     laplacian = laplacian - np.einsum("...ea,...eb->...ab", n, n / units[..., None])
-    inverse = np.linalg.pinv(laplacian, hermitian=True)
+    # Rows sum to 0 but for rounding: the zero among its eigenvalues must count as one. The smallest of
+    # the others is some units of all.
+    inverse = np.linalg.pinv(laplacian, rcond=1e-12, hermitian=True)
     centred = levels - ((n * levels).sum(axis=-1) / units)[..., None]
     effects = np.einsum("...ab,...eb->...a", inverse, n * centred)
     effects -= (of_variant * effects).sum(axis=-1, keepdims=True) / total

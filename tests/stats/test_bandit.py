@@ -62,22 +62,24 @@ def test_a_good_week_is_no_good_variant():
     assert weights == pytest.approx({"a": 0.5, "b": 0.5}, abs=1e-4)
 
 
-def test_variants_are_compared_within_epochs_by_least_squares():
+@pytest.mark.parametrize("epochs", [1, 4, 60])
+@pytest.mark.parametrize("shares", [(1, 1, 1), (18, 1, 1), (19, 1), (98, 1, 1)])
+def test_variants_are_compared_within_epochs_by_least_squares(epochs, shares):
     """The oracle: least squares on dummies of variants and epochs, one row per cell, weighted by units."""
-    rng = np.random.default_rng(3)
-    sizes = rng.integers(20, 400, (4, 3))
-    levels = rng.uniform(0.1, 0.3, (4, 3))
-    means, sds = posteriors(sizes, levels, np.full((4, 3), 0.2))
-    epoch, variant = np.divmod(np.arange(12), 3)
-    design = np.column_stack([epoch[:, None] == np.arange(4), variant[:, None] == np.arange(1, 3)])
+    rng, k = np.random.default_rng(3), len(shares)
+    sizes = rng.integers(20, 400, (epochs, k)) * shares
+    levels = rng.uniform(0.1, 0.3, (epochs, k))
+    means, sds = posteriors(sizes, levels, np.full((epochs, k), 0.2))
+    epoch, variant = np.divmod(np.arange(epochs * k), k)
+    design = np.column_stack([epoch[:, None] == np.arange(epochs), variant[:, None] == np.arange(1, k)])
     weights = np.diag(sizes.ravel().astype(float))
     gram = design.T @ weights @ design
     fitted = np.linalg.solve(gram, design.T @ weights @ levels.ravel())
-    effects = np.array([0.0, *fitted[4:]])
+    effects = np.array([0.0, *fitted[epochs:]])
     of_variant = sizes.sum(axis=0)
     prior = (sizes * levels).sum() / sizes.sum()
-    inside = np.zeros((3, 3))
-    inside[1:, 1:] = np.linalg.inv(gram)[4:, 4:]
+    inside = np.zeros((k, k))
+    inside[1:, 1:] = np.linalg.inv(gram)[epochs:, epochs:]
     apart = np.diag(inside)[:, None] + np.diag(inside)[None, :] - 2 * inside
     once = 1 / of_variant[:, None] + 1 / of_variant[None, :]
     np.fill_diagonal(once, 0.0)
