@@ -18,8 +18,9 @@ from inference.sentinel_address import SentinelAddress, is_sentinel
 
 Async = TypeVar("Async", bound=redis.asyncio.Redis)
 
-# A sentinel on a machine that is off costs this, once: the next is asked first from then on. Less than
-# the fast lane's deadline of a command, or none would ever get to the next.
+# A sentinel on a machine that is off costs this, once: it is not tried again, and the one that answers
+# is asked first from then on. Less than half the fast lane's deadline of a command, within which the
+# next must be reached.
 SENTINEL_SECONDS = 0.1
 
 
@@ -33,8 +34,7 @@ def redis_client(url: str, **options: Any) -> redis.Redis:
     if not is_sentinel(url):
         return redis.Redis.from_url(url, **options)
     address = SentinelAddress.of(url)
-    make: Any = redis.sentinel.Sentinel  # redis-py has no types for it
-    sentinel = make(address.hosts, sentinel_kwargs=_asking(address), **address.server_options)
+    sentinel: Any = _Sentinel(address)  # redis-py has no types for it
     client: redis.Redis = sentinel.master_for(address.name, **options)
     return client
 
@@ -52,12 +52,42 @@ def async_redis_client(url: str, kind: type[Async], **options: Any) -> Async:
         client = cast("Async", kind.from_url(url, **options))
         return client
     address = SentinelAddress.of(url)
-    make: Any = redis.asyncio.sentinel.Sentinel  # redis-py has no types for it
-    sentinel = make(address.hosts, sentinel_kwargs=_asking(address), **address.server_options)
-    client = sentinel.master_for(address.name, redis_class=kind, **options)
+    client = _AsyncSentinel(address).master_for(address.name, redis_class=kind, **options)
     return client
+
+
+class _Sentinel(redis.sentinel.Sentinel):
+    """Says in one sentence that none answers; redis-py writes out every client."""
+
+    def __init__(self, address: SentinelAddress) -> None:
+        self._absence = address.absence
+        initialize: Any = super().__init__  # redis-py has no types for it
+        initialize(address.hosts, sentinel_kwargs=_asking(address), **address.server_options)
+
+    def discover_master(self, service_name: str) -> Any:
+        discover: Any = super().discover_master
+        try:
+            return discover(service_name)
+        except redis.sentinel.MasterNotFoundError as error:
+            raise redis.sentinel.MasterNotFoundError(self._absence) from error
+
+
+class _AsyncSentinel(redis.asyncio.sentinel.Sentinel):
+    """The same for asyncio."""
+
+    def __init__(self, address: SentinelAddress) -> None:
+        self._absence = address.absence
+        initialize: Any = super().__init__  # redis-py has no types for it
+        initialize(address.hosts, sentinel_kwargs=_asking(address), **address.server_options)
+
+    async def discover_master(self, service_name: str) -> Any:
+        try:
+            return await super().discover_master(service_name)
+        except redis.asyncio.sentinel.MasterNotFoundError as error:
+            raise redis.asyncio.sentinel.MasterNotFoundError(self._absence) from error
 
 
 def _asking(address: SentinelAddress) -> dict[str, Any]:
     limits = {"socket_timeout": SENTINEL_SECONDS, "socket_connect_timeout": SENTINEL_SECONDS}
-    return {**limits, **address.sentinel_options}
+    # redis-py tries one that is away four times, and waits in between.
+    return {**limits, "retry": None, **address.sentinel_options}

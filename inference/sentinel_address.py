@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote
 
 SCHEME = "sentinel"
 PORT = 26379
 # As sentinels take it in their own configuration.
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
+# Not urlsplit: from CPython 3.11.12 on it takes one host, and nothing before an address in brackets.
+_PARTS = re.compile(rf"{SCHEME}://([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.DOTALL)
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:,/]+)(?::([0-9]{1,5}))?")
 _OPTIONS = frozenset({"db", "sentinel_username", "sentinel_password"})
 
@@ -54,15 +56,18 @@ class SentinelAddress:
         Raises:
             SentinelAddressError: it breaks a rule.
         """
-        parts = urlsplit(url)
-        login, _, hosts = parts.netloc.rpartition("@")
+        parts = _PARTS.fullmatch(url)
+        if parts is None:
+            raise SentinelAddressError(f"it must begin with {SCHEME}://.")
+        netloc, path, query = parts.groups(default="")
+        login, _, hosts = netloc.rpartition("@")
         username, _, password = login.partition(":")
-        name = parts.path.removeprefix("/")
+        name = path.removeprefix("/")
         if not _NAME.fullmatch(name):
             raise SentinelAddressError(
-                f"path == '{parts.path}', must be the name of the group, such as /bakeoff."
+                f"path == '{path}', must be the name of the group, such as /bakeoff."
             )
-        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        options = dict(parse_qsl(query, keep_blank_values=True))
         if unknown := sorted(options.keys() - _OPTIONS):
             raise SentinelAddressError(f"{unknown[0]}, must be one of {', '.join(sorted(_OPTIONS))}.")
         return cls(
@@ -84,6 +89,12 @@ class SentinelAddress:
     def sentinel_options(self) -> dict[str, object]:
         """What redis-py wants for connections to the sentinels."""
         return _login(self.sentinel_username, self.sentinel_password)
+
+    @property
+    def absence(self) -> str:
+        """What is said where none of them names a primary; without a period."""
+        hosts = ", ".join(f"{host}:{port}" for host, port in map(_bracketed, self.hosts))
+        return f"No sentinel of {hosts} names a primary of '{self.name}'"
 
     @property
     def broker_url(self) -> str:

@@ -320,7 +320,8 @@ def _home_of(env: Mapping[str, str]) -> Path:
 
 
 def _url(name: str, url: str, schemes: tuple[str, ...]) -> str:
-    scheme = urlsplit(url).scheme
+    # Of several hosts urlsplit takes none before an address in brackets.
+    scheme = SCHEME if is_sentinel(url) else urlsplit(url).scheme
     if url and scheme not in schemes:
         raise SettingError(
             f"{name} begins with '{scheme}', must begin with one of {[f'{s}://' for s in schemes]}."
@@ -362,7 +363,7 @@ def _broker_options_of(url: str) -> dict[str, Any]:
     if not is_sentinel(url):
         return {}
     address = SentinelAddress.of(url)
-    limits = {"socket_timeout": BROKER_SENTINEL_SECONDS}
+    limits = {"socket_timeout": BROKER_SENTINEL_SECONDS, "retry": None}  # the next one is asked instead
     return {"master_name": address.name, "sentinel_kwargs": {**limits, **address.sentinel_options}}
 
 

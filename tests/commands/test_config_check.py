@@ -78,6 +78,10 @@ def test_right_settings_are_right():
             {"BROKER_URL": "redis://:hunter2@127.0.0.1:1/0"},
             "BROKER_URL: Error 111 connecting to 127.0.0.1:1",
         ),
+        (
+            {"BROKER_URL": "sentinel://:hunter2@127.0.0.1:1,127.0.0.1:2/g"},
+            "BROKER_URL: No sentinel of 127.0.0.1:1, 127.0.0.1:2 names a primary of 'g'.",
+        ),
         ({"BAKEOFF_PROVIDERS": "/nowhere.yaml"}, "BAKEOFF_PROVIDERS: "),
         (
             {"SECRET_KEY_FILE": "/nowhere/key"},

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
+from dataclasses import replace
+from urllib.parse import urlsplit
 
+import pytest
+import redis
+import redis.asyncio
+from kombu import Connection
+
+from bakeoff.commands.doctor import _redis
+from bakeoff.container_check import UnhealthyError, check_beats
+from bakeoff.embedded.errors import StartError
+from bakeoff.embedded.valkey import check_redis
 from bakeoff.environment import SettingError, read_environment
+from inference.redis_clients import async_redis_client, redis_client
 from inference.sentinel_address import SentinelAddress, SentinelAddressError
 
 WHOLE = "sentinel://us%40er:p%2Fw@one:26380,two,[fd00::1]:26379/shop.cache?db=3&sentinel_password=s"
@@ -17,6 +29,51 @@ def test_it_names_sentinels_group_database_and_passwords():
     assert address.server_options == {"db": 3, "username": "us@er", "password": "p/w"}
     assert address.sentinel_options == {"password": "s"}
     assert "p/w" not in repr(address)
+
+
+@pytest.fixture
+def newer_python(monkeypatch):
+    """A urlsplit that takes no text before a bracket, as that of CPython 3.11.12 and later."""
+
+    def refuse(netloc: str) -> None:
+        if "[" in netloc and not netloc.rpartition("@")[2].startswith("["):
+            raise ValueError("Invalid IPv6 URL")
+
+    monkeypatch.setattr("urllib.parse._checknetloc", refuse)
+    urlsplit.cache_clear()
+
+
+def test_an_address_in_brackets_may_stand_anywhere(newer_python, monkeypatch):
+    url = "sentinel://:p@one,[fd00::1]:26380/g?db=1"
+    with pytest.raises(ValueError, match="Invalid IPv6 URL"):
+        urlsplit(url)
+    assert SentinelAddress.of(url).hosts == (("one", 26379), ("fd00::1", 26380))
+    monkeypatch.setenv("REDIS_URL", url)
+    environment = read_environment()
+    assert environment.broker_url == "sentinel://:p@one:26379/1;sentinel://[fd00::1]:26380"
+    with Connection(environment.broker_url) as connection:
+        assert connection.alt == environment.broker_url.split(";")
+
+
+def test_that_none_answers_is_one_sentence_without_a_password():
+    hosts = "127.0.0.1:1, 127.0.0.1:2"
+    sentence = f"No sentinel of {hosts} names a primary of 'g'"
+    url = f"sentinel://:hunter2@{hosts.replace(' ', '')}/g?sentinel_password=hunter3"
+    client = redis_client(url, retry=None)
+    with pytest.raises(redis.ConnectionError) as refused:
+        client.ping()
+    assert str(refused.value) == sentence
+    with pytest.raises(redis.ConnectionError) as refused:
+        asyncio.run(async_redis_client(url, redis.asyncio.Redis, retry=None).ping())
+    assert str(refused.value) == sentence
+    with pytest.raises(UnhealthyError) as unhealthy:
+        check_beats("worker", redis_url=url, host="here")
+    assert str(unhealthy.value) == f"The cache gives no answer: {sentence}."
+    with pytest.raises(StartError) as unstarted:
+        check_redis(url)
+    assert str(unstarted.value) == f"The Redis of REDIS_URL gives no answer: {sentence}."
+    environment = replace(read_environment(), redis_url=url)
+    assert list(_redis(environment)) == [(False, f"{sentence}: check REDIS_URL and the sentinels")]
 
 
 def test_celery_gets_it_in_its_own_words():
@@ -57,6 +114,7 @@ def test_the_broker_is_the_cache_where_it_is_not_named(monkeypatch):
     environment = read_environment()
     assert environment.broker_url == "sentinel://one:26379/1;sentinel://two:26379"
     assert environment.broker_options["master_name"] == "g"
+    assert environment.broker_options["sentinel_kwargs"]["retry"] is None  # the next one is asked
     monkeypatch.setenv("BROKER_URL", "redis://broker:6379/0")
     environment = read_environment()
     assert (environment.broker_url, environment.broker_options) == ("redis://broker:6379/0", {})

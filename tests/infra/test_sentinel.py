@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
 import subprocess
 import sys
 
@@ -12,6 +14,7 @@ from celery import Celery
 from django.db import connection
 
 from bakeoff.environment import read_environment
+from bakeoff.gateway.cache import HOT_SECONDS, BoundedRedis
 from bakeoff.heartbeat import Heart
 from experiments.ingest.spill import STREAM, drain
 from experiments.models import Event
@@ -169,6 +172,23 @@ def test_a_primary_that_comes_back_is_a_replica_and_takes_no_writes(tables, grou
         heart.stop()
 
 
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_with_the_first_sentinel_away_the_hot_way_has_the_cache(group, is_silent):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and says nothing
+        away = silent.getsockname()[1] if is_silent else 1
+        url = group.url.replace("sentinel://", f"sentinel://127.0.0.1:{away},")
+
+        async def ping() -> bool:
+            client = BoundedRedis.of(url, HOT_SECONDS)
+            try:
+                return bool(await client.ping())
+            finally:
+                await client.aclose()
+
+        assert [asyncio.run(ping()) for _ in range(5)] == [True] * 5
+        assert _sends(sender(url))
+
+
 def test_without_a_sentinel_that_answers_it_is_one_sentence(folder):
     variables = {"REDIS_URL": "sentinel://127.0.0.1:1,127.0.0.1:2/bakeoff", "BAKEOFF_HOME": str(folder)}
     done = subprocess.run(
@@ -176,5 +196,5 @@ def test_without_a_sentinel_that_answers_it_is_one_sentence(folder):
         env={**os.environ, **variables}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     (line,) = (one for one in (done.stdout + done.stderr).splitlines() if "REDIS_URL" in one)
-    assert "No master found for 'bakeoff'" in line
+    assert line == "REDIS_URL: No sentinel of 127.0.0.1:1, 127.0.0.1:2 names a primary of 'bakeoff'."
     assert done.returncode == 1

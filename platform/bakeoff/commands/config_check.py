@@ -133,10 +133,12 @@ def _faults_of_redis(environment: Environment) -> Iterator[str]:
 
 def _faults_of_broker(environment: Environment) -> Iterator[str]:
     """Ask the broker, where it is a server of somebody else's."""
-    if not os.environ.get("BROKER_URL"):
+    if not (url := os.environ.get("BROKER_URL")):
         return
     from kombu import Connection
     from kombu.exceptions import OperationalError
+
+    from inference.sentinel_address import SentinelAddress, is_sentinel
 
     limits = {
         "socket_connect_timeout": CONNECT_SECONDS,
@@ -147,7 +149,10 @@ def _faults_of_broker(environment: Environment) -> Iterator[str]:
         with Connection(environment.broker_url, transport_options=limits) as connection:
             connection.ensure_connection(max_retries=1, timeout=CONNECT_SECONDS)
     except (OperationalError, OSError, ValueError) as error:
-        yield f"BROKER_URL: {_line_of(error)}."
+        if is_sentinel(url) and "No master found" in str(error):  # redis-py writes out every client
+            yield f"BROKER_URL: {SentinelAddress.of(url).absence}."
+        else:
+            yield f"BROKER_URL: {_line_of(error)}."
 
 
 def _faults_of_artifacts(environment: Environment) -> Iterator[str]:

@@ -244,6 +244,8 @@ def _redis(environment: Environment) -> Iterator[tuple[bool, str]]:
             yield not why, f"Redis or Valkey {version}: {why}" if why else well
             yield from _spill(client)
             yield from _background(client)
+    except redis.sentinel.MasterNotFoundError as error:
+        yield False, f"{error}: check REDIS_URL and the sentinels"
     except redis.RedisError:
         remedy = "`bakeoff up` starts it" if environment.bundled_valkey else "check REDIS_URL"
         yield False, f"Redis does not answer: {remedy}"
