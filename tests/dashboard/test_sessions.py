@@ -157,6 +157,17 @@ def test_an_administrator_ends_the_sessions_of_a_member(person, project):
     assert "has no open session" in refusal(admin, address, {"username": person.username})
 
 
+def test_an_administrator_without_their_second_factor_ends_nobodys(person, project):
+    theirs, admin = give_password(person), sign_in(project, role="admin")
+    account = User.objects.get(pk=admin.session["_auth_user_id"])
+    SecondFactor.objects.create(user=account, secret="A" * 32, confirmed_at=timezone.now())
+    address = f"/p/{project.slug}/team/sessions/"
+    sentence = refusal(admin, address, {"username": person.username})
+    assert sentence.startswith("Sign out, sign in with your second factor")
+    assert is_in(theirs)
+    assert actions(person) == []
+
+
 def test_whom_an_administrator_may_not_reset_stays_signed_in(person, project):
     elsewhere = make_user(builders.make_project(), password=PASSWORD)
     root = make_user(project, is_superuser=True, password=PASSWORD)

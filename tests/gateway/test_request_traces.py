@@ -7,6 +7,7 @@ import logging
 import re
 import subprocess
 import sys
+import threading
 from io import StringIO
 
 import pytest
@@ -24,6 +25,7 @@ from tests.support.endpoint import Endpoint
 from tests.support.endpoint_version import crown_endpoint
 from tests.support.receiver import Receiver
 from tests.support.spans import bodies, spans, spans_named, traced_lane
+from tests.support.waiting import wait_until
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SERVER, CLIENT, INTERNAL = 2, 3, 1  # kinds of OTLP
@@ -183,11 +185,30 @@ def test_the_standard_variables_say_which_traces_are_sampled(tables, shop, recei
     assert spans(receiver) == []
 
 
-def test_no_request_waits_for_a_receiver_that_is_away(tables, shop):
-    lane = traced_lane("http://127.0.0.1:1")
-    for _ in range(3):
+def test_no_request_waits_for_a_receiver_that_does_not_answer(tables, shop, receiver, monkeypatch):
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "10")  # ms
+    # Longer than the client waits: a request that waited would not be answered at all.
+    monkeypatch.setattr("bakeoff.telemetry.tracing.SEND_SECONDS", 600)
+    released = threading.Event()
+
+    def hold(handler):
+        released.wait(60)
+        handler.send_response(200)
+        handler.send_header("content-length", "0")
+        handler.end_headers()
+
+    receiver.answers["/v1/traces"] = hold
+    lane = traced_lane(receiver.url)
+    try:
         assert recommend(lane, shop).status_code == 200
-    lane.stop()
+        wait_until(lambda: receiver.received, "spans are on their way")
+        for _ in range(3):
+            assert recommend(lane, shop).status_code == 200
+        assert len(receiver.received) == 1  # it has not answered yet
+    finally:
+        released.set()
+        lane.stop()
+    assert len(spans_named(receiver, "POST /v1/recommend")) == 4
 
 
 def test_a_browser_may_send_its_trace(lane):

@@ -62,6 +62,8 @@ def end_others(request: HttpRequest) -> HttpResponse:
 def end_of_member(request: HttpRequest, slug: str) -> HttpResponse:
     """End all sessions of a member."""
     project = project_for(request, slug, ADMIN)
+    if refuse_without_proof(request):
+        return redirect("team", slug)
     name = request.POST.get("username", "").strip()
     try:
         count = end_sessions_of(username=name, project=project, maker=_person(request))
