@@ -22,7 +22,7 @@ RUN pip install --no-cache-dir torch==2.13.0 --index-url https://download.pytorc
 USER 10001
 VOLUME /var/lib/bakeoff
 EXPOSE 8000
-# Of web; what runs a worker or beat by this image checks `worker` or `beat` instead.
-HEALTHCHECK --interval=10s --timeout=10s --start-period=60s CMD ["python", "-m", "bakeoff.container_check", "web"]
+# Of web, a worker or beat, as the container's command says.
+HEALTHCHECK --interval=10s --timeout=10s --start-period=60s CMD ["python", "-m", "bakeoff.container_check"]
 # Open streams end ten seconds after SIGTERM; a start-up that fails ends the container.
 CMD ["python", "-m", "uvicorn", "bakeoff.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--no-access-log", "--no-server-header", "--no-proxy-headers", "--lifespan", "on", "--http", "bakeoff.gateway.http.connection:Connection", "--timeout-graceful-shutdown", "10"]

@@ -1,4 +1,7 @@
-"""What a container's health check runs: `python -m bakeoff.container_check web | worker | beat`.
+"""What a container's health check runs: `python -m bakeoff.container_check [web | worker | beat]`.
+
+Without a part it is the one that the container's first process is; anything else, such as a command of
+the console, is healthy while it runs.
 
 Web is healthy when it may get requests (`/readyz`); a worker and beat when they gave a sign of life
 within half a minute, also in the midst of a long task. The status is 0, or 1 with one sentence.
@@ -7,8 +10,10 @@ within half a minute, also in the midst of a long task. The status is 0, or 1 wi
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import sys
+from pathlib import Path
 
 import redis
 
@@ -19,10 +24,25 @@ from inference.serving.beats import read_beats
 PORT = 8000
 SECONDS = 5.0
 PARTS = ("web", "worker", "beat")
+FIRST_PROCESS = Path("/proc/1/cmdline")
 
 
 class UnhealthyError(Exception):
     """The message says what is wrong, in one sentence."""
+
+
+def part_of(command: str) -> str | None:
+    """Return which part a command line starts, one of a shell included; None where it is none.
+
+    Args:
+        command: its words, with zero characters or blanks between.
+    """
+    words = re.split(r"[\0\s]+", command)
+    if "bakeoff.asgi:application" in words:
+        return "web"
+    if "bakeoff.celery" in words:
+        return next((part for part in ("worker", "beat") if part in words), None)
+    return None
 
 
 def check_web(*, host: str = "127.0.0.1", port: int = PORT) -> None:
@@ -77,16 +97,16 @@ def check_beats(kind: str, *, redis_url: str, host: str) -> None:
 
 def main(arguments: list[str]) -> int:
     """Check one part and return the status."""
-    if len(arguments) != 1 or arguments[0] not in PARTS:
+    if len(arguments) > 1 or not set(arguments) <= set(PARTS):
         sys.stderr.write(f"part == '{' '.join(arguments)}', must be one of {', '.join(PARTS)}.\n")
         return 2
     try:
-        if arguments[0] == "web":
+        part = arguments[0] if arguments else part_of(FIRST_PROCESS.read_text(errors="replace"))
+        if part == "web":
             check_web()
-        else:
-            url = read_environment().redis_url
-            check_beats(arguments[0], redis_url=url, host=socket.gethostname())
-    except (UnhealthyError, SettingError) as error:
+        elif part is not None:
+            check_beats(part, redis_url=read_environment().redis_url, host=socket.gethostname())
+    except (UnhealthyError, SettingError, OSError) as error:
         sys.stderr.write(f"Error: {error}\n")
         return 1
     return 0

@@ -18,7 +18,7 @@ import redis
 import yaml
 from psycopg.conninfo import conninfo_to_dict
 
-from bakeoff.container_check import UnhealthyError, check_beats, check_web
+from bakeoff.container_check import UnhealthyError, check_beats, check_web, main, part_of
 from bakeoff.environment import read_environment
 from inference.serving.beats import SILENT_SECONDS, Beat, LastBeat, write_beat
 from tests.support.servers import WARM
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 DOCKERFILE = (ROOT / "Dockerfile").read_text().splitlines()
 WEB = next(json.loads(line.removeprefix("CMD ")) for line in DOCKERFILE if line.startswith("CMD "))
-WEB_CHECK = next(
+IMAGE_CHECK = next(
     json.loads(line[line.index("CMD ") + 4 :]) for line in DOCKERFILE if line.startswith("HEALTHCHECK ")
 )
 
@@ -142,16 +142,49 @@ def test_everything_waits_for_the_migrations_and_has_time_to_stop():
 
 
 def test_every_part_has_the_health_check_of_its_kind():
-    assert WEB_CHECK[:3] == ["python", "-m", "bakeoff.container_check"]
-    kinds = {
-        name: service.get("healthcheck", {}).get("test", ["CMD", *WEB_CHECK])[-1]
+    assert IMAGE_CHECK == ["python", "-m", "bakeoff.container_check"]
+    parts = {
+        name: part_of("\0".join(service.get("command", WEB)))
         for name, service in COMPOSE["services"].items()
-        if "DATABASE_URL" in service.get("environment", {}) and name != "migrate"
+        if "DATABASE_URL" in service.get("environment", {})
     }
-    assert kinds.pop("web") == WEB_CHECK[-1] == "web"
-    assert kinds.pop("beat") == "beat"
-    assert set(kinds.values()) == {"worker"}
-    assert COMPOSE["services"]["migrate"]["healthcheck"] == {"disable": True}  # it ends
+    for name, part in parts.items():
+        check = COMPOSE["services"][name].get("healthcheck", {})
+        assert check == {"disable": True} or check.get("test", [part])[-1] == part, name
+    assert parts.pop("migrate") is None
+    assert (parts.pop("web"), parts.pop("beat")) == ("web", "beat")
+    assert set(parts.values()) == {"worker"}
+
+
+@pytest.mark.parametrize(
+    ("command", "part"),
+    [
+        ("celery -A bakeoff.celery worker --queues train --hostname beat@%h", "worker"),
+        ("/sbin/docker-init\0--\0python\0-m\0celery\0-A\0bakeoff.celery\0beat\0", "beat"),
+        ("sh\0-c\0exec uvicorn bakeoff.asgi:application\0", "web"),
+        ("celery -A bakeoff.celery inspect active", None),
+        ("python\0-m\0bakeoff\0train\0", None),
+        ("celery -A shop.celery worker", None),
+        ("", None),
+    ],
+)
+def test_the_check_of_the_image_goes_by_the_first_process(command, part):
+    assert part_of(command) == part
+
+
+def test_anybodys_own_part_by_this_image_is_checked_as_what_it_is(tmp_path, monkeypatch, capsys):
+    first = tmp_path / "cmdline"
+    monkeypatch.setattr("bakeoff.container_check.FIRST_PROCESS", first)
+    monkeypatch.setattr("socket.gethostname", lambda: "nowhere-1")
+    for part in ("worker", "beat"):
+        first.write_text(f"python\0-m\0celery\0-A\0bakeoff.celery\0{part}\0")
+        assert main([]) == 1
+        assert capsys.readouterr().err == f"Error: {part} at nowhere-1 has given no sign of life.\n"
+    first.write_text("python\0-m\0bakeoff\0migrate\0")
+    assert main([]) == 0
+    first.unlink()
+    assert main([]) == 1
+    assert str(first) in capsys.readouterr().err
 
 
 def test_a_worker_is_healthy_by_its_own_sign_of_life(monkeypatch):
@@ -193,7 +226,7 @@ def test_what_is_away_is_one_sentence(container):
         output = done.communicate(timeout=200)[0]
         assert (done.returncode, output.count("\n")) == (1, 1), output
         assert output.startswith(f"Error: {words}")
-    for arguments in ([], ["both"]):
+    for arguments in (["both"], ["web", "beat"]):
         done = run(["python", "-m", "bakeoff.container_check", *arguments], container)
         assert "must be one of web, worker, beat." in done.communicate(timeout=200)[0]
         assert done.returncode == 2
