@@ -47,6 +47,7 @@ EDITABLE = (
     "costs", "abstain_cost", "slices", "max_gap", "generate", "event_weights", "context_features",
     "rank",
 )  # fmt: skip
+SCHEDULE = frozenset({"kind", "retrain_algorithm", "retrain_params"})
 TEXT_LISTS = ("static_list", "liked_events", "credited_events", "labels", "slices", "context_features")
 
 
@@ -199,7 +200,8 @@ def _change(surface: Surface, changes: Mapping[str, Any], by: str) -> Surface:
         _require_no_versions(surface, changes["kind"])
     for name in changed:
         setattr(surface, name, changes[name])
-    _check(surface)
+    # A schedule that an earlier release took, and this one would not, stops no other edit.
+    _check(surface, with_schedule=not SCHEDULE.isdisjoint(changed))
     if "rules" in changed:
         _require_known_properties(surface)
         # What served before, too: it can be compared with, and gone back to.
@@ -236,11 +238,11 @@ def _require_no_versions(surface: Surface, kind: str) -> None:
         )
 
 
-def _check(surface: Surface) -> None:
+def _check(surface: Surface, *, with_schedule: bool = True) -> None:
     _check_lists(surface)
     _check_texts(surface)
     _check_kind(surface)
-    if surface.retrain_algorithm:
+    if with_schedule and surface.retrain_algorithm:
         _check_schedule(surface)
 
 

@@ -16,6 +16,7 @@ from experiments.actions.erase_archived import expire_archive
 from experiments.archive.place import ArchiveError
 from experiments.archive.state import archive_place
 from experiments.ingest.partitions import drop_expired, make_partitions
+from experiments.metrics.segments_at_start import delete_segments_of_ended
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -43,6 +44,8 @@ def maintain_partitions(now: datetime) -> None:
     _expire_archive(retention, now)
     if deleted := delete_old_alerts(now):
         logger.info("retention: %d alerts deleted", deleted)
+    if deleted := delete_segments_of_ended(now):
+        logger.info("retention: segments of %d users at starts of ended experiments deleted", deleted)
     if deleted := delete_expired_sessions(now):
         logger.info("retention: %d expired sessions deleted", deleted)
 

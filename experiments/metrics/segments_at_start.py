@@ -7,12 +7,24 @@ later value nor a later unit enters, and to the prediction such a unit has no se
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import connection
 
+from experiments.models import Experiment, SegmentsAtStart
+
 if TYPE_CHECKING:
-    from experiments.models import Experiment
+    from datetime import datetime
+
+DAY = timedelta(days=1)
+
+
+def delete_segments_of_ended(now: datetime) -> int:
+    """Delete what no look reads any more; return how many rows."""
+    # A day later: a look that began before the end may still be at work.
+    ended = Experiment.objects.filter(state=Experiment.State.ENDED, ended_at__lt=now - DAY)
+    return SegmentsAtStart.objects.filter(experiment__in=ended.values("pk")).delete()[0]
 
 
 def store_segments_at_start(experiment: Experiment) -> None:

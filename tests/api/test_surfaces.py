@@ -53,6 +53,7 @@ def test_a_row_beyond_the_bounds_of_requests_is_shown_and_put_right(call, config
     beyond = {
         "retrain_every_seconds": 5, "candidates": 9000, "exploration": 20.0,
         "attribution_seconds": 10**9, "shadow_first": 2_000_000, "static_list": ["i1"] * 1001,
+        "retrain_params": {"l2": -1.0},
     }  # fmt: skip
     Surface.objects.filter(pk=configured.pk).update(**beyond)
     shown = call("GET", "/surfaces/home-feed")
@@ -63,6 +64,9 @@ def test_a_row_beyond_the_bounds_of_requests_is_shown_and_put_right(call, config
     assert call("PATCH", "/surfaces/home-feed", {"retrain_every_seconds": 5}).status_code == 400
     answer = call("PATCH", "/surfaces/home-feed", {"retrain_every_seconds": 60})
     assert answer.json()["retrain_every_seconds"] == 60
+    answer = call("PATCH", "/surfaces/home-feed", {"retrain_params": {"l2": -2.0}})
+    assert answer.status_code == 422
+    assert "l2 == -2" in answer.text
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from django.db import connection, transaction
 from scipy import stats
 
+from experiments.actions.maintain_partitions import maintain_partitions
 from experiments.actions.start_experiment import start_experiment
 from experiments.looks.roll_up import roll_up
 from experiments.metrics.freeze import spec_of
@@ -195,3 +196,16 @@ def test_a_start_copies_segments_only_where_a_prediction_reads_them(shop):
     draft.metrics.filter(metric__key="spend").delete()
     started = start_experiment(experiment=draft, by="a test", approvals=("ann", "ben"))
     assert not SegmentsAtStart.objects.filter(experiment=started).exists()
+
+
+def test_the_copy_goes_a_day_after_the_end(shop):
+    past_buyers(shop, 600)
+    started = start_experiment(experiment=draft_of(shop), by="a test", approvals=("ann", "ben"))
+    copies = SegmentsAtStart.objects.filter(experiment=started)
+    maintain_partitions(builders.now() + timedelta(days=2))
+    assert copies.exists()  # it runs
+    started.end(builders.now())
+    maintain_partitions(builders.now())
+    assert copies.exists()  # a look may still be at work
+    maintain_partitions(builders.now() + timedelta(days=2))
+    assert not copies.exists()
