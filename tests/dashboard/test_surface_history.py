@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from django.db import connection
 from django.urls import reverse
 
 from bakeoff.accounts.models import AuditEntry
@@ -179,3 +182,17 @@ def test_each_setting_has_a_name():
     assert {name: str(labels[name]) for name in labels if name in EDITABLE} == {
         name: FIELD_NAMES[name] for name in labels if name in EDITABLE
     }
+
+
+def test_the_history_reads_the_entries_of_its_surface_alone(shop):
+    """By an index, in its order: neither the project's whole trail nor a sort of what is found."""
+    entries = (
+        AuditEntry(project=shop.project, actor="a", action="change surface", subject=f"other-{n}")
+        for n in range(5000)
+    )
+    AuditEntry.objects.bulk_create(entries)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE accounts_auditentry")
+    plan = history_of(shop.surface)[:20].explain(analyze=True)
+    assert "Index Scan using audit_by_subject" in plan
+    assert not re.search(r"Sort|Seq Scan|Rows Removed by Filter: \d{2}", plan), plan

@@ -395,6 +395,10 @@ class AuditEntry(models.Model):
     class Meta:
         ordering = ["-at", "-id"]
         verbose_name_plural = "audit entries"
+        indexes = [
+            # A surface's history of settings, on each view of its page.
+            models.Index(fields=["project", "subject", "-at", "-id"], name="audit_by_subject")
+        ]
 
     def __str__(self) -> str:
         return f"{self.actor} {self.action} {self.subject}"
