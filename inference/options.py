@@ -79,7 +79,7 @@ class Bounds:
         if self == UNBOUNDED or not isinstance(value, int | float):
             return True
         return (
-            math.isfinite(value)
+            is_finite(value)
             and (self.low is None or value >= self.low)
             and (self.above is None or value > self.above)
             and (self.high is None or value <= self.high)
@@ -99,6 +99,14 @@ class Bounds:
 
 
 UNBOUNDED = Bounds()
+
+
+def is_finite(value: float) -> bool:
+    """Whether a number is one and a float can hold it: a whole number of JSON has any length."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +138,15 @@ class ParamSpec:
                 f"parameter {self.name} == {value!r}, must be of type {self.type.__name__}.",
             )
         if not self.bounds.allow(value):
-            shown = f"{value:g}" if isinstance(value, float) else repr(value)
             raise ParamError(
-                self.name, f"parameter {self.name} == {shown}, must be {self.bounds.rule}."
+                self.name, f"parameter {self.name} == {_shown(value)}, must be {self.bounds.rule}."
             )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int) and not is_finite(value):
+        return f"a number of {len(str(abs(value)))} digits"
+    return f"{value:g}" if isinstance(value, float) else repr(value)
 
 
 def bounded(

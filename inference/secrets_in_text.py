@@ -10,18 +10,30 @@ MIN_SECRET = 6  # characters: a shorter value of a setting would hide parts of w
 _SECRET_NAMES = re.compile(
     r"SECRET|PASSWORD|TOKEN|(?:^|_)KEY|CREDENTIAL|DSN|DATABASE_URL", re.IGNORECASE
 )
+# A count of tokens is none, and a tokenizer neither: the word is singular.
+_KEYWORDS = (
+    r"secret|password|passwd|passphrase|token(?![a-z])|signature|credential"
+    r"|(?:api|access|private|secret|signing|encryption)[_-]?key(?![a-z])"
+)
 _PATTERNS = (
-    # A user and a password in an address.
-    (re.compile(r"(\w+://)[^\s/@]*:[^\s/@]*@"), rf"\1{HIDDEN}@"),
-    (re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
-    # Ours, those of providers, and access keys of object stores.
-    (re.compile(r"\b(?:sk|pk|st|hf|ghp|xox[abp])[_-][\w-]{8,}|\bAKIA[0-9A-Z]{12,}"), HIDDEN),
+    # A user and a password in an address: up to the last @ of its host, as a password may have one.
+    (re.compile(r"(\w+://)[^\s/@'\"]*:[^\s/'\"]*@"), rf"\1{HIDDEN}@"),
+    (re.compile(r"\b(Bearer)\s+[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
+    (
+        re.compile(r"(Authorization['\"]?\s*[=:]\s*['\"]?Basic)\s+[\w.~+/=-]{4,}", re.IGNORECASE),
+        rf"\1 {HIDDEN}",
+    ),
+    # Ours, those of providers, and access keys of object stores: none is of small letters alone.
     (
         re.compile(
-            # A count of tokens is none: the word is singular.
-            r"([\w-]*(?:secret|password|passwd|token|api[_-]?key|signature|credential))\b"
-            r"(['\"]?\s*[=:]\s*['\"]?)[^\s'\",;&]{3,}",
-            re.IGNORECASE,
+            r"\b(?:sk-|(?:sk|pk|hf|ghp)_|xox[abp]-)(?=[\w-]*[A-Z0-9])[\w-]{12,}"
+            r"|\bst_(?=[\w-]*[A-Z0-9])[\w.-]{20,}|\bAKIA[0-9A-Z]{12,}"
+        ),
+        HIDDEN,
+    ),
+    (
+        re.compile(
+            rf"([\w-]*(?:{_KEYWORDS})[\w-]*)(['\"]?\s*[=:]\s*['\"]?)[^\s'\",;&]{{3,}}", re.IGNORECASE
         ),
         rf"\1\2{HIDDEN}",
     ),

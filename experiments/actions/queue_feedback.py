@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Case, Exists, OuterRef, Q, TextField, Value, When
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast, Concat
 
 from bakeoff.accounts.refused import RefusedError
 from experiments.actions.queue_labels import MAX_QUEUED, queue_tasks, queued_before
@@ -23,6 +25,8 @@ from inference.models import Surface
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from uuid import UUID
+
+    from django.db.models import QuerySet
 
     from experiments.models import Survey
 
@@ -143,43 +147,76 @@ def queue_low_scores(*, surface: Surface, survey: Survey, by: str) -> QueuedFeed
         raise CannotQueueError(
             f"survey == '{survey.key}' of kind '{survey.kind}', must have a scale.", field="survey"
         )
-    sources = _sources_of_low_scores(surface, survey, low)
-    queued = queued_before(surface, list(sources))
-    new = [feedback_id for source, feedback_id in sources.items() if source not in queued]
+    texts = _low_scores(surface, survey, low)
+    is_queued = Exists(LabelTask.objects.filter(surface=surface, source_id=OuterRef("source")))
+    before, new = _count_sources(texts.filter(is_queued)), texts.exclude(is_queued)
+    total, what = _count_sources(new), f"low scores of survey {survey.key}"
+    seen: set[str] = set()
+    count, last = 0, None
+    while count < MAX_QUEUED:
+        rows = new if last is None else new.filter(pk__lt=last)
+        page = list(rows.values_list("pk", "feedback_id", "source")[: MAX_QUEUED - count])
+        if not page:
+            break
+        last = page[-1][0]
+        seen |= {source for _pk, _feedback_id, source in page}
+        count += _queue_usable(surface, [one for _pk, one, _source in page], by=by, what=what)
+    if last is None:
+        queue_tasks(surface, [], by=by, what=what)  # the trail says who looked for some
+    return QueuedFeedback(count, before, max(total - len(seen), 0))
+
+
+def _queue_usable(surface: Surface, ids: Sequence[str], *, by: str, what: str) -> int:
+    """Queue those of some entries that may still be labelled, in their order; return how many are new.
+
+    In a transaction of its own: an erasure locks the answers of a user all at once.
+    """
+    places = {one: n for n, one in enumerate(ids)}
     with transaction.atomic():
-        entries = _lock(surface, new[:MAX_QUEUED])
+        entries = _lock(surface, ids)
         broken = _broken_rules(surface, entries)
-        places = {one: n for n, one in enumerate(new)}
+        # What was taken back since it was read is gone from here.
         allowed = [one for one in entries if one.pk not in broken]
         allowed.sort(key=lambda one: places[one.feedback_id])
         answers = _answers_of(surface, allowed)
-        # An answer whose text is not stored, or may not be learnt from, leaves nothing to label.
         tasks = {
             task.source_id: task
             for one in allowed
             if (task := _task(surface, one, answers)) is not None
         }
-        what = f"low scores of survey {survey.key}"
-        count = queue_tasks(surface, _not_queued(surface, list(tasks.values())), by=by, what=what)
-    return QueuedFeedback(count, len(queued), len(new[MAX_QUEUED:]))
+        new = _not_queued(surface, list(tasks.values()))
+        return queue_tasks(surface, new, by=by, what=what)
 
 
-def _sources_of_low_scores(surface: Surface, survey: Survey, low: int) -> dict[str, str]:
-    """Return the id of an entry by the source of its text, the newest first."""
+def _low_scores(surface: Surface, survey: Survey, low: int) -> QuerySet[Feedback]:
+    """Return what can be labelled, the newest first, with the source of its text.
+
+    What counts no more, may not be learnt from or has no text is left out by the query: else some of
+    it in front would hide all that is older.
+    """
+    excluded = ExcludedUnit.objects.filter(project=surface.project_id).values("unit_id")
     counted = Feedback.objects.counted().filter(project=surface.project_id, trainable=True)
-    scores = counted.filter(kind=Feedback.Kind.SURVEY, text=survey.key, value__lte=low)
-    same = scores.filter(recommendation_id=OuterRef("recommendation_id"), unit_id=OuterRef("unit_id"))
-    comments = counted.filter(Exists(same), kind=Feedback.Kind.TEXT)
-    rows = [
-        (pk, _source(feedback_id), feedback_id)
-        for pk, feedback_id in comments.values_list("pk", "feedback_id")
-    ]
+    counted = counted.exclude(unit_id__in=excluded)
+    is_score = Q(kind=Feedback.Kind.SURVEY, text=survey.key, value__lte=low)
+    same = counted.filter(
+        is_score, recommendation_id=OuterRef("recommendation_id"), unit_id=OuterRef("unit_id")
+    )
+    wanted = Q(Exists(same), kind=Feedback.Kind.TEXT) & ~Q(text="")
     if survey.surface_id == surface.pk:
-        rows += [
-            (pk, f"{OF_ANSWER}{answer}", feedback_id)
-            for pk, feedback_id, answer in scores.values_list("pk", "feedback_id", "recommendation_id")
-        ]
-    return {source: feedback_id for _pk, source, feedback_id in sorted(rows, reverse=True)}
+        answers = Slate.objects.filter(
+            surface=surface, trainable=True, recommendation_id=OuterRef("recommendation_id")
+        )
+        wanted |= is_score & Exists(answers.alias(words=KT("context__text")).filter(words__gt=""))
+    source = Case(
+        When(kind=Feedback.Kind.TEXT, then=Concat(Value(OF_FEEDBACK), "feedback_id")),
+        default=Concat(Value(OF_ANSWER), Cast("recommendation_id", TextField())),
+        output_field=TextField(),
+    )
+    return counted.filter(wanted).annotate(source=source).order_by("-pk")
+
+
+def _count_sources(texts: QuerySet[Feedback]) -> int:
+    return texts.order_by().values("source").distinct().count()
 
 
 def _require_labels(surface: Surface) -> None:

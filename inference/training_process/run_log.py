@@ -1,7 +1,8 @@
 """What this process logs, for the page of its run.
 
 Guarantees: a line that cannot be stored, because PostgreSQL is away, waits for the next moment and
-never fails the run; at most `MAX_LINES` wait.
+never fails the run; at most `MAX_LINES` wait, the newest; what other threads log meanwhile is stored
+with the next ones.
 """
 
 from __future__ import annotations
@@ -77,16 +78,28 @@ class RunLog(logging.Handler):
 
     def store(self) -> None:
         """Store what waits; while PostgreSQL is away it waits on."""
-        lines = list(self._waiting)
-        if not lines or place():  # of processes that train together the first alone writes
+        if not self._waiting or place():  # of processes that train together the first alone writes
             return
+        # Before they are written: what another thread adds meanwhile must push out none of these.
+        lines = [self._waiting.popleft() for _place in range(len(self._waiting))]
         try:
             write_run_log(self._run_id, lines, attempt=self._attempt)
         except DatabaseError:
             connection.close()
-            return
-        for _line in lines:
-            self._waiting.popleft()
+            self._put_back(lines)
+
+    def _put_back(self, lines: list[LogLine]) -> None:
+        """Let lines wait again before those that came meanwhile; of too many the oldest go."""
+        self.acquire()
+        try:
+            self._waiting = deque([*lines, *self._waiting], maxlen=MAX_LINES)
+        finally:
+            self.release()
 
     def _add(self, level: str, *texts: str) -> None:
-        self._waiting.extend(LogLine(level, text) for text in texts)
+        lines = [LogLine(level, text) for text in texts]
+        self.acquire()  # logging holds it already; the run's own lines come without it
+        try:
+            self._waiting.extend(lines)
+        finally:
+            self.release()

@@ -92,6 +92,7 @@ ONLINE = [
     (["shadow", "home-feed", "popularity@2", "--reason", "a test"], 0, "unseen"),
     (["shadow", "home-feed", "popularity@9"], 2, "version == 'popularity@9'"),
     (["train", "home-feed", "--algorithm", "two-tower", "--params", "[]"], 2, "must be a JSON object"),
+    (["train", "home-feed", "--algorithm", "ease", "--params", '{"l2": 1%s}' % ("0" * 400)], 1, "l2 == a number of 401 digits, must be above 0"),
     (["train", "home-feed"], 1, "no liked items"),
     (["train", "home-feed", "--algorithm", "two-tower", "--encoder", "pretrain@7"], 1, "encoder == 'pretrain@7', must be a version"),
     (["pretrain", "home-feed", "--method", "tsdae", "--views", "crop", "--steps", "10", "--params", "{}"], 1, "no liked items"),

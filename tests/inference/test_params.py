@@ -56,6 +56,8 @@ def test_a_search_draws_what_is_allowed(algorithm, name):
     [
         ({"l2": 0}, "l2", "parameter l2 == 0, must be above 0 and at most 1,000,000,000."),
         ({"l2": float("inf")}, "l2", "parameter l2 == inf, must be above 0 and at most 1,000,000,000."),
+        ({"l2": 10**400}, "l2", "parameter l2 == a number of 401 digits, must be above 0 and at most"),
+        ({"keep": -(10**400)}, "keep", "parameter keep == a number of 401 digits, must be at least 1"),
         ({"keep": 0}, "keep", "parameter keep == 0, must be at least 1 and at most 100,000."),
         ({"keep": 1.5}, "keep", "parameter keep == 1.5, must be of type int."),
         ({"keep": True}, "keep", "parameter keep == True, must be of type int."),

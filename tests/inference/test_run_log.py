@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import threading
 
 import pytest
 from django.db import DatabaseError
@@ -17,7 +18,6 @@ from inference.actions.write_run_log import LogLine, write_run_log
 from inference.models import TrainingRun
 from inference.models.run_log import MAX_LINES, MAX_TEXT
 from inference.models.run_stage import RunStage
-from inference.secrets_in_text import HIDDEN, hide_secrets
 from inference.tasks import run_training
 from inference.training_process import run_log
 from inference.training_process.run_log import STAGE_SECONDS, RunLog
@@ -33,29 +33,6 @@ def run(shop) -> TrainingRun:
 
 def lines_of(run):
     return [(line.level, line.text) for line in run.log_lines.all()]
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("postgresql://me:hunter2@db/x", f"postgresql://{HIDDEN}@db/x"),
-        ("Authorization: Bearer abc.def-123", f"Authorization: Bearer {HIDDEN}"),
-        ("used sk_AbCdEf123456 twice", f"used {HIDDEN} twice"),
-        ("api_key=abcdef&q=1", f"api_key={HIDDEN}&q=1"),
-        ('{"password": "hunter2"}', f'{{"password": "{HIDDEN}"}}'),
-        ("X-Amz-Signature=0a1b2c3d4e", f"X-Amz-Signature={HIDDEN}"),
-        ("AKIAIOSFODNN7EXAMPLE", HIDDEN),
-        ("1,204 tokens: 512 a step", "1,204 tokens: 512 a step"),
-        ("seed 0, step 3 of 40, loss 0.693", "seed 0, step 3 of 40, loss 0.693"),
-    ],
-)
-def test_secrets_are_hidden_and_nothing_else(text, shown):
-    assert hide_secrets(text) == shown
-
-
-def test_values_of_secret_settings_are_hidden(monkeypatch):
-    monkeypatch.setenv("BAKEOFF_STORE_SECRET", "correct horse")
-    assert hide_secrets("it said correct horse.") == f"it said {HIDDEN}."
 
 
 def test_the_last_lines_stay_and_are_cut(run):
@@ -123,6 +100,33 @@ def test_lines_wait_while_postgresql_is_away(run, monkeypatch):
     log.say("after")
     log.store()
     assert lines_of(run) == [("info", "before"), ("info", "after")]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_other_threads_log_during_a_write_is_stored_too(run, monkeypatch, fails):
+    """As many lines as may wait, and twenty more while they are being stored."""
+    log = RunLog(run.pk, 1)
+    for n in range(MAX_LINES):
+        log.say(f"line {n}")
+
+    def write(*args, **options):
+        thread = threading.Thread(target=lambda: [log.say(f"meanwhile {n}") for n in range(20)])
+        thread.start()
+        thread.join()
+        if fails:
+            raise DatabaseError("away")
+        write_run_log(*args, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run_log, "write_run_log", write)
+        patched.setattr(run_log.connection, "close", lambda: None)
+        log.store()
+    log.store()
+    texts = [line.text for line in run.log_lines.all()]
+    assert texts == [
+        *(f"line {n}" for n in range(20, MAX_LINES)),
+        *(f"meanwhile {n}" for n in range(20)),
+    ]
 
 
 def test_a_run_that_passes_logs_its_phases_and_its_end(learner):

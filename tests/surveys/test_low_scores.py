@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from bakeoff.accounts.models import AuditEntry
+from experiments.actions import queue_feedback as module
 from experiments.actions.queue_feedback import CannotQueueError, queue_low_scores
 from experiments.actions.queue_labels import MAX_QUEUED
-from experiments.models import ExcludedUnit, LabelTask
+from experiments.models import ExcludedUnit, Feedback, LabelTask
 from experiments.survey_question import SurveyQuestion
 from inference.actions.load_examples import load_examples
 from inference.models import Surface
@@ -112,6 +115,54 @@ def test_some_are_left_for_another_call_the_newest_first(shop):
     assert (done.queued, done.left) == (MAX_QUEUED, 2)
     assert texts_of(shop) == {f"comment {n}" for n in range(2, MAX_QUEUED + 2)}
     assert queue(shop).queued == 2
+
+
+def test_what_cannot_be_labelled_hides_nothing_that_is_older(shop):
+    """More of it than are queued at once, of each sort, newer than what can be labelled."""
+    survey = make_survey(shop, shop.desk, key="right", kind="csat")
+
+    def answer(unit, text, **fields):
+        context = {"text": text, "features": {}}
+        slate = builders.make_slate(shop, unit, surface_id=shop.desk.pk, context=context, **fields)
+        score(shop, unit, 1, survey="right", slate=slate)
+
+    answer("first", "where is my parcel")
+    answer("second", "it is broken")
+    for n in range(MAX_QUEUED + 1):
+        answer(f"empty{n}", "")
+        answer(f"private{n}", "no consent", trainable=False)
+        ExcludedUnit.objects.create(project=shop.project, unit_id=f"robot{n}")
+        answer(f"robot{n}", "beep")
+    done = queue(shop, survey)
+    assert (done.queued, done.queued_before, done.left) == (2, 0, 0)
+    assert texts_of(shop) == {"where is my parcel", "it is broken"}
+    again = queue(shop, survey)
+    assert (again.queued, again.queued_before, again.left) == (0, 2, 0)
+
+
+def test_what_is_read_does_not_grow_with_what_users_say(shop):
+    for n in range(2 * MAX_QUEUED):
+        score(shop, f"u{n}", 1, comment=f"comment {n}")
+    with CaptureQueriesContext(connection) as queries:
+        assert queue(shop).left == MAX_QUEUED
+    pages = [one["sql"] for one in queries if '"source"' in one["sql"]]
+    assert len(pages) == 3  # two counts and a page
+    assert all("COUNT(" in sql or f"LIMIT {MAX_QUEUED}" in sql for sql in pages)
+
+
+def test_what_is_taken_back_meanwhile_is_replaced_by_what_is_older(shop, monkeypatch):
+    for n in range(MAX_QUEUED + 2):
+        score(shop, f"u{n}", 1, comment=f"comment {n}")
+    lock, newest = module._lock, f"comment {MAX_QUEUED + 1}"
+
+    def take_back(surface, ids):
+        Feedback.objects.filter(text=newest).update(state="spam")
+        return lock(surface, ids)
+
+    monkeypatch.setattr(module, "_lock", take_back)
+    done = queue(shop)
+    assert (done.queued, done.left) == (MAX_QUEUED, 1)
+    assert texts_of(shop) == {f"comment {n}" for n in range(1, MAX_QUEUED + 1)}
 
 
 def test_choices_and_surfaces_without_labels_are_refused(shop):
