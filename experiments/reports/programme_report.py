@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from django.db.models import Q
 
 from experiments.models import Decision, Experiment
+from experiments.reports.ends_of_tests import NO_WINNER, SHIP, read_ends, shipped_by_verdict
 from experiments.stats.policy import Policy, PolicyError
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 MONTHS = 12
 # How a test ends, in the order of the bars; the last one is an end without any of these decisions.
-SHIP, OTHER = "ship", "ended"
-RESULTS = (SHIP, "prefer", "stop_inconclusive", "roll_back", "halt", OTHER)
+OTHER = "ended"
+RESULTS = (SHIP, "prefer", NO_WINNER, "roll_back", "halt", OTHER)
 MAX_ROWS = 60  # of a calendar; beyond them a month is no picture
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
 
@@ -42,24 +43,32 @@ class MonthOfTests:
 
 @dataclass(frozen=True, slots=True)
 class FalsePromotions:
-    """How many promotions may be false, at most.
+    """How many promotions to expect to be false, before the tests, if no challenger were better.
 
-    Each test ships a challenger that is no better with a chance of at most the α of its policy,
-    whenever it is looked at. If no challenger were better, the expected number of false promotions
-    would be at most the sum of α over the tests (linearity of expectation, whether or not the tests
-    depend on each other); each challenger that is better makes it smaller.
+    A test whose rule ships by its verdict alone ships a challenger that is no better with a chance of
+    at most the α of its policy, whenever it is looked at. The expected number of false promotions is
+    then at most the sum of α over the tests (linearity of expectation, whether or not the tests depend
+    on each other); each challenger that is better makes it smaller. It is an expectation before the
+    tests, and no bound on how many of the promotions that happened are false.
 
     Attributes:
         tests: that ended by a rule with an α.
-        promotions: of them.
-        expected: sum of α over the tests; at most the promotions themselves.
-        left_out: tests that ended and have no such level, as bandits do.
+        expected: sum of α over them.
+        without_level: tests left out because their mode has no such level, as bandits have none.
+        by_chance: left out because their rule also ships what is more likely better than not.
+        by_hand: left out because a person shipped a variant that no look said to ship.
     """
 
     tests: int
-    promotions: int
     expected: float
-    left_out: int
+    without_level: int = 0
+    by_chance: int = 0
+    by_hand: int = 0
+
+    @property
+    def left_out(self) -> int:
+        """All tests that ended and are not in the sum."""
+        return self.without_level + self.by_chance + self.by_hand
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +117,7 @@ class ProgrammeReport:
 
     @property
     def shipped(self) -> int:
-        """Those of them that shipped."""
+        """Those of them that shipped a challenger."""
         return sum(month.ended.get(SHIP, 0) for month in self.months)
 
     @property
@@ -120,7 +129,7 @@ class ProgrammeReport:
 def read_programme_report(project: Project, now: datetime, month: str = "") -> ProgrammeReport:
     """Read the tests of the last twelve months, and of one month in particular.
 
-    In four queries, however many there are.
+    In six queries, however many there are.
 
     Args:
         project: whose tests.
@@ -150,30 +159,36 @@ def read_programme_report(project: Project, now: datetime, month: str = "") -> P
 
 
 def _count_false(tests: Sequence[Experiment], actions: Mapping[int, str]) -> FalsePromotions:
-    alphas = {test.pk: alpha for test in tests if (alpha := _alpha_of(test)) is not None}
-    promotions = sum(actions[pk] == SHIP for pk in alphas)
-    return FalsePromotions(
-        tests=len(alphas),
-        promotions=promotions,
-        expected=min(sum(alphas.values()), float(promotions)),
-        left_out=len(tests) - len(alphas),
-    )
+    by_verdict = shipped_by_verdict([test.pk for test in tests if actions[test.pk] == SHIP])
+    alphas: list[float] = []
+    left_out: Counter[str] = Counter()
+    for test in tests:
+        policy = _policy_of(test)
+        if policy is None:
+            left_out["without_level"] += 1
+        elif policy.ship_when != "significant":
+            left_out["by_chance"] += 1
+        elif actions[test.pk] == SHIP and test.pk not in by_verdict:
+            left_out["by_hand"] += 1
+        else:
+            alphas.append(policy.alpha)
+    return FalsePromotions(tests=len(alphas), expected=sum(alphas), **left_out)
 
 
-def _alpha_of(test: Experiment) -> float | None:
-    """Return the level of a test; None of a mode that has none, or of a row that cannot be read."""
+def _policy_of(test: Experiment) -> Policy | None:
+    """Return the rule of a test; None of a mode without a level, or of a row that cannot be read."""
     if test.mode == Experiment.Mode.BANDIT:
         return None
     try:
-        return Policy.parse(test.policy).alpha
+        return Policy.parse(test.policy)
     except PolicyError:
         return None
 
 
 def _actions_of(tests: Sequence[Experiment]) -> dict[int, str]:
     """Return how each test ended: its last decision."""
-    decided = Decision.objects.filter(experiment__in=[test.pk for test in tests]).order_by("id")
-    last = dict(decided.values_list("experiment_id", "action"))
+    ends = read_ends(Decision.objects.filter(experiment__in=[test.pk for test in tests]))
+    last = {test: action for test, (action, _at) in ends.items()}
     return {
         test.pk: action if (action := last.get(test.pk, OTHER)) in RESULTS else OTHER for test in tests
     }

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from experiments.models import Decision
+from experiments.reports.ends_of_tests import SHIP, read_ends
 from experiments.reports.impact import impact_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class ProjectFigures:
 
     Attributes:
         decided: actions that ended tests in the last 91 days, oldest first.
-        shipped: tests of the last 365 days that ended with a promotion.
+        shipped: tests of the last 365 days that shipped a challenger.
         tested: that ended at all in them.
         impact: of the surface with most promotions, and their metric; None before the first.
     """
@@ -45,18 +46,14 @@ class ProjectFigures:
 
 def figures_of(project: Project, now: datetime) -> ProjectFigures:
     """Read the figures of a project."""
-    ends = list(
-        Decision.objects.filter(
-            project=project, experiment__purpose="test", action__in=ENDS, created_at__gt=now - YEAR
-        )
-        .order_by("id")
-        .values_list("experiment_id", "action", "created_at")
+    ends = Decision.objects.filter(
+        project=project, experiment__purpose="test", action__in=ENDS, created_at__gt=now - YEAR
     )
-    last = {test: (action, at) for test, action, at in ends}  # a test's last decision is its end
+    last = read_ends(ends)  # a test's last decision is its end
     impacts = impact_of(project, now).surfaces
     return ProjectFigures(
         decided=[action for action, at in last.values() if at > now - QUARTER],
-        shipped=sum(action == "ship" for action, _at in last.values()),
+        shipped=sum(action == SHIP for action, _at in last.values()),
         tested=len(last),
         impact=max((one for one in impacts if one.promotions), key=_promotions, default=None),
     )
