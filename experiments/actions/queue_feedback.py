@@ -188,7 +188,7 @@ def _queue_usable(surface: Surface, ids: Sequence[str], *, by: str, what: str) -
         return queue_tasks(surface, new, by=by, what=what)
 
 
-def _low_scores(surface: Surface, survey: Survey, low: int) -> QuerySet[Feedback]:
+def _low_scores(surface: Surface, survey: Survey, low: int) -> QuerySet[Any]:
     """Return what can be labelled, the newest first, with the source of its text.
 
     What counts no more, may not be learnt from or has no text is left out by the query: else some of
@@ -206,7 +206,8 @@ def _low_scores(surface: Surface, survey: Survey, low: int) -> QuerySet[Feedback
         answers = Slate.objects.filter(
             surface=surface, trainable=True, recommendation_id=OuterRef("recommendation_id")
         )
-        wanted |= is_score & Exists(answers.alias(words=KT("context__text")).filter(words__gt=""))
+        with_text = answers.alias(words=KT("context__text")).filter(words__gt="")
+        wanted = wanted | (is_score & Q(Exists(with_text)))
     source = Case(
         When(kind=Feedback.Kind.TEXT, then=Concat(Value(OF_FEEDBACK), "feedback_id")),
         default=Concat(Value(OF_ANSWER), Cast("recommendation_id", TextField())),
@@ -215,7 +216,7 @@ def _low_scores(surface: Surface, survey: Survey, low: int) -> QuerySet[Feedback
     return counted.filter(wanted).annotate(source=source).order_by("-pk")
 
 
-def _count_sources(texts: QuerySet[Feedback]) -> int:
+def _count_sources(texts: QuerySet[Any]) -> int:
     return texts.order_by().values("source").distinct().count()
 
 
