@@ -45,5 +45,7 @@ def shipped_by_verdict(tests: Collection[int]) -> set[int]:
 
     The others were shipped by a person, whatever the evidence.
     """
-    said = Look.objects.filter(experiment__in=tests, action=SHIP).alias(named=KT("result__variant"))
-    return set(said.filter(named=F("experiment__shipped_variant")).values_list("experiment", flat=True))
+    looks = Look.objects.filter(experiment__in=tests, action=SHIP).alias(named=KT("result__variant"))
+    return set(
+        looks.filter(named=F("experiment__shipped_variant")).values_list("experiment", flat=True)
+    )

@@ -34,12 +34,12 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 def make_test(
-    shop, key: str, *, start: datetime, end: datetime | None = None, action="", said="", **fields
+    shop, key: str, *, start: datetime, end: datetime | None = None, action="", verdict="", **fields
 ):
     """A test of the project as its row stands when it runs, or has ended with a decision.
 
     Args:
-        said: the variant that its last look said to ship; empty: no look did.
+        verdict: the variant that its last look said to ship; empty: no look did.
     """
     experiment = define_experiment(builders.draft(shop, shop.surface, key))
     state = "running" if end is None else "ended"
@@ -50,11 +50,11 @@ def make_test(
             project=shop.project, surface=shop.surface, experiment=experiment, action=action,
             reason="a test", created_by="a test", created_at=end, sha256=f"{experiment.pk:064}",
         )  # fmt: skip
-    if said:
+    if verdict:
         Look.objects.create(
             experiment=experiment, number=1, taken_at=end, batch=1, information=1.0, inputs={},
             result=LookResult(
-                action="ship", variant=said, reason="better", information=1.0, sample_ratio=EVEN,
+                action="ship", variant=verdict, reason="better", information=1.0, sample_ratio=EVEN,
                 comparisons=[],
             ).as_json(), action="ship", reason="better",
         )  # fmt: skip
@@ -66,7 +66,7 @@ def make_test(
 def programme(shop):
     """Five tests that ended in three months, and one that runs."""
     day, won = timedelta(days=1), {"action": "ship", "shipped_variant": "treatment"}
-    won["said"] = "treatment"
+    won["verdict"] = "treatment"
     october, september = datetime(2026, 10, 10, tzinfo=UTC), datetime(2026, 9, 1, tzinfo=UTC)
     level = {"policy": {"alpha": 0.1}}
     make_test(shop, "won", start=october, end=october + 5 * day, **won, **level)
@@ -116,10 +116,10 @@ def by_hand(shop):
     and one shipped by its look."""
     times = {"start": NOW - timedelta(days=9), "end": NOW - timedelta(days=1)}
     won = times | {"action": "ship", "shipped_variant": "treatment"}
-    make_test(shop, "bet", said="treatment", policy={"ship_when": "valuable"}, **won)
+    make_test(shop, "bet", verdict="treatment", policy={"ship_when": "valuable"}, **won)
     make_test(shop, "liked", **won)
-    make_test(shop, "other", said="another", **won)
-    make_test(shop, "proven", said="treatment", **won)
+    make_test(shop, "other", verdict="another", **won)
+    make_test(shop, "proven", verdict="treatment", **won)
     return shop
 
 
@@ -228,7 +228,7 @@ def test_the_bars_add_up_and_each_result_has_a_column(programme):
 
 def test_the_page_shows_both_pictures_with_tables(shop):
     day, now = timedelta(days=1), builders.now()
-    won = {"action": "ship", "shipped_variant": "treatment", "said": "treatment"}
+    won = {"action": "ship", "shipped_variant": "treatment", "verdict": "treatment"}
     make_test(shop, "won", start=now - 2 * day, end=now, **won)
     make_test(shop, "runs", start=now - day)
     stranger = builders.make_shop()
