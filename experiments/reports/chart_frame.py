@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from experiments.reports.value_axis import ticks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 # Of a page, of half a page, and of a phone: a scaled picture would have letters of 6 pixels.
 WIDTH, HALF, NARROW = 720, 440, 340
@@ -114,17 +114,22 @@ def date_title(zone: str = "UTC") -> str:
 
 def draw_legend(names: Sequence[str], *, left: float, y: float, right: float) -> str:
     """Return a mark and a name for each variant, in a row; what has no place is left out."""
-    parts, x = [], left
-    for n, name in enumerate(names):
+    return "".join(
+        f'<g class="{colour_of(n)}">{draw_mark(n, x + 5, y - 4)}</g>'
+        f'<text x="{x + 14:.1f}" y="{y}">{escape(name)}</text>'
+        for n, (name, x) in enumerate(legend_places(names, left=left, right=right))
+    )
+
+
+def legend_places(names: Sequence[str], *, left: float, right: float) -> Iterator[tuple[str, float]]:
+    """Yield the names that have a place in a row, each with where its mark begins."""
+    x = left
+    for name in names:
         width = 16 + sum(WIDE_LETTER if one >= FIRST_WIDE else LEGEND_LETTER for one in name)
         if x + width > right:
-            break
-        parts.append(
-            f'<g class="{colour_of(n)}">{draw_mark(n, x + 5, y - 4)}</g>'
-            f'<text x="{x + 14:.1f}" y="{y}">{escape(name)}</text>'
-        )
+            return
+        yield name, x
         x += width + 14
-    return "".join(parts)
 
 
 def colour_of(place: int) -> str:

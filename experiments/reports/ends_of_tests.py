@@ -41,7 +41,7 @@ def read_ends(decisions: QuerySet[Decision]) -> dict[int, tuple[str, datetime]]:
 
 
 def shipped_by_verdict(tests: Collection[int]) -> set[int]:
-    """Return which of some tests shipped a variant that a look of theirs said to ship.
+    """Return which of some tests shipped the variant of a verdict to ship.
 
     The others were shipped by a person, whatever the evidence.
     """

@@ -10,14 +10,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from experiments.reports.chart_frame import (
-    FIRST_WIDE,
-    LEGEND_LETTER,
     NARROW,
-    WIDE_LETTER,
     WIDTH,
     Chart,
     Frame,
     axis_titles,
+    legend_places,
 )
 from experiments.reports.programme_report import OTHER, RESULTS
 from experiments.reports.time_axis import TimeAxis
@@ -102,18 +100,12 @@ def _draw_month(month: MonthOfTests, shown: Sequence[str], frame: Frame, x: floa
 
 
 def _draw_legend(shown: Sequence[str], left: float, y: float, right: float) -> str:
-    parts, x = [], left
-    for action in shown:
-        name = name_of_result(action)
-        wide = 16 + sum(WIDE_LETTER if one >= FIRST_WIDE else LEGEND_LETTER for one in name)
-        if x + wide > right:
-            break
-        parts.append(
-            f'<rect class="{action}" x="{x:.1f}" y="{y - 9}" width="9" height="9"/>'
-            f'<text x="{x + 14:.1f}" y="{y}">{escape(name)}</text>'
-        )
-        x += wide + 14
-    return "".join(parts)
+    places = legend_places([name_of_result(one) for one in shown], left=left, right=right)
+    return "".join(
+        f'<rect class="{action}" x="{x:.1f}" y="{y - 9}" width="9" height="9"/>'
+        f'<text x="{x + 14:.1f}" y="{y}">{escape(name)}</text>'
+        for action, (name, x) in zip(shown, places, strict=False)
+    )
 
 
 def draw_calendar(calendar: Calendar, now: datetime, *, zone: str) -> Chart | None:

@@ -56,7 +56,7 @@ class FalsePromotions:
         expected: sum of α over them.
         without_level: tests left out because their mode has no such level, as bandits have none.
         by_chance: left out because their rule also ships what is more likely better than not.
-        by_hand: left out because a person shipped a variant that no look said to ship.
+        by_hand: left out because a person shipped a variant without a verdict to ship it.
     """
 
     tests: int

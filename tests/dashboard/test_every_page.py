@@ -279,9 +279,7 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
     visit.get("surface-history", slug, shop.surface.key)
     visit.get("surface-history", slug, "new-offers")  # without any change
     visit_training(visit, seeded)
-    visit.get("runs", slug, query="?metric=ndcg&sort=highest")
-    visit.get("programme", slug)
-    visit.get("programme", slug, query="?month=2020-01")  # without any test
+    visit_programme(visit, seeded)
     visit.get("surface-rules", slug, shop.surface.key)
     visit_lists(visit, seeded)
     visit.post("surface-rules", slug, shop.surface.key, status=422, rules="{", k="0")
@@ -295,6 +293,12 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
     visit.get("run", seeded.run.pk)
     other = ended_run(shop, 0.2, factors=8)
     visit.get("run-comparison", seeded.run.pk, query=f"?with={other.pk}")
+
+
+def visit_programme(visit: Visit, seeded: Seeded) -> None:
+    visit.get("runs", seeded.slug, query="?metric=ndcg&sort=highest")
+    visit.get("programme", seeded.slug)
+    visit.get("programme", seeded.slug, query="?month=2020-01")  # without any test
 
 
 def visit_metrics(visit: Visit, seeded: Seeded) -> None:

@@ -109,13 +109,13 @@ def group_offset(group: SentinelGroup) -> int:
 
 def test_a_worker_takes_tasks_from_the_next_primary(tables, group):
     variables = {"REDIS_URL": group.url, "DATABASE_URL": test_database_url()}
-    variables.pop("BROKER_URL", None)
+    inherited = {name: value for name, value in os.environ.items() if name != "BROKER_URL"}
     worker = subprocess.Popen(
         [
             sys.executable, "-m", "celery", "-A", "bakeoff.celery", "worker", "--pool", "solo",
             "--queues", "default", "--loglevel", "WARNING", "--hostname", WORKER,
         ],
-        env={**os.environ, **variables},
+        env=inherited | variables,
     )  # fmt: skip
     try:
         first = redis_client(group.url, socket_timeout=5)
