@@ -66,16 +66,19 @@ class YearlyImpact:
         """Difference in a week."""
         return self.users_per_week * self.per_user
 
+    def yearly(self, per_user: float) -> float:
+        """One way to a difference of a year, so that the figures keep their order to the last digit."""
+        return self.users_per_week * WEEKS_A_YEAR * per_user
+
     @property
     def sentence(self) -> str:
         """The difference of a week and of a year, with its interval, in the reader's language."""
-        yearly = self.users_per_week * WEEKS_A_YEAR
         values = {
             "metric": self.metric,
             "week": write_rounded(self.weekly),
-            "year": write_rounded(self.weekly * WEEKS_A_YEAR),
-            "low": write_rounded(self.low * yearly),
-            "high": write_rounded(self.high * yearly),
+            "year": write_rounded(self.yearly(self.per_user)),
+            "low": write_rounded(self.yearly(self.low)),
+            "high": write_rounded(self.yearly(self.high)),
             "interval": self.interval_name,
         }
         text = _(
@@ -102,13 +105,12 @@ class YearlyImpact:
 
     def as_json(self) -> dict[str, Any]:
         """Return it for programs."""
-        yearly = self.users_per_week * WEEKS_A_YEAR
         return {
             "metric": self.metric,
             "users_per_week": self.users_per_week,
             "per_week": self.weekly,
-            "per_year": self.weekly * WEEKS_A_YEAR,
-            "ci_per_year": [self.low * yearly, self.high * yearly],
+            "per_year": self.yearly(self.per_user),
+            "ci_per_year": [self.yearly(self.low), self.yearly(self.high)],
         }
 
 
