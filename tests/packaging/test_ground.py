@@ -47,6 +47,10 @@ def test_the_standard_library_keeps_its_platform():
             ],
         ),
         ("bakeoff.gateway.app", ["django", "torch", "scipy", "celery"]),
+        (
+            "bakeoff.celery; bakeoff.celery.app.loader.import_default_modules()",
+            ["torch", "scipy.stats"],
+        ),
         ("experiments.assignment", ["django", "psycopg", "scipy"]),
         ("experiments.stats.look", ["django", "psycopg", "redis"]),
         ("bakeoff.cli", ["django", "torch", "numpy"]),
