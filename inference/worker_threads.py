@@ -28,6 +28,7 @@ from inference.serving.model_rpc import answer_requests
 from inference.serving.model_worker import ModelWorker, ServedByWebError
 from inference.serving.nearest_texts import NEAREST_TEXTS
 from inference.supervision import WorkStatus, keep_thread_running
+from inference.trace_context import continued_traces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,7 +80,7 @@ def _answer(stopping: threading.Event, status: WorkStatus) -> None:
     while not stopping.is_set():
         status.beat()
         try:
-            answer_requests(client, answer_questions)
+            answer_requests(client, answer_questions, partial(continued_traces, "answer model"))
         except (redis.exceptions.RedisError, OSError) as error:
             logger.warning("no requests are answered: %s", error)
             stopping.wait(RETRY_SECONDS)

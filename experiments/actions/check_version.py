@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -26,6 +25,7 @@ from inference.judging.purse import BudgetSpentError
 from inference.models import AliasMove, ModelVersion, Surface
 from inference.serving.prompts import VariablesError
 from inference.serving.templates import TemplateError
+from inference.trace_context import TracedThreads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -156,7 +156,7 @@ def _answer_all(
     project = version.surface.project.slug
     for start in range(0, len(missing), BATCH):
         part = missing[start : start + BATCH]
-        with ThreadPoolExecutor(AT_ONCE) as threads:
+        with TracedThreads(AT_ONCE) as threads:
             answers = list(threads.map(lambda row: _answer(prompt, project, version, row), part))
         # Erased meanwhile, a row takes no answer; committed by parts, so that little is asked twice.
         left = set(

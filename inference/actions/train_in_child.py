@@ -31,6 +31,7 @@ from inference.models import RunLogLine, TrainingRun
 from inference.models.registry import STALE_AFTER
 from inference.outages import outlast_outage
 from inference.process_group import environment_of
+from inference.trace_context import trace_variables
 
 if TYPE_CHECKING:
     from typing import IO
@@ -106,7 +107,8 @@ def _run_children(run_id: int, lease: int, stderr: IO[bytes]) -> int:
     with tempfile.TemporaryDirectory(prefix="bakeoff-training-") as folder:
         try:
             for place in range(count):
-                env = {**os.environ, **environment_of(place, count, Path(folder) / "meeting-place")}
+                of_place = environment_of(place, count, Path(folder) / "meeting-place")
+                env = {**os.environ, **of_place, **trace_variables()}
                 child = subprocess.Popen(
                     command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr, env=env
                 )

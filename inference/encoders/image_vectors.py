@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -31,6 +30,7 @@ from inference.outgoing import (
     check_address,
 )
 from inference.outgoing_wait import get_and_wait
+from inference.trace_context import TracedThreads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -129,7 +129,7 @@ def fetch_due_images(*, seconds: float, project_id: int | None = None) -> list[F
         project_id: whose images; None for all.
     """
     end, embedded = time.monotonic() + seconds, []
-    with ThreadPoolExecutor(AT_ONCE) as threads:
+    with TracedThreads(AT_ONCE) as threads:
         while time.monotonic() < end and (rows := _claim(project_id)):
             uploads = _uploads(rows)  # here: a connection to the database is one thread's
             waiting = {row.pk: threads.submit(_fetch, row.url) for row in rows if row.pk not in uploads}

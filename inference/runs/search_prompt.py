@@ -8,7 +8,6 @@ the data set; the best there comes out. It meets no user before its check and it
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from inference.judging.purse import BudgetSpentError
 from inference.runs.outcome import RunError
 from inference.runs.prompt_scores import ScoredAnswer
 from inference.serving.prompts import Prompt, PromptError
+from inference.trace_context import TracedThreads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -128,7 +128,7 @@ class PromptSpace:
         except PromptError as error:
             return [ScoredAnswer(0.0, "", (f"The text cannot be used: {error}",))] * len(batch)
         scored = []
-        with ThreadPoolExecutor(AT_ONCE) as threads:
+        with TracedThreads(AT_ONCE) as threads:
             for one in threads.map(lambda question: self.scorer.score(prompt, question), batch):
                 scored.append(one)
                 self._done += 1

@@ -13,11 +13,16 @@ def main(run_id: int, lease: int) -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
     django.setup()
     from inference.training_process.heartbeat import start_heartbeat
+    from inference.training_process.process_span import process_span
 
     start_heartbeat(run_id, lease)
-    from inference.training_process.attempt import attempt_run
+    with process_span():
+        from inference.training_process.attempt import attempt_run
 
-    return attempt_run(run_id, lease)
+        status = attempt_run(run_id, lease)
+        if status:
+            sys.exit(status)  # the span's status, too
+    return status
 
 
 if __name__ == "__main__":

@@ -154,6 +154,9 @@ COMMANDS = {
     ),
 }
 
+# They run until they are stopped, and their processes trace by themselves.
+SERVERS = frozenset({"up", "local-llm", "mcp"})
+
 
 class LazyGroup(click.Group):
     """Imports a subcommand when it is called: `bakeoff --help` needs neither Django nor torch."""
@@ -169,6 +172,18 @@ class LazyGroup(click.Group):
         module, name = COMMANDS[cmd_name][0].split(":")
         command: click.Command = getattr(importlib.import_module(f"bakeoff.commands.{module}"), name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Import the subcommand that is called; where an operator wants traces, begin its span."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name and command and name not in SERVERS and os.environ.get("BAKEOFF_OTLP_ENDPOINT"):
+            from bakeoff.telemetry.process_spans import process_span  # noqa: PLC0415  for who traces
+
+            path = " ".join(["bakeoff", name, *_path_of(command, ctx, rest)])
+            ctx.with_resource(process_span(path, service="bakeoff-command"))
+        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the subcommands without importing them."""
@@ -201,6 +216,21 @@ class LazyGroup(click.Group):
             if sentence is None:
                 raise
             raise click.ClickException(sentence) from error
+
+
+def _path_of(command: click.Command, ctx: click.Context, arguments: list[str]) -> list[str]:
+    """Return the names of the subcommands that are called, outermost first.
+
+    Names of commands alone: anything else that a person typed may be a secret.
+    """
+    path = []
+    for word in arguments:
+        if not isinstance(command, click.Group):
+            break
+        if (inner := command.get_command(ctx, word)) is not None:
+            path.append(word)
+            command = inner
+    return path
 
 
 def _file_sentence(error: Exception) -> str | None:

@@ -122,6 +122,8 @@ REPLICA_DATABASE = (
 )
 # Imported before the first message is sent: who sends none does without.
 CELERY_APPLICATION = "bakeoff.celery"
+# Called by processes that continue a trace.
+PROCESS_SPAN = "bakeoff.telemetry.process_spans.process_span"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [

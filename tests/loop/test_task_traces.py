@@ -6,23 +6,40 @@ import json
 import os
 import subprocess
 import sys
+import time
+from functools import partial
 
 import pytest
+from django.conf import settings
+from opentelemetry.trace import use_span
 
 from bakeoff.beat import SteadyScheduler
 from bakeoff.celery import app
+from bakeoff.telemetry.process_spans import process_span
 from bakeoff.telemetry.task_spans import trace_tasks
 from bakeoff.telemetry.trace_settings import ENDPOINT, TraceSettings
 from bakeoff.telemetry.tracing import Tracing, share_tracing
+from experiments.actions.retrain_surface import retrain_surface
 from inference.models import TrainingRun
+from inference.redis_clients import redis_client
 from inference.sending import send
+from inference.serving.model_rpc import REQUESTS, answer_requests, encode_request, replies_key
+from inference.tasks import run_training
+from inference.trace_context import (
+    TracedThreads,
+    continued_traces,
+    current_trace,
+    trace_variables,
+)
 from tests.support import builders
 from tests.support.broker import broker, lose_messages
 from tests.support.fast_lane import test_database_url
+from tests.support.learning import make_rated_surface
 from tests.support.receiver import Receiver
 from tests.support.spans import bodies, spans, spans_named, traced_lane
 from tests.support.waiting import wait_until
 
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SERVER, PRODUCER, CONSUMER = 2, 4, 5  # kinds of OTLP
 TICK = "experiments.tasks.count_waiting_usage"
 
@@ -45,6 +62,13 @@ def receiver(tables):
     yield receiver
     receiver.close()
     lose_messages()
+
+
+@pytest.fixture
+def cache(tables):
+    with redis_client(settings.BAKEOFF.redis_url) as client:
+        client.delete(REQUESTS)
+        yield client
 
 
 @pytest.fixture
@@ -155,6 +179,91 @@ def test_a_process_that_traces_nothing_sends_no_trace(receiver):
     send(TICK)
     assert "traceparent" not in headers_of_messages("default")[0]
     assert send_another.apply().state == "SUCCESS"
+
+
+def test_a_training_continues_its_tasks_trace_in_a_process_of_its_own(receiver, tracing, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", test_database_url())
+    monkeypatch.setenv(ENDPOINT, receiver.url)
+    surface = make_rated_surface()
+    for algorithm, params in (("popularity", {}), ("two-tower", {"width": "secret 4711"})):
+        run = retrain_surface(surface=surface, algorithm=algorithm, trigger="a test")
+        TrainingRun.objects.filter(pk=run.pk).update(params=params)
+        run_training.apply(args=[run.pk])
+    tracing.close()
+    tasks = spans_named(receiver, "process inference.tasks.run_training")
+    trained, refused = spans_named(receiver, "train")
+    assert [trained.parent, refused.parent] == [task.id for task in tasks]
+    assert (trained.trace_id, trained.service) == (tasks[0].trace_id, "bakeoff-training")
+    assert (trained.facts["process.exit.code"], trained.span.status.code) == (0, 0)
+    assert (refused.facts["process.exit.code"], refused.span.status.code) == (1, 2)
+    assert trained.facts["process.pid"] != os.getpid()
+    assert b"4711" not in b"".join(bodies(receiver))
+
+
+def test_a_worker_answers_a_model_in_its_requests_traces(receiver, tracing, cache):
+    spans_of_requests = [tracing.tracer("a test").start_span(name) for name in ("one", "two")]
+    requests = []
+    for span in spans_of_requests:
+        with use_span(span, end_on_exit=True):
+            requests.append(current_trace())
+    continued = partial(continued_traces, "answer model")
+    for number, trace in enumerate(
+        [*requests, None]
+    ):  # the last comes of a process that traces nothing
+        request = encode_request(number, "web", "digest", time.time() + 60, {}, trace=trace)
+        cache.rpush(REQUESTS, request)
+    assert answer_requests(cache, lambda _, questions: [[1.0]] * len(questions), continued) == 3
+
+    def fail(*_):
+        raise ValueError("secret 4711")
+
+    cache.rpush(REQUESTS, encode_request(3, "web", "digest", time.time() + 60, {}, trace=requests[0]))
+    answer_requests(cache, fail, continued)
+    assert [json.loads(one)[:2] for one in cache.lrange(replies_key("web"), 0, 2)] == [
+        [0, [1.0]], [1, [1.0]], [2, [1.0]]
+    ]  # fmt: skip
+    tracing.close()
+    one, two, failed = spans_named(receiver, "answer model")
+    assert [one.parent, two.parent] == [trace["traceparent"].split("-")[2] for trace in requests]
+    assert (one.facts, one.span.kind) == ({"bakeoff.batch": 2}, SERVER)
+    assert (failed.facts["error.type"], failed.span.status.code) == ("ValueError", 2)
+    assert b"4711" not in b"".join(bodies(receiver))
+
+
+def test_threads_work_in_the_trace_of_who_submits_to_them(receiver, tracing):
+    with use_span(tracing.tracer("a test").start_span("a task"), end_on_exit=True):
+        trace = current_trace()
+        with TracedThreads(2) as threads:
+            assert list(threads.map(lambda _: current_trace(), range(4))) == [trace] * 4
+    assert trace["traceparent"]
+    tracing.close()
+    assert current_trace() == {}
+
+
+def test_a_command_is_a_span_with_its_status_and_none_of_its_arguments(shop, receiver, console):
+    variables = {ENDPOINT: receiver.url, "TRACEPARENT": f"00-{TRACE}-{SPAN}-01"}
+    slug = shop.project.slug
+    console("users", "list", **variables)
+    console("users", "reset-password", "secret-4711", "--project", slug, status=2, **variables)
+    (good,) = spans_named(receiver, "bakeoff users list")
+    (bad,) = spans_named(receiver, "bakeoff users reset-password")
+    assert (good.trace_id, good.parent, good.service) == (TRACE, SPAN, "bakeoff-command")
+    assert (good.facts["process.exit.code"], good.span.status.code) == (0, 0)
+    assert (bad.facts["process.exit.code"], bad.span.status.code) == (2, 2)
+    assert b"4711" not in b"".join(bodies(receiver))
+
+
+def test_what_a_command_sends_belongs_to_its_trace(receiver, monkeypatch):
+    monkeypatch.setenv(ENDPOINT, receiver.url)
+    with process_span("bakeoff train", service="bakeoff-command"):
+        send(TICK)
+        (headers,) = headers_of_messages("default")
+        # A process that it starts is the command's child, as the message is.
+        trace = trace_variables()["TRACEPARENT"].split("-")
+    assert headers["traceparent"].split("-")[1] == trace[1]
+    (command,) = spans_named(receiver, "bakeoff train")
+    (message,) = spans_named(receiver, f"send {TICK}")
+    assert (message.trace_id, message.parent) == (command.trace_id, command.id) == tuple(trace[1:3])
 
 
 def test_what_the_broker_does_not_take_ends_no_span_of_another_message(receiver, tracing, monkeypatch):

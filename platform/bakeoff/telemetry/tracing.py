@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from bakeoff.telemetry.span_ids import read_span_ids_with
+from inference.trace_context import continue_traces_with
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -77,7 +78,7 @@ class Tracing:
     def close(self) -> None:
         """As `stop`, in the calling thread."""
         if _Process.tracing is self:
-            _Process.tracing = None
+            share_tracing(None)
         self._provider.force_flush(int(STOP_SECONDS * 1000))
         self._provider.shutdown()
 
@@ -89,8 +90,11 @@ class _Process:
 
 
 def share_tracing(tracing: Tracing | None) -> None:
-    """Let signals of this process send spans, too."""
+    """Let signals of this process send spans, too, and what it starts continue its traces."""
+    from bakeoff.telemetry.continued_traces import trace_hooks  # noqa: PLC0415  for who traces
+
     _Process.tracing = tracing
+    continue_traces_with(None if tracing is None else trace_hooks(tracing))
 
 
 def shared_tracing() -> Tracing | None:

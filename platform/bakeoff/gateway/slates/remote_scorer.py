@@ -165,7 +165,9 @@ class RemoteScorer:
         until = time.time() + model.deadline_ms / 1000
         try:
             pipe = self._cache.pipeline(transaction=False)
-            pipe.rpush(REQUESTS, encode_request(number, self._process, model.digest, until, question))
+            trace = None if self._spans is None else self._spans.carried()
+            request = encode_request(number, self._process, model.digest, until, question, trace=trace)
+            pipe.rpush(REQUESTS, request)
             # Without workers the list would grow for ever; the newest are nearest to being answered.
             pipe.ltrim(REQUESTS, -MAX_WAITING, -1)
             await pipe.execute()
