@@ -7,8 +7,11 @@ import time
 
 import pytest
 from django.db import connection, transaction
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from bakeoff.accounts.models import AuditEntry
+from bakeoff.api.experiment_schemas import ExperimentIn
 from experiments.actions.define_experiment import CannotDefineError
 from experiments.actions.rename_experiment import rename_experiment
 from experiments.actions.start_experiment import start_experiment
@@ -245,3 +248,29 @@ def test_a_draft_has_a_breaker_which_an_editor_sets(lane, shop, draft):
     for wrong in (-0.001, 0.051, "much"):
         refused = patch(lane, "careful", shop.secret, {"breaker_alpha": wrong})
         assert (refused.status_code, refused.json()["error"]["field"]) == (400, "breaker_alpha")
+
+
+def test_what_an_answer_states_defines_the_same_experiment(lane, shop, draft):
+    """Variants and metrics with it; a list has them too, in a fixed number of queries."""
+    headers = {"Authorization": f"Bearer {shop.secret}"}
+    shown = lane.client.get("/v1/experiments/careful", headers=headers).json()
+    assert [(v["key"], v["model"], v["weight"], v["is_control"]) for v in shown["variants"]] == [
+        ("old", "popularity@1", 0.5, True),
+        ("new", "popularity@2", 0.3, False),
+        ("newer", "popularity@2", 0.2, False),
+    ]
+    assert shown["metrics"][1] == {
+        "metric": "hides", "role": "guardrail", "margin": 0.02, "margin_floor": 0.0
+    }  # fmt: skip
+    assert not ExperimentIn.model_fields.keys() - shown.keys()
+    definition = {name: shown[name] for name in ExperimentIn.model_fields}
+    browser, counts = Client(), []
+    for key in ("careful-2", "careful-3"):
+        answer = lane.post("/v1/experiments", definition | {"key": key}, shop.secret)
+        assert answer.status_code == 201, answer.text
+        with CaptureQueriesContext(connection) as queries:
+            rows = browser.get("/v1/experiments", headers=headers).json()
+        assert rows[0] == shown | {"key": key}
+        assert len(rows) == len(counts) + 2
+        counts.append(len(queries))
+    assert counts[0] == counts[1]

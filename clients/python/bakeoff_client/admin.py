@@ -31,6 +31,26 @@ RUN_ENDED = frozenset({"passed", "refused", "skipped", "failed", "cancelled"})
 TRANSIENT = frozenset({0, 429, 502, 503, 504})
 
 
+class Variant(TypedDict):
+    """A variant of an experiment, as a definition states it; `model` is None of a flag's."""
+
+    key: str
+    model: str | None
+    value: Any
+    weight: float
+    is_control: bool
+    rules: int | None
+
+
+class ExperimentMetric(TypedDict):
+    """A metric of an experiment and its role."""
+
+    metric: str
+    role: Literal["primary", "secondary", "guardrail"]
+    margin: float
+    margin_floor: float
+
+
 class Experiment(TypedDict, total=False):
     """An experiment; the OpenAPI document has every field."""
 
@@ -40,6 +60,8 @@ class Experiment(TypedDict, total=False):
     state: State
     purpose: str
     allocation: float
+    variants: list[Variant]
+    metrics: list[ExperimentMetric]
     policy: dict[str, Any]
     started_at: str | None
     ended_at: str | None

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
+from django.db.models import Prefetch, prefetch_related_objects
 from ninja import Field, Schema
 
 from bakeoff.api.field_types import KEY
 from bakeoff.api.renamed import OldName, RenamedSchema
 from bakeoff.api.request_schema import RequestSchema
+from bakeoff.config_file.export import metrics_as_config, variants_as_config
 from experiments.actions.define_experiment import (
     DEFAULT_BREAKER_ALPHA,
     MAX_EXPERIMENT_NAME,
@@ -18,7 +20,13 @@ from experiments.assignment.allocation import Hashing
 from experiments.bounds import MAX_BREAKER_ALPHA
 from experiments.kinds import Mode, Purpose, Role
 from experiments.metrics.labels import MAX_TAG, MAX_TAGS
-from experiments.models import Experiment
+from experiments.models import Experiment, ExperimentMetric, Variant
+
+# What an answer reads beside the experiment's own row.
+DEFINITION = (
+    Prefetch("variants", Variant.objects.select_related("model_version", "rules")),
+    Prefetch("metrics", ExperimentMetric.objects.select_related("metric")),
+)
 
 
 class VariantIn(RequestSchema):
@@ -117,13 +125,38 @@ class ExperimentPatch(ExperimentIn):
     metrics: list[ExperimentMetricIn] = Field(default_factory=list, min_length=1, max_length=50)
 
 
+class VariantOut(Schema):
+    """A variant in the fields of a definition."""
+
+    key: str
+    model: str | None
+    value: Any = None
+    weight: float
+    is_control: bool
+    rules: int | None
+
+
+class ExperimentMetricOut(Schema):
+    """A metric and its role in the fields of a definition."""
+
+    metric: str
+    role: Role
+    margin: float
+    margin_floor: float
+
+
 class ExperimentOut(Schema):
-    """An experiment; `confirmed` is of a change: whether every web process serves it by now."""
+    """An experiment: each field of its definition as POST takes it, and its state.
+
+    `confirmed` is of a change: whether every web process serves it by now.
+    """
 
     key: str
     name: str
     tags: list[str]
     surface: str
+    variants: list[VariantOut]
+    metrics: list[ExperimentMetricOut]
     state: str
     purpose: Purpose
     mode: Mode
@@ -153,6 +186,18 @@ class ExperimentOut(Schema):
     def resolve_surface(experiment: Experiment) -> str:
         """Name the surface."""
         return experiment.surface.key
+
+    @staticmethod
+    def resolve_variants(experiment: Experiment) -> list[dict[str, Any]]:
+        """Give the variants; a list reads those of its whole page at once."""
+        prefetch_related_objects([experiment], *DEFINITION)
+        return variants_as_config(experiment.variants.all())
+
+    @staticmethod
+    def resolve_metrics(experiment: Experiment) -> list[dict[str, Any]]:
+        """Give the metrics with their roles."""
+        prefetch_related_objects([experiment], *DEFINITION)
+        return metrics_as_config(experiment.metrics.all())
 
     @staticmethod
     def resolve_layer(experiment: Experiment) -> str | None:

@@ -11,7 +11,13 @@ from ninja import Query, Router, Status
 from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.draft_fields import draft_fields, find_experiment, find_surface
 from bakeoff.api.errors import Problem
-from bakeoff.api.experiment_schemas import DecisionOut, ExperimentIn, ExperimentOut, ExperimentPatch
+from bakeoff.api.experiment_schemas import (
+    DEFINITION,
+    DecisionOut,
+    ExperimentIn,
+    ExperimentOut,
+    ExperimentPatch,
+)
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
 from experiments.actions.define_experiment import (
     CannotDefineError,
@@ -44,7 +50,9 @@ def list_experiments(
     )
     wanted = {"state": state, "purpose": purpose, "tags__contains": [tag] if tag else None}
     rows = experiments.filter(**{name: value for name, value in wanted.items() if value})
-    return page_of(request, rows, ExperimentOut, limit=limit, offset=offset)
+    return page_of(
+        request, rows.prefetch_related(*DEFINITION), ExperimentOut, limit=limit, offset=offset
+    )
 
 
 @router.post("/experiments", response={201: ExperimentOut})
@@ -99,7 +107,7 @@ def remove_draft(request: HttpRequest, key: str) -> Any:
 
 @router.get("/experiments/{key}", response={200: ExperimentOut})
 def show_experiment(request: HttpRequest, key: str) -> Any:
-    """Show an experiment."""
+    """Show an experiment; the fields of a definition are as POST takes them."""
     return find_experiment(request, key)
 
 

@@ -19,8 +19,10 @@ from inference.actions.read_prompt import NoPromptError, read_prompt
 from inference.models import Surface
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from bakeoff.accounts.models import Project
-    from experiments.models import Survey
+    from experiments.models import ExperimentMetric, Survey, Variant
     from inference.models import ModelVersion
 
 
@@ -129,27 +131,37 @@ def experiment_as_config(experiment: Experiment) -> dict[str, Any]:
         **{name: getattr(experiment, name) for name in EXPERIMENT_FIELDS},
         "layer": experiment.layer.key if experiment.layer is not None else None,
         "slot": [experiment.slot_low, experiment.slot_high],
-        "variants": [
-            {
-                "key": variant.key,
-                "model": variant.model_version.label if variant.model_version is not None else None,
-                "value": variant.value,
-                "weight": variant.weight,
-                "is_control": variant.is_control,
-                "rules": variant.rules.number if variant.rules is not None else None,
-            }
-            for variant in experiment.variants.select_related("model_version", "rules")
-        ],
-        "metrics": [
-            {
-                "metric": metric.metric.key,
-                "role": metric.role,
-                "margin": metric.margin,
-                "margin_floor": metric.margin_floor,
-            }
-            for metric in experiment.metrics.select_related("metric")
-        ],
+        "variants": variants_as_config(experiment.variants.select_related("model_version", "rules")),
+        "metrics": metrics_as_config(experiment.metrics.select_related("metric")),
     }
+
+
+def variants_as_config(variants: Iterable[Variant]) -> list[dict[str, Any]]:
+    """Return an experiment's variants, control first; versions and rules by their names."""
+    return [
+        {
+            "key": variant.key,
+            "model": variant.model_version.label if variant.model_version is not None else None,
+            "value": variant.value,
+            "weight": variant.weight,
+            "is_control": variant.is_control,
+            "rules": variant.rules.number if variant.rules is not None else None,
+        }
+        for variant in variants
+    ]
+
+
+def metrics_as_config(metrics: Iterable[ExperimentMetric]) -> list[dict[str, Any]]:
+    """Return an experiment's metrics by their keys, with role and margins."""
+    return [
+        {
+            "metric": metric.metric.key,
+            "role": metric.role,
+            "margin": metric.margin,
+            "margin_floor": metric.margin_floor,
+        }
+        for metric in metrics
+    ]
 
 
 def subscription_as_config(subscription: Subscription) -> dict[str, Any]:
