@@ -145,10 +145,26 @@ def _sheets(report: ExperimentReport) -> list[tuple[str, Sequence[str], Sequence
         ("Verdict", ("field", "value"), summary),
         ("Metrics", COLUMNS, _rows(report)),
         ("Variants", ("variant", "control", "model", "units", *shares), variants),
+        *_over_time_sheets(report),
         *_quality_sheets(report),
         ("Looks", ("look", "taken at", "information", "action", "reason"), looks),
         ("Decisions", ("created at", "action", "by", "reason", "promoted", "sha256"), decisions),
     ]
+
+
+def _over_time_sheets(
+    report: ExperimentReport,
+) -> list[tuple[str, Sequence[str], Sequence[Sequence[Any]]]]:
+    """Return the sheet of days; their times have a zone, which a spreadsheet's own times lack."""
+    rows = [
+        (
+            one.starts_at.isoformat(), one.step, one.variant, one.new_units, one.analysed_units,
+            one.value,
+        )
+        for one in report.charts.over_time
+    ]  # fmt: skip
+    head = ("starts at", "step", "variant", "new units", "analysed units", "value")
+    return [("Over time", head, rows)] if rows else []
 
 
 def _quality_sheets(

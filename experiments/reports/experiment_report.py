@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
@@ -182,6 +183,7 @@ class ExperimentReport:
             "remaining": self.remaining,
             "warnings": self.warnings,
             "variants": [asdict(row) for row in self.variants],
+            "over_time": [asdict(row) for row in self.charts.over_time],
             "segments": [row.as_json() for row in self.segments],
             "segment_differences": self.differences,
             "mismatch": [row.as_json() for row in self.mismatch],
@@ -213,8 +215,11 @@ class ExperimentReport:
 
 
 def report_for_programs(experiment: Experiment) -> dict[str, Any]:
-    """Return the report as JSON; its sentences are English whatever language the caller reads."""
-    with override("en"):
+    """Return the report as JSON; its sentences are English whatever language the caller reads.
+
+    Days are those of the project, as on the page.
+    """
+    with override("en"), timezone.override(experiment.project.timezone):
         return report_on(experiment).as_json()
 
 

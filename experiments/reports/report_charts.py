@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
@@ -13,19 +13,39 @@ from experiments.models import Experiment, Metric
 from experiments.reports.code_names import name_of
 from experiments.reports.day_charts import draw_daily_metric, draw_users
 from experiments.reports.effect_chart import TimeMark, draw_effect, far_end, read_path, thin
-from experiments.reports.look_days import ANY, read_steps
+from experiments.reports.look_days import ANY, LookStep, Step, read_steps
 from experiments.reports.remaining import seconds_remaining
 from experiments.reports.variant_bars import draw_rates_by_variant, rates_of
 from experiments.reports.verdict import SHARES, level_of, word_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from experiments.models import Decision, Epoch, Look
     from experiments.reports.chart_frame import Chart
 
 MAX_EFFECTS = 4  # charts of treatments; the table of metrics has all
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """What came of a variant in one hour, day or week.
+
+    Attributes:
+        starts_at: in the reader's time zone; step: hour, day or week.
+        variant: its key.
+        new_units: exposed for the first time; of clusters, clusters; of interleaved lists, the users of
+            all variants. None of a switchback, whose users meet all variants in turn.
+        analysed_units: whose outcome became complete.
+        value: mean of the primary metric; None where `LookStep` has none.
+    """
+
+    starts_at: datetime
+    step: Step
+    variant: str
+    new_units: int | None
+    analysed_units: int
+    value: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +57,14 @@ class ReportCharts:
         rates: of the variants, now.
         users: that came, by hour, day or week.
         daily: the primary metric of those whose outcome became complete then.
+        over_time: the numbers of `users` and `daily`, oldest first.
     """
 
     effects: Sequence[Chart] = ()
     rates: Chart | None = None
     users: Chart | None = None
     daily: Chart | None = None
+    over_time: Sequence[StepRow] = ()
 
 
 def charts_of(
@@ -83,7 +105,17 @@ def charts_of(
         daily=draw_daily_metric(
             steps, step, keys, title=title, write=lambda value: level_of(metric, value)
         ),
+        over_time=[_row_of(one, step, key, experiment.mode) for one in steps for key in keys],
     )
+
+
+def _row_of(one: LookStep, step: Step, key: str, mode: str) -> StepRow:
+    users: int | None = one.users.get(key, 0)
+    if mode == Experiment.Mode.INTERLEAVE:  # one exposure stands for all variants
+        users = sum(one.users.values())
+    elif mode == Experiment.Mode.SWITCHBACK:
+        users = None
+    return StepRow(one.starts_at, step, key, users, one.analysed.get(key, 0), one.values.get(key))
 
 
 def _bounds_of(metric: Metric) -> tuple[float, float]:

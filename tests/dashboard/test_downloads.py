@@ -95,7 +95,9 @@ def test_csv_and_workbook_hold_the_pages_numbers(shop, decided):
     assert float(rows[0]["lift"]) == pytest.approx(2 / 3)
     assert float(rows[0]["lift_low"]) < 2 / 3 < float(rows[0]["lift_high"])
     book = load_workbook(io.BytesIO(client.get(report_path(decided, "report.xlsx")).content))
-    assert book.sheetnames == ["Verdict", "Metrics", "Variants", "Looks", "Decisions"]
+    assert book.sheetnames == [
+        "Verdict", "Metrics", "Variants", "Over time", "Looks", "Decisions"
+    ]  # fmt: skip
     assert book["Metrics"]["I2"].value == pytest.approx(2 / 3)
     assert book["Variants"].max_row == 3
 

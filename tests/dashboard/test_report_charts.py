@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -11,14 +12,16 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from openpyxl import load_workbook
 
+from bakeoff.accounts.models import Project
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.reports.effect_chart import EffectPath, EffectPoint, TimeMark, draw_effect
 from experiments.reports.experiment_report import report_on
 from experiments.reports.time_axis import round_times
 from tests.support import builders
 from tests.support.builders import QUICK_POLICY, visits
-from tests.support.dashboard import sign_in
+from tests.support.dashboard import report_path, sign_in
 from tests.support.dated_looks import run_days
 from tests.support.mode_reports import MODE_REPORTS
 
@@ -56,6 +59,28 @@ def test_the_metric_of_each_day_is_of_the_users_of_that_day(week):
     chart = report_on(week).charts.daily
     assert {row[1:] for row in chart.rows if "n = 20" in row[1]} == {("1.5 (n = 20)", "2.5 (n = 20)")}
     assert len(chart.rows) == 5
+
+
+def test_programs_read_the_days_that_the_page_draws(week):
+    """In the project's zone, as on the page: by JSON and in a sheet of the workbook."""
+    Project.objects.filter(pk=week.project_id).update(timezone="Asia/Shanghai")
+    client = sign_in(week.project)
+    page, data, book = (
+        client.get(report_path(week, tail)) for tail in ("", "report.json", "report.xlsx")
+    )
+    rows = data.json()["over_time"]
+    counts = [(row["variant"], row["new_units"], row["analysed_units"], row["value"]) for row in rows]
+    assert counts == [
+        (key, count, count, pytest.approx(mean))
+        for count in (20, 60, 40, 30, 50)
+        for key, mean in (("control", 1.5), ("treatment", 2.5))
+    ]
+    assert {(row["step"], row["starts_at"][10:]) for row in rows} == {("day", "T00:00:00+08:00")}
+    text = page.content.decode()
+    assert all(f'<th scope="row">{row["starts_at"][:10]}</th>' in text for row in rows)
+    head, *cells = load_workbook(io.BytesIO(book.content))["Over time"].iter_rows(values_only=True)
+    assert head == ("starts at", "step", "variant", "new units", "analysed units", "value")
+    assert cells == [tuple(row.values()) for row in rows]
 
 
 def test_the_effect_stands_on_dates_with_its_bounds(week):
@@ -111,6 +136,8 @@ def test_charts_of_a_mode_show_what_it_counts(mode, tables):
     titles = {"cluster_ship": "New clusters", "switchback_ship": None}
     users = charts.users.title if charts.users is not None else None
     assert users == titles.get(mode, "New users")
+    new = [row.new_units for row in charts.over_time]
+    assert all(new) if mode != "switchback_ship" else new == [None, None]
     if mode == "interleave_prefers":  # one list of all versions: no variant has a metric of its own
         assert len(charts.users.head) == 2
         assert (charts.rates, charts.daily, list(charts.effects)) == (None, None, [])

@@ -133,7 +133,8 @@ def _file(request: HttpRequest, experiment: Experiment, form: str) -> HttpRespon
     if form == "csv":
         return _attached(csv_of(report_on(experiment)), "text/csv; charset=utf-8", name)
     if form == "xlsx":
-        return _attached(workbook_of(report_on(experiment)), SHEET, name)
+        with timezone.override(experiment.project.timezone):
+            return _attached(workbook_of(report_on(experiment)), SHEET, name)
     return JsonResponse(report_for_programs(experiment))
 
 
