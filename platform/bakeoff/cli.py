@@ -107,7 +107,7 @@ COMMANDS = {
         "models:rollback",
         "Go back to VERSION of SURFACE; read back from serving before it says done.",
     ),
-    "runs": ("runs:runs", "Look at training runs, and cancel one."),
+    "runs": ("runs:runs", "Look at training runs and their logs, and cancel one."),
     "autopilot": (
         "autopilot:autopilot",
         "Show what the autopilot of SURFACE does; with an option, change it first.",
@@ -133,7 +133,7 @@ COMMANDS = {
     ),
     "surfaces": (
         "surfaces:surfaces",
-        "List the project's surfaces; `bakeoff config` makes and changes them.",
+        "List the project's surfaces and their changes; `bakeoff config` makes and changes them.",
     ),
     "metrics": (
         "surfaces:metrics",

@@ -31,7 +31,7 @@ from tests.support.onnx_graphs import LABELS
 from tests.support.waiting import wait_until
 
 READS = {
-    "doctor", "analyze", "power", "simulate", "models", "runs list", "runs show", "experiments list", "report", "units export",
+    "doctor", "analyze", "power", "simulate", "models", "runs list", "runs show", "runs log", "surfaces history", "experiments list", "report", "units export",
     "versions show", "versions diff", "data-sets list", "feedback export", "feedback themes", "feedback surveys", "export recommendations", "export preferences", "export list", "keys list", "alerts list", "alerts deliveries",
     "config check", "config export", "config schema", "project list", "users list", "users invitations", "audit list", "audit export", "surfaces list", "metrics list", "completion", "docs", "usage",
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -53,7 +54,7 @@ def texts_of(change):
     ]
 
 
-def test_each_face_leaves_a_change(shop, client, call, tmp_path):
+def test_each_face_leaves_a_change(shop, client, call, tmp_path, monkeypatch):
     surface = shop.surface
     assert call("PATCH", "/surfaces/home-feed", {"exploration": 0.2}).status_code == 200
     rules = {"rules": '{"caps": {"labels": 2}}', "k": "5", "save": "1"}
@@ -73,6 +74,26 @@ def test_each_face_leaves_a_change(shop, client, call, tmp_path):
     assert [has(page, data_change=str(one["id"])) for one in rows] == [True] * 3
     for part in ("Exploration:", "0.2", "<code>caps</code>", "Share of shadow traffic:"):
         assert part in page
+    shell = ["surfaces", "history", "home-feed", "--project", shop.project.slug]
+    printed = json.loads(run(*shell, "--json"))
+    for one, row in zip(printed, rows, strict=True):
+        assert one.pop("at")[:19] == row.pop("at")[:19]  # the API gives milliseconds
+        assert one == row
+    monkeypatch.setenv("COLUMNS", "200")  # of a terminal that wraps no cell
+    text = run(*shell, "--limit", "2")
+    for part in ("Share of shadow traffic: 0.1 → 0.3", "Rules (caps): – → {", "operator", "Surface"):
+        assert part in text
+    assert "Exploration" not in text
+
+
+def test_a_shell_names_creation_and_what_lists_gained(shop):
+    create_surface(project=shop.project, key="new", values={"kind": "recommend"}, by="ann")
+    surface = Surface.objects.get(project=shop.project, key="new")
+    patch_surface(surface=surface, changes={"liked_events": ["like"]}, by="ann")
+    text = run("surfaces", "history", "new", "--project", shop.project.slug)
+    assert text.index("Positive signals: added like") < text.index("Created")
+    empty = run("surfaces", "history", "home-feed", "--project", shop.project.slug)
+    assert empty == "No changes recorded.\n"
 
 
 def test_autopilot_and_judging_are_part_of_it(shop, client):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 import threading
@@ -21,7 +22,7 @@ from inference.models.run_stage import RunStage
 from inference.tasks import run_training
 from inference.training_process import run_log
 from inference.training_process.run_log import STAGE_SECONDS, RunLog
-from tests.support import builders
+from tests.support import builders, commands
 from tests.support.dashboard import sign_in
 from tests.support.learning import train
 
@@ -48,6 +49,22 @@ def test_the_last_lines_stay_and_are_cut(run):
 def test_a_line_is_one_line_of_printable_text(run):
     write_run_log(run.pk, [LogLine("info", "a\0b\x1b[31mred\nnext")], attempt=1)
     assert lines_of(run) == [("info", "a b [31mred next")]
+
+
+def test_a_shell_shows_the_last_lines(run):
+    shell = ["runs", "log", str(run.pk), "--project", run.surface.project.slug]
+    assert commands.run(*shell) == "Nothing logged yet.\n"
+    write_run_log(run.pk, [LogLine("info", f"line {n}") for n in range(3)], attempt=1)
+    write_run_log(run.pk, [LogLine("error", "[red] out of memory")], attempt=2)
+    rows = json.loads(commands.run(*shell, "--json", "--lines", "2"))
+    assert [(one["attempt"], one["level"], one["text"]) for one in rows] == [
+        (1, "info", "line 2"),
+        (2, "error", "[red] out of memory"),
+    ]
+    printed = commands.run(*shell, "--lines", str(10**30)).splitlines()
+    assert len(printed) == 4
+    assert printed[3].endswith(" error [red] out of memory")
+    assert "lines" in commands.run(*shell, "--lines", "0", status=2)
 
 
 def test_a_phase_has_a_line_and_then_one_now_and_then(run):

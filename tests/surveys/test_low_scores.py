@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -16,6 +18,7 @@ from experiments.survey_question import SurveyQuestion
 from inference.actions.load_examples import load_examples
 from inference.models import Surface
 from tests.support import builders
+from tests.support.commands import run
 from tests.support.dashboard import sign_in
 from tests.support.html import has
 from tests.support.learning import make_examples
@@ -193,6 +196,25 @@ def test_the_button_stands_where_there_are_scores_and_queues_them(shop):
     assert texts_of(shop) == {"too dear"}
     entries = AuditEntry.objects.filter(project=shop.project, subject="desk")
     assert "low scores of survey liked" in str([entry.detail for entry in entries])
+
+
+def test_a_shell_queues_them_too(shop):
+    score(shop, "u1", 1, comment="too dear")
+    shell = ["feedback", "label", "desk", "--project", shop.project.slug]
+    assert json.loads(run(*shell, "--survey", "liked", "--json")) == {
+        "queued": 1, "queued_before": 0, "left": 0
+    }  # fmt: skip
+    assert texts_of(shop) == {"too dear"}
+    again = run(*shell, "--survey", "liked")
+    assert again == "0 texts queued, 1 were queued before.\n"
+    make_survey(shop, shop.surface, key="why", kind="choice")
+    for words, sentence in (
+        (["--survey", "nowhere"], "survey == 'nowhere', must be one of ['liked', 'why']."),
+        (["--survey", "why"], "survey == 'why' of kind 'choice', must have a scale."),
+        (["--survey", "liked", "--theme", "3"], "give one of: ids of feedback, --theme and --survey."),
+        ([], "give one of: ids of feedback, --theme and --survey."),
+    ):
+        assert sentence in run(*shell, *words, status=2)
 
 
 def test_the_api_queues_them_too(shop, lane):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,9 @@ from bakeoff.commands.terminal import echo, progress
 from experiments.kinds import FEEDBACK_KINDS
 
 if TYPE_CHECKING:
+    from experiments.models import Survey
     from experiments.reports.theme_report import ThemeRow
+    from inference.models import Surface
 
 
 @click.group()
@@ -95,23 +99,56 @@ def surveys(surface: str, slug: str | None, *, as_json: bool) -> None:
 @surface_argument
 @click.argument("feedback_ids", metavar="[FEEDBACK]...", nargs=-1)
 @click.option("--theme", type=int, metavar="ID", help="The most typical texts of a theme instead.")
+@click.option(
+    "--survey", metavar="KEY", help="Texts of those who gave this survey a low score instead."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object instead.")
 @project_option
-def label(surface: str, feedback_ids: tuple[str, ...], theme: int | None, slug: str | None) -> None:
+def label(
+    surface: str,
+    feedback_ids: tuple[str, ...],
+    *,
+    theme: int | None,
+    survey: str | None,
+    as_json: bool,
+    slug: str | None,
+) -> None:
     """Queue entries of feedback for two people to label with the labels of SURFACE."""
     target = find_surface(find_project(slug), surface)
-    if bool(feedback_ids) == (theme is not None):
-        raise click.UsageError("give either ids of feedback or --theme.")
-    from experiments.actions.queue_feedback import CannotQueueError, queue_feedback, queue_theme
+    if bool(feedback_ids) + (theme is not None) + (survey is not None) != 1:
+        raise click.UsageError("give one of: ids of feedback, --theme and --survey.")
+    from experiments.actions.queue_feedback import (
+        CannotQueueError,
+        queue_feedback,
+        queue_low_scores,
+        queue_theme,
+    )
 
     try:
-        if theme is not None:
+        if survey is not None:
+            scored = _find_survey(target, survey)
+            done = queue_low_scores(surface=target, survey=scored, by=OPERATOR)
+        elif theme is not None:
             done = queue_theme(surface=target, theme_id=theme, by=OPERATOR)
         else:
             done = queue_feedback(surface=target, feedback_ids=feedback_ids, by=OPERATOR)
     except CannotQueueError as error:
         raise click.UsageError(str(error)) from error
+    if as_json:
+        click.echo(json.dumps(asdict(done)))
+        return
     left = f" {done.left} wait for another call." if done.left else ""
     echo(f"{done.queued} texts queued, {done.queued_before} were queued before.{left}")
+
+
+def _find_survey(surface: Surface, key: str) -> Survey:
+    """Return a survey of the surface's project: its scores may be of another surface."""
+    surveys = surface.project.surveys
+    survey = surveys.filter(key=key).first()
+    if survey is None:
+        keys = sorted(surveys.values_list("key", flat=True))
+        raise click.UsageError(f"survey == '{key}', must be one of {keys}.")
+    return survey
 
 
 def _row(row: ThemeRow) -> dict[str, Any]:

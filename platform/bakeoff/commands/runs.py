@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def runs() -> None:
-    """Look at training runs, and cancel one."""
+    """Look at training runs and their logs, and cancel one."""
 
 
 def _find_run(run_id: int, slug: str | None) -> TrainingRun:
@@ -73,6 +73,30 @@ def show(run_id: int, slug: str | None) -> None:
         echo(f"Note: {note}")
     if run.message:
         echo(run.message)
+
+
+@runs.command()
+@click.argument("run_id", type=int)
+@click.option("--lines", type=click.IntRange(min=1), help="Only the last so many.")
+@json_option
+@project_option
+def log(run_id: int, *, lines: int | None, as_json: bool, slug: str | None) -> None:
+    """Show the last lines that the run RUN_ID logged, oldest first; secrets are hidden in them."""
+    run = _find_run(run_id, slug)
+    from inference.models.run_log import MAX_LINES
+
+    newest = run.log_lines.order_by("-pk")[: min(lines or MAX_LINES, MAX_LINES)]
+    rows = [
+        {"at": one.at, "attempt": one.attempt, "level": one.level, "text": one.text}
+        for one in reversed(newest)
+    ]
+    if as_json:
+        show_rows(rows, as_json=True)
+        return
+    for row in rows:
+        echo(f"{row['at']:%Y-%m-%d %H:%M:%S} {row['level']} {row['text']}")
+    if not rows:
+        echo("Nothing logged yet.")
 
 
 @runs.command()
