@@ -14,6 +14,7 @@ from bakeoff.accounts.browser_names import browser_name
 from bakeoff.accounts.expired_sessions import delete_expired_sessions
 from bakeoff.accounts.models import AuditEntry, SecondFactor, SignedInSession
 from bakeoff.accounts.reset_by_link import make_reset_link, use_reset
+from inference.redis_clients import redis_client
 from tests.support import builders
 from tests.support.dashboard import make_user, sign_in
 
@@ -166,6 +167,28 @@ def test_an_administrator_without_their_second_factor_ends_nobodys(person, proje
     assert sentence.startswith("Sign out, sign in with your second factor")
     assert is_in(theirs)
     assert actions(person) == []
+
+
+def test_an_account_ends_sessions_at_most_so_often(person, project, monkeypatch):
+    monkeypatch.setattr("bakeoff.dashboard.sign_in_throttle.MAX_ENDINGS", 2)
+    theirs, admin = give_password(person), sign_in(project, role="admin")
+    address = f"/p/{project.slug}/team/sessions/"
+    for _ in range(2):
+        assert "no other session" in refusal(admin, "/account/sessions/end/")
+    sentence = "Too many requests to end sessions: at most "
+    for path in ("/account/sessions/end/", "/account/sessions/1/end/"):
+        assert refusal(admin, path).startswith(sentence)
+    assert refusal(admin, address, {"username": person.username}).startswith(sentence)
+    assert is_in(theirs)
+    assert "no other session" in refusal(theirs, "/account/sessions/end/")  # another's count
+
+
+def test_without_the_cache_sessions_are_ended_all_the_same(person, monkeypatch):
+    one, two = give_password(person), give_password(person)
+    away = redis_client("redis://127.0.0.1:1/0", retry=None)
+    monkeypatch.setattr("bakeoff.dashboard.views.sessions.cache_client", lambda: away)
+    assert one.post("/account/sessions/end/").status_code == 302
+    assert (is_in(one), is_in(two)) == (True, False)
 
 
 def test_whom_an_administrator_may_not_reset_stays_signed_in(person, project):

@@ -1,4 +1,4 @@
-"""How often a sign-in may fail: by name at an address, by address, and by name.
+"""How often a sign-in may fail: by name at an address, by address, and by name; and what else is counted.
 
 Guarantees: attempts that come at once are counted before a password is looked at; an address that tries
 many names is slowed down like one that tries many passwords; nobody can lock a name out everywhere: what
@@ -19,6 +19,7 @@ WITHIN_SECONDS = 900
 MAX_FAILURES = 10  # of a name at an address
 MAX_FAILURES_OF_ADDRESS = 30  # an office behind one address mistypes too
 MAX_FAILURES_OF_NAME = 100  # ten addresses that are each at their limit
+MAX_ENDINGS = 30  # of sessions, by one account: each reads all sessions that there are
 MAX_MAILS = 3  # to an address of e-mail: nobody fills a mailbox through us
 MAX_MAILS_OF_ADDRESS = 10  # asked for from one visitor's address
 # Longer than a holiday: a name under attack signs in from where it always does.
@@ -86,6 +87,21 @@ class MailThrottle:
             return _count(self._cache, self._email) <= MAX_MAILS
         except redis.exceptions.RedisError:
             return False
+
+
+class EndingThrottle:
+    """One wish to end sessions, of an account that is signed in."""
+
+    def __init__(self, cache: redis.Redis, *, person_id: int) -> None:
+        """Name the counter."""
+        self._cache, self._person = cache, _key("endings", str(person_id))
+
+    def admits(self) -> bool:
+        """Count the wish, and return whether it may go on; without a cache all may: it protects people."""
+        try:
+            return _count(self._cache, self._person) <= MAX_ENDINGS
+        except redis.exceptions.RedisError:
+            return True
 
 
 def _count(cache: redis.Redis, key: str) -> int:

@@ -21,6 +21,8 @@ from bakeoff.accounts.sessions import (
 from bakeoff.dashboard.access import ADMIN, project_for
 from bakeoff.dashboard.refusals import show_refusal
 from bakeoff.dashboard.second_factor_gate import refuse_without_proof
+from bakeoff.dashboard.sign_in_throttle import MAX_ENDINGS, WITHIN_SECONDS, EndingThrottle
+from inference.cache import cache_client
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 @login_required
 def end(request: HttpRequest, pk: int) -> HttpResponse:
     """End a session of who is signed in."""
-    if refuse_without_proof(request):
+    if refuse_without_proof(request) or _refuse_too_many(request):
         return redirect("account")
     try:
         end_session(_person(request), pk, current=request.session.session_key)
@@ -46,7 +48,7 @@ def end(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 def end_others(request: HttpRequest) -> HttpResponse:
     """End all sessions of who is signed in but this one."""
-    if refuse_without_proof(request):
+    if refuse_without_proof(request) or _refuse_too_many(request):
         return redirect("account")
     try:
         count = end_other_sessions(_person(request), current=request.session.session_key)
@@ -62,7 +64,7 @@ def end_others(request: HttpRequest) -> HttpResponse:
 def end_of_member(request: HttpRequest, slug: str) -> HttpResponse:
     """End all sessions of a member."""
     project = project_for(request, slug, ADMIN)
-    if refuse_without_proof(request):
+    if refuse_without_proof(request) or _refuse_too_many(request):
         return redirect("team", slug)
     name = request.POST.get("username", "").strip()
     try:
@@ -72,6 +74,17 @@ def end_of_member(request: HttpRequest, slug: str) -> HttpResponse:
     else:
         messages.success(request, _ended(count))
     return redirect("team", slug)
+
+
+def _refuse_too_many(request: HttpRequest) -> bool:
+    """Say so, where this person has ended sessions too often."""
+    if EndingThrottle(cache_client(), person_id=_person(request).pk).admits():
+        return False
+    sentence = _(
+        "Too many requests to end sessions: at most %(maximum)s in %(minutes)s minutes. Wait, then try again."
+    )
+    messages.error(request, sentence % {"maximum": MAX_ENDINGS, "minutes": WITHIN_SECONDS // 60})
+    return True
 
 
 def _ended(count: int) -> str:
