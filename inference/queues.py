@@ -11,6 +11,8 @@ from celery import current_app
 from celery.signals import before_task_publish
 from kombu.exceptions import ChannelError
 
+from inference.sentinel_address import absence_in
+
 if TYPE_CHECKING:
     from kombu import Connection
 
@@ -47,7 +49,14 @@ def read_queues() -> list[Queue]:
         with current_app.connection_for_read() as connection:
             return [_read(connection, name) for name in QUEUES]
     except Exception as error:  # each transport raises its own
-        raise BrokerError(f"the broker does not answer: {error}") from error
+        raise BrokerError(f"the broker does not answer: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return why, in one sentence: kombu writes out every connection to a sentinel."""
+    settings = current_app.conf
+    group = settings.broker_transport_options.get("master_name", "")
+    return absence_in(str(error), broker_url=str(settings.broker_url), group=group) or str(error)
 
 
 @before_task_publish.connect

@@ -61,6 +61,7 @@ app.conf.update(
         "socket_timeout": 5,
         **environment.broker_options,
     },
+    broker_use_ssl=environment.broker_tls,
     # A web request that sends a message waits for the broker twice at the most; the row is committed.
     task_publish_retry_policy={"max_retries": 1, "interval_start": 0.2},
     timezone="UTC",

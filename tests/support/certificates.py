@@ -1,0 +1,42 @@
+"""Certificates of this machine, and of the authorities that sign them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+
+def certificate(name: str, days: int, issuer=None):
+    """A certificate of this machine, or of an authority, that ends so many days from now."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    signer, by = (issuer[0], issuer[1].subject) if issuer else (key, subject)
+    now = datetime.now(UTC)
+    names = x509.SubjectAlternativeName(
+        [x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))]
+    )
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(by)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=9))
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        .add_extension(names, critical=False)
+        .sign(signer, hashes.SHA256())
+    )
+    return key, signed
+
+
+def pem(key, signed) -> tuple[bytes, bytes]:
+    encoding = serialization.Encoding.PEM
+    return signed.public_bytes(encoding), key.private_bytes(
+        encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
