@@ -8,16 +8,21 @@ ENV PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1 BAKEOFF_HOME=/var/lib/bakeoff
 RUN useradd --uid 10001 --create-home --home-dir /var/lib/bakeoff bakeoff
 WORKDIR /app
 
-# Dependencies first: they change less often than the code.
-COPY requirements.txt pyproject.toml README.md ./
+# Dependencies first: they change less often than the code. Each file has a hash in requirements.lock.
+COPY requirements.lock ./
+RUN pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r requirements.lock
+# By its version alone: its build for CPUs is PyTorch's own, and PyPI does not vouch for it.
+RUN pip install --no-cache-dir --no-deps torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu
+
+COPY pyproject.toml README.md ./
 COPY platform ./platform
 COPY experiments ./experiments
 COPY inference ./inference
 COPY clients ./clients
 COPY docs ./docs
 COPY manage.py mkdocs.yml ./
-RUN pip install --no-cache-dir torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu \
-    && pip install --no-cache-dir -r requirements.txt
+# What builds the package is among the dependencies: nothing else is fetched for it.
+RUN pip install --no-cache-dir --no-deps --no-build-isolation -e . && pip check
 
 USER 10001
 VOLUME /var/lib/bakeoff

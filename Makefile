@@ -6,7 +6,7 @@ ARGS ?=
 ONLY ?=
 SIZE ?= full
 
-.PHONY: demo test pytest test-infra test-mlflow coverage bench lint install clean
+.PHONY: demo test pytest test-infra test-mlflow coverage bench lint lock install clean
 
 # The stamp changes when the pins do, so a second run installs nothing.
 $(VENV)/.installed: requirements.txt pyproject.toml
@@ -19,6 +19,16 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	touch $@
 
 install: $(VENV)/.installed
+
+# The image installs requirements.txt, and what builds the package, by hash; torch comes from an index of
+# its own. Renew it after each change of a pin.
+lock:
+	test -x $(VENV)/lock/bin/uv || $(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/python -m pip install --disable-pip-version-check -q -r requirements-lock.txt
+	{ grep -E '^[a-z]' requirements.txt | grep -v '^torch=='; \
+		grep -E '^(hatchling|pluggy|trove-classifiers)==' requirements-dev.txt; } \
+	| $(VENV)/lock/bin/uv pip compile --no-config --no-deps --generate-hashes --no-annotate --no-header \
+		--python-version 3.11.9 --quiet --output-file requirements.lock -
 
 demo: $(VENV)/.installed
 	$(BIN)/bakeoff demo $(ARGS)

@@ -43,6 +43,28 @@ def run(command: list[str], environment: dict[str, str], port: int = 8000) -> su
     )  # fmt: skip
 
 
+def pins_of(file: str) -> dict[str, str]:
+    """Versions by name, as a file of requirements has them."""
+    lines = (ROOT / file).read_text().splitlines()
+    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", "\n".join(lines), re.MULTILINE))
+
+
+def test_the_image_installs_what_was_tested_and_by_hash():
+    text = (ROOT / "requirements.lock").read_text()
+    pins, dev = pins_of("requirements.txt"), pins_of("requirements-dev.txt")
+    torch = pins.pop("torch")
+    builds = {name: dev[name] for name in ("hatchling", "pluggy", "trove-classifiers")}
+    assert pins_of("requirements.lock") == pins | builds, "run `make lock`"
+    assert "://" not in text
+    for package in re.split(r"^(?=[a-z])", text, flags=re.MULTILINE)[1:]:
+        assert re.fullmatch(r"\S+==\S+( \\\n    --hash=sha256:[0-9a-f]{64})+\n", package), package
+    installs = [line for line in DOCKERFILE if line.startswith("RUN pip install ")]
+    assert all(" --no-deps " in line for line in installs)
+    assert "--require-hashes" in installs[0]
+    assert f" torch=={torch} " in installs[1]
+    assert " --no-build-isolation -e ." in installs[2]
+
+
 @pytest.fixture
 def container(tmp_path):
     """What a container sees: a database of its own, an empty home.
