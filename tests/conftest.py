@@ -57,6 +57,24 @@ def quick_hashes():
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def static_files_once():
+    """Each of Django's test clients would list all static files again: a tenth of a page's time."""
+    from whitenoise.middleware import WhiteNoiseMiddleware
+
+    files, list_files = {}, WhiteNoiseMiddleware.add_files_from_finders
+
+    def list_once(middleware):
+        if not files:
+            list_files(middleware)
+            files.update(middleware.files)
+        middleware.files.update(files)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", list_once)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def lock_order(request):
     """Whatever a test does by actions, their rows are locked in one order."""

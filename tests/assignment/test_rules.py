@@ -27,7 +27,7 @@ from experiments.assignment import (
 from experiments.assignment.bulk import OUTSIDE, assign_many
 
 UNITS = [f"u{i}" for i in range(20_000)]
-MANY = 1_000_000
+MANY = 200_000
 
 
 def rule(weights=(0.5, 0.5), *, key="e", salt="salt", allocation=1.0, **fields) -> ExperimentRule:
@@ -43,7 +43,7 @@ def reweighed(before: ExperimentRule, weights: dict[str, float]) -> ExperimentRu
 
 @pytest.mark.parametrize("hashing", ["sha256", "growthbook_v2"])
 def test_as_few_units_as_possible_change_when_weights_do(hashing):
-    count = MANY if hashing == "sha256" else MANY // 5
+    count = MANY if hashing == "sha256" else MANY // 2
     units = [f"u{i}" for i in range(count)]
     first = rule(hashing=hashing)
     second = reweighed(first, {"a": 0.9, "b": 0.1})
@@ -82,7 +82,7 @@ def test_a_layout_holds_its_weights_and_moves_the_least(start, changes):
 
 @pytest.mark.parametrize("hashing", ["sha256", "growthbook_v2"])
 def test_a_ramp_only_adds_units(hashing):
-    count = MANY if hashing == "sha256" else MANY // 10
+    count = MANY if hashing == "sha256" else MANY // 2
     units = [f"u{i}" for i in range(count)]
     before = np.full(count, OUTSIDE)
     for allocation in (0.01, 0.05, 0.2, 0.5, 1.0):
@@ -192,7 +192,7 @@ def test_explain_tells_every_outcome_and_agrees_with_assign():
 
 def test_an_a_a_over_200_layered_experiments_is_uniform_and_independent():
     """40 layers of 5 experiments on the same units: the p-values of ratios and of pairs are uniform."""
-    units = [f"user-{i}" for i in range(12_000)]
+    units = [f"user-{i}" for i in range(8_000)]
     rules, variants = [], []
     for layer in range(40):
         bucket = np.array([growthbook_bucket(f"layer-{layer}", unit, 2) for unit in units])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.hostile.siege import Siege
+from tests.support.servers import WARM
 
 CASES = 100
 
@@ -21,7 +22,7 @@ def home():
 
 
 def test_traffic_goes_on_whatever_is_sent_beside_it(home):
-    with Siege(home, clients=4, slow=24, think_seconds=0.05) as siege:
+    with Siege(home, clients=4, slow=24, think_seconds=0.05, interpreter=WARM) as siege:
         siege.send_one_of_each()
         siege.run(examples=CASES)
         siege.look()

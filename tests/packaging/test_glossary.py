@@ -62,6 +62,12 @@ def parts_of(name: str) -> set[str]:
     return set(re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower().split("_"))
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def sources() -> list[Path]:
     files = (path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
     return sorted(path for path in files if "migrations" not in path.parts)
@@ -82,7 +88,7 @@ def test_names_use_the_glossarys_words(room):
         (str(path.relative_to(ROOT)), name)
         for path in sources()
         if path.relative_to(ROOT).parts[0] == room
-        for name in names_bound(ast.parse(path.read_text(encoding="utf-8")))
+        for name in names_bound(tree_of(path))
         if parts_of(name) & banned_parts() and name not in EXCEPTIONS and not is_sentence(name)
     }
     assert {one for one in wrong if (room, one[1]) not in debts()} == set()
@@ -109,7 +115,7 @@ def test_docstrings_and_messages_use_no_banned_phrase():
         (str(path.relative_to(ROOT)), banned)
         for path in sources()
         if path.relative_to(ROOT).parts[0] not in {"tests", "benchmarks"}
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
         for banned in find_banned(node.value)
     }

@@ -9,15 +9,20 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(path for room in ("tests", "benchmarks") for path in (ROOT / room).rglob("*.py"))
-TESTS = [path for path in FILES if path.is_relative_to(ROOT / "tests")]
 # Programs that docs name: `python -m tests.conformance.golden`.
 SHARED = ("tests.support", "tests.conformance.golden", "tests.conformance.growthbook")
 
 
-def imported(source: str) -> list[str]:
+@pytest.fixture(scope="module")
+def trees() -> dict[str, ast.Module]:
+    """Each file, read once."""
+    return {str(path.relative_to(ROOT)): ast.parse(path.read_text()) for path in FILES}
+
+
+def imported(tree: ast.Module) -> list[str]:
     """The modules of tests that a file imports, also inside functions."""
     names = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -26,17 +31,16 @@ def imported(source: str) -> list[str]:
     return [name for name in names if name.startswith((".", "tests."))]
 
 
-def borrowed(source: str) -> list[str]:
+def borrowed(tree: ast.Module) -> list[str]:
     return [
         name
-        for name in imported(source)
+        for name in imported(tree)
         if not any(name == shared or name.startswith(f"{shared}.") for shared in SHARED)
     ]
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_what_is_shared_is_in_support(file):
-    assert borrowed(file.read_text()) == []
+def test_what_is_shared_is_in_support(trees):
+    assert {name: names for name, tree in trees.items() if (names := borrowed(tree))} == {}
 
 
 @pytest.mark.parametrize(
@@ -50,22 +54,24 @@ def test_what_is_shared_is_in_support(file):
     ],
 )
 def test_a_borrowed_name_is_reported(source, name):
-    assert borrowed(source) == [name]
+    assert borrowed(ast.parse(source)) == [name]
 
 
 def test_a_name_from_support_is_not_reported():
-    assert borrowed("from tests.support.builders import event\nimport testtools") == []
+    source = "from tests.support.builders import event\nimport testtools"
+    assert borrowed(ast.parse(source)) == []
 
 
 BUILT = {"SlateRow", "ExposureRow", "EventRow", "FeedbackRow", "MetricInput"}
 
 
-@pytest.mark.parametrize("file", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_rows_are_built_by_keyword(file):
+def test_rows_are_built_by_keyword(trees):
     """By tests/support, so that a new field is added in one place and no position has a meaning."""
     positional = [
-        ast.unparse(node)
-        for node in ast.walk(ast.parse(file.read_text()))
+        (name, ast.unparse(node))
+        for name, tree in trees.items()
+        if name.startswith("tests/")
+        for node in ast.walk(tree)
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") in BUILT and node.args
     ]
     assert positional == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import sys
 import threading
 import time
 from dataclasses import asdict, dataclass, field
@@ -15,7 +16,6 @@ from pathlib import Path
 
 import httpx2
 import hypothesis
-import psutil
 from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.support.faults.conductor import prepare
@@ -79,8 +79,18 @@ class TimedLoad(Load):
 class Siege:
     """A platform, its traffic, its slow connections, and the cases that are sent at it."""
 
-    def __init__(self, home: Path, *, clients: int, slow: int, think_seconds: float = 0.0) -> None:
-        self.platform = PlatformUnderTest(home, own_disk=False, arguments=("--web", "2"))
+    def __init__(
+        self,
+        home: Path,
+        *,
+        clients: int,
+        slow: int,
+        think_seconds: float = 0.0,
+        interpreter: Path | str = sys.executable,
+    ) -> None:
+        self.platform = PlatformUnderTest(
+            home, own_disk=False, arguments=("--web", "2"), interpreter=interpreter
+        )
         self.clients, self.slow, self.think_seconds = clients, slow, think_seconds
         self.report = Report()
         self._ended = threading.Event()
@@ -261,8 +271,4 @@ class Siege:
 
     def _web_processes(self) -> set[int]:
         """The web servers and what they spawned."""
-        processes = set()
-        for process in self.platform.processes("web"):
-            with contextlib.suppress(psutil.Error):
-                processes |= {process.pid, *(child.pid for child in process.children(recursive=True))}
-        return processes
+        return {process.pid for process in self.platform.families("web")}
