@@ -31,6 +31,8 @@ MAX_VALUE = 1e15
 # What is nearer to 0 counts as 0: PostgreSQL refuses a product that is too small for a double.
 MIN_MAGNITUDE = 1e-100
 MAX_COUNT = 10**12
+# What JSON writers take. PostgreSQL gives a double of that size back as a whole number.
+MIN_WHOLE, MAX_WHOLE = -(2**63), 2**64 - 1
 MAX_BREAKER_ALPHA = 0.05  # of false trips: more is no breaker, and 0 is none
 MAX_SECONDS = 10 * 365.25 * 86_400.0
 # Live events: what clients spool comes late, and clocks are a little fast.
@@ -181,6 +183,25 @@ def check(value: Any, field: str, *, max_bytes: int | None = None) -> bytes:
     return packed
 
 
+def check_whole_numbers(value: Any, field: str) -> None:
+    """Refuse a whole number that 64 bits cannot hold, at any depth of a JSON value.
+
+    Raises:
+        BoundsError: one of them is such a number, also as a double: each that large is whole.
+    """
+    if isinstance(value, dict | list):
+        entries = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, entry in entries:
+            check_whole_numbers(entry, f"{field}.{str(key)[:_MAX_SHOWN]}")
+    elif isinstance(value, int | float) and not MIN_WHOLE <= value <= MAX_WHOLE:
+        raise _too_long(field, value)
+
+
+def _too_long(field: str, value: float) -> BoundsError:
+    rule = f"from {MIN_WHOLE} to {MAX_WHOLE}; a longer number can be a text"
+    return BoundsError(field, value, rule)
+
+
 def _is_too_deep(value: Any) -> bool:
     """Whether lists and objects are nested deeper than `MAX_DEPTH` levels."""
     level = [value] if isinstance(value, _NESTED) else []
@@ -222,9 +243,14 @@ def _find_fault(value: Any, field: str, level: int) -> BoundsError | None:
         return None
     if isinstance(value, str):
         return _text_fault(value, field)
+    return _number_fault(value, field)
+
+
+def _number_fault(value: Any, field: str) -> BoundsError | None:
     if isinstance(value, Unfit):
         return BoundsError(field, value, "a finite number", code="not_json")
-    return None
+    too_long = isinstance(value, int) and not MIN_WHOLE <= value <= MAX_WHOLE
+    return _too_long(field, value) if too_long else None
 
 
 def _text_fault(value: str, field: str) -> BoundsError | None:

@@ -8,7 +8,7 @@ import orjson
 
 from bakeoff.accounts.refused import RefusedError
 from experiments.assignment import AllocationError, ConditionError, HashRange, compile_condition
-from experiments.bounds import MAX_COUNT
+from experiments.bounds import MAX_COUNT, BoundsError, check_whole_numbers
 from experiments.kinds import ABOVE_USERS
 from experiments.models import Experiment, groups_of
 from experiments.programme.harm import HARM_NAMES
@@ -36,6 +36,10 @@ def check_condition(project_id: int, condition: Mapping[str, Any]) -> None:
     Raises:
         CannotAssignError: with what is wrong.
     """
+    try:
+        check_whole_numbers(dict(condition), "condition")
+    except BoundsError as error:
+        raise CannotAssignError(str(error), field="condition") from error
     size = len(orjson.dumps(condition))
     if size > MAX_CONDITION_BYTES:
         raise CannotAssignError(

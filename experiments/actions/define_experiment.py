@@ -24,7 +24,7 @@ from experiments.actions.check_clusters import check_clusters
 from experiments.actions.check_interleaving import CannotInterleaveError, check_interleaving
 from experiments.actions.check_switchback import check_switchback
 from experiments.assignment import is_whole
-from experiments.bounds import MAX_BREAKER_ALPHA, BoundsError, check
+from experiments.bounds import MAX_BREAKER_ALPHA, BoundsError, check, check_whole_numbers
 from experiments.kinds import ABOVE_USERS
 from experiments.metrics.labels import check_tags
 from experiments.metrics.spec import JUDGE_SCORE, RATING, MetricError, MetricSpec
@@ -326,6 +326,7 @@ def _check_value(variant: VariantDraft) -> None:
         )
     try:
         check(variant.value, f"value of variant '{variant.key}'")
+        check_whole_numbers(variant.value, f"value of variant '{variant.key}'")
     except BoundsError as error:
         raise CannotDefineError(str(error), field="variants") from error
 

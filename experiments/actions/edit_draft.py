@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,11 @@ def fingerprint_of(draft: ExperimentDraft) -> str:
         del content["tags"]
     if draft.mode == Experiment.Mode.SPLIT:
         del content["mode"]
-    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+    try:
+        written = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # a whole number beyond 64 bits: old drafts have them, an edit puts them right
+        written = json.dumps(content, sort_keys=True).encode()
+    return hashlib.sha256(written).hexdigest()[:32]
 
 
 def edit_draft(

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from bakeoff.accounts.readable_times import times_are_readable
 from experiments.assignment import is_whole, reallocate
+from experiments.bounds import BoundsError, check_whole_numbers
 from experiments.models.metric import Metric
 from experiments.stats.policy import Policy, PolicyError
 
@@ -276,6 +277,11 @@ class Experiment(models.Model):
         missing = [variant.key for variant in variants if variant.model_version_id is None]
         if missing and self.exclusive:
             return f"variant '{missing[0]}' has no model version"
+        try:
+            for variant in variants:
+                check_whole_numbers(variant.value, f"value of variant '{variant.key}'")
+        except BoundsError as error:  # of a draft from before definitions refused it
+            return str(error).removesuffix(".")
         return ""
 
     def start(self, at: datetime | None = None) -> Epoch:

@@ -127,6 +127,7 @@ def test_nothing_changed_writes_nothing(lane, shop, draft):
         ({"forced_units": {"me": "nobody"}}, 422, "forced_units"),
         ({"condition": {"country": "x" * 300_000}}, 422, "condition"),
         ({"ramp": [{"after_seconds": 60, "allocation": 0.05}]}, 422, "ramp"),
+        ({"condition": {"age": {"$gt": 10**20}}}, 422, "condition"),
     ],
 )
 def test_a_refused_patch_changes_nothing(lane, shop, draft, body, status, field):
@@ -136,6 +137,30 @@ def test_a_refused_patch_changes_nothing(lane, shop, draft, body, status, field)
     assert field is None or field in answer.json()["error"]["field"]
     assert everything_of(draft) == before
     assert not AuditEntry.objects.filter(project=shop.project, action="edit").exists()
+
+
+def test_a_flags_number_is_one_that_64_bits_hold(lane, shop):
+    """PostgreSQL gives 1e20 back as a whole number, which no JSON writer takes."""
+    shop.project.surfaces.create(key="button", kind="flag")
+    body = {"key": "limits", "surface": "button", "metrics": [{"metric": "clicks"}]}
+    large = {"most": 2**64 - 1, "least": -(2**63), "share": 1.5}
+
+    def define(value):
+        variants = [
+            {"key": "old", "value": large, "weight": 0.5, "is_control": True},
+            {"key": "new", "value": value, "weight": 0.5},
+        ]
+        return lane.post("/v1/experiments", body | {"variants": variants}, shop.secret)
+
+    for value in (2**64, -(2**63) - 2048, 1e300, {"deep": [10**20 + 1]}):
+        answer = define(value)
+        assert answer.status_code == 422, answer.text
+        error = answer.json()["error"]
+        assert error["field"] == "variants"
+        assert "must be from -9223372036854775808 to 18446744073709551615" in error["message"]
+    answer = define(2**63)
+    assert answer.status_code == 201, answer.text
+    assert [one["value"] for one in answer.json()["variants"]] == [large, 2**63]
 
 
 def test_a_key_that_is_taken_is_refused(lane, shop, draft):

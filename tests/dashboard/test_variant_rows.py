@@ -9,8 +9,10 @@ from django.urls import reverse
 
 from experiments.actions.define_experiment import VariantDraft
 from experiments.actions.look_at_experiment import look_at_experiment
+from experiments.actions.start_experiment import start_experiment
 from experiments.ingest.rows import Rows
 from experiments.models import Experiment
+from experiments.models.experiment import WrongStateError
 from experiments.reports.experiment_report import report_on
 from tests.support import builders
 from tests.support.browser import Visit
@@ -91,6 +93,8 @@ def test_three_variants_are_saved_and_shown_again(shop, send):
         ([variant("a"), variant("b c")], ["Variant"], "Enter a valid “slug”"),
         ([variant("a"), variant("b", value="[1]")], ["Value of the flag"],
          "“[1]” must be true, false, a number, a text or a JSON object."),
+        ([variant("a"), variant("b", value=str(10**20 + 1))], ["Value of the flag"],
+         "value == 1e+20, must be from -9223372036854775808 to 18446744073709551615;"),
         ([variant("a"), variant("b", version=10**9)], ["Model"], "Select a valid choice"),
         ([variant("a")], [], "1 variants: an experiment compares at least 2."),
         ([variant(f"v{n}") for n in range(21)], [], "At most 20 rows."),
@@ -117,6 +121,27 @@ def test_what_the_action_refuses_stands_over_the_list(shop, send):
     low = send(variant("a", share=90), variant("b", share=10), mode="bandit", floor="20")
     assert 'class="rows wrong" id="rows-variants"' in low.content.decode()
     assert "must be at least the floor of 0.2" in low.content.decode()
+
+
+def test_an_old_draft_with_a_longer_number_than_64_bits_is_put_right_by_its_form(shop, send):
+    """Such a draft could be saved once; then its form was an error, and so was its start."""
+    assert send(variant("a", "1"), variant("b", "2"), hypothesis="More.").status_code == 302
+    draft = Experiment.objects.get(project=shop.project, key="colours")
+    draft.variants.filter(key="b").update(value={"limit": 1e20})
+    assert draft.variants.get(key="b").value == {"limit": 10**20}
+    analyst, address = sign_in(shop.project, role="operator"), report_path(draft, "edit/")
+    sentence = (
+        "value of variant 'b'.limit == 100000000000000000000, must be from -9223372036854775808 to"
+    )
+    with pytest.raises(WrongStateError, match=re.escape(sentence)):
+        start_experiment(experiment=draft, by="a test")
+    fields = read_form(analyst.get(address).content.decode(), "definition")
+    assert fields["variants-1-value"] == ['{"limit":100000000000000000000}']
+    refused = analyst.post(address, fields)
+    assert refused.status_code == 422
+    assert sentence[1:].replace("'", "&#x27;") in refused.content.decode()
+    assert analyst.post(address, fields | {"variants-1-value": "2"}).status_code == 302
+    assert draft.variants.get(key="b").value == 2
 
 
 def test_a_chinese_reader_reads_why(send):

@@ -127,6 +127,7 @@ class VariantRow(forms.Form):
             )
         try:
             bounds.check(value, "value")
+            bounds.check_whole_numbers(value, "value")
         except bounds.BoundsError as error:
             raise forms.ValidationError(str(error)) from error
         return value
