@@ -174,6 +174,17 @@ def check_trainable(kind: str, algorithm: str, params: Mapping[str, Any]) -> Non
         read_params(cls, {name: value for name, value in params.items() if name != ENCODER})
 
 
+def why_not_trainable(kind: str, algorithm: str, params: Mapping[str, Any]) -> str:
+    """Return the rule that a stored schedule breaks, or nothing: a version had other bounds."""
+    if not isinstance(params, dict):  # as SQL may have left it
+        return f"parameters == {params!r:.50}, must be an object."
+    try:
+        check_trainable(kind, algorithm, params)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def params_of(kind: str, algorithm: str) -> type[Any] | None:
     """Return the dataclass of an algorithm's hyper-parameters; None where it declares none."""
     if algorithm == AUTO:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 from django.test import Client
+from django.urls import reverse
 
 from bakeoff.accounts.models import AuditEntry
 from bakeoff.cli import main
 from inference.models import Surface
 from tests.support import builders
+from tests.support.dashboard import sign_in
+from tests.support.html import has
 
 
 @pytest.fixture
@@ -67,6 +70,19 @@ def test_a_row_beyond_the_bounds_of_requests_is_shown_and_put_right(call, config
     answer = call("PATCH", "/surfaces/home-feed", {"retrain_params": {"l2": -2.0}})
     assert answer.status_code == 422
     assert "l2 == -2" in answer.text
+    problem = "parameter l2 == -1, must be above 0 and at most 1,000,000,000."
+    algorithms = call("GET", "/surfaces/home-feed/algorithms").json()
+    assert {one["name"]: one["schedule_problem"] for one in algorithms if one["schedule_problem"]} == {
+        "ease": problem
+    }
+    address = reverse("surface", args=[configured.project.slug, configured.key])
+    page = sign_in(configured.project).get(address).content.decode()
+    assert has(page, data_schedule_problem="")
+    assert problem in page
+    assert call("PATCH", "/surfaces/home-feed", {"retrain_params": {}}).status_code == 200
+    algorithms = call("GET", "/surfaces/home-feed/algorithms").json()
+    assert not any(one["schedule_problem"] for one in algorithms)
+    assert not has(sign_in(configured.project).get(address).content.decode(), data_schedule_problem="")
 
 
 @pytest.mark.parametrize(

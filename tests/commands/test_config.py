@@ -264,6 +264,7 @@ REFUSED = [
     ("project: {holdout: 0.9}\n", "1:11: project.holdout: holdout == 0.9, input should be less than or equal to 0.5."),
     ("surfaces:\n  new:\n    versions: {latest@2: {list: latest}}\n", "3:16: surfaces.new.versions.latest@2: version == 'latest@2', the next one would be 'latest@1'"),
     ("surfaces:\n  feed:\n    versions: {latest@1: {list: popular}}\n", "is there with other content and never changes"),
+    ("surfaces: {feed: {retrain_algorithm: ease, retrain_params: {l2: -1}}}\n", "retrain_params: parameter l2 == -1, must be above 0 and at most"),
     ("surfaces: {feed: {saved_rules: [{name: other}]}}\n", "saved_rules[0] is there with other content"),
     ("experiments:\n  e:\n    surface: pge\n    variants: [{key: a, weight: 1}, {key: b, weight: 0}]\n    metrics: [{metric: m}]\n",
      "3:5: experiments.e.surface: surface == 'pge', not found in project"),

@@ -22,7 +22,7 @@ from inference.actions.cancel_training import CannotCancelError, cancel_training
 from inference.actions.move_champion import CannotPromoteError, ProcessesUnreachableError
 from inference.actions.queue_compression import queue_compression
 from inference.actions.queue_training import CannotTrainError
-from inference.algorithms import default_algorithm, params_of, trainable
+from inference.algorithms import default_algorithm, params_of, trainable, why_not_trainable
 from inference.models import ModelVersion, Surface, TrainingRun
 from inference.models.run_stage import RunStage
 from inference.options import ParamSpec, specs_of
@@ -160,6 +160,9 @@ class AlgorithmOut(Schema):
 
     name: str
     params: list[ParamOut]
+    schedule_problem: str = Field(
+        "", description="Why the surface's schedule cannot train it with its `retrain_params`."
+    )
 
 
 class LogLineOut(Schema):
@@ -236,11 +239,15 @@ def train(request: HttpRequest, key: str, payload: TrainIn) -> Any:
 @router.get("/surfaces/{key}/algorithms", response={200: list[AlgorithmOut]})
 def list_algorithms(request: HttpRequest, key: str) -> Any:
     """List what can be trained on a surface, with what each parameter may be."""
-    kind = _surface(request, key).kind
+    surface = _surface(request, key)
+    kind, scheduled = surface.kind, surface.retrain_algorithm
     return [
         AlgorithmOut(
             name=name,
             params=[_param_out(spec) for spec in (() if cls is None else specs_of(cls))],
+            schedule_problem=why_not_trainable(kind, name, surface.retrain_params)
+            if name == scheduled
+            else "",
         )
         for name in trainable(kind)
         for cls in (params_of(kind, name),)

@@ -25,7 +25,7 @@ from experiments.actions.change_surface import CannotChangeSurfaceError, create_
 from experiments.models import Decision, Experiment, programme_of
 from experiments.reports.holdback_gain import running_gains
 from inference.actions.find_encoder import encoders_of
-from inference.algorithms import startable
+from inference.algorithms import startable, why_not_trainable
 from inference.models import DriftReport, Surface
 from inference.serving.orders import LISTS
 
@@ -215,6 +215,8 @@ def show_surface(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         "gains": running_gains(surface.experiments.all()),
         "versions": surface.versions.order_by("-id")[:20],
         "algorithms": startable(surface.kind),
+        "schedule_problem": surface.retrain_algorithm
+        and why_not_trainable(surface.kind, surface.retrain_algorithm, surface.retrain_params),
         "encoders": encoders_of(project.pk),
         "runs": surface.training_runs.all()[:10],
         "drift": DriftReport.objects.filter(surface=surface).order_by("-measured_at").first(),
