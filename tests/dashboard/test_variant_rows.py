@@ -174,6 +174,35 @@ def test_the_calculator_plans_for_all_variants(busy):
     assert detectable_effect(4) > 1.3 * detectable_effect(2)
 
 
+def test_the_calculator_plans_what_a_page_is_filled_in_with(busy):
+    """A draft, its copy, a template, and a page with one row more: as the calculator says of them."""
+    draft = builders.draft(
+        busy, busy.surface, key="first", weights=(0.3, 0.7), allocation=0.5,
+        policy={"planned_units": 5000, "rule": "fixed"},
+    )  # fmt: skip
+    experiment = builders.define_experiment(draft)
+    client = sign_in(busy.project, role="analyst")
+    new, plan = (
+        reverse(name, args=[busy.project.slug]) for name in ("experiments-new", "experiments-plan")
+    )
+    template = f"{new}?template=gradual&surface={busy.surface.pk}&primary={busy.metric.pk}"
+    pages = [
+        client.get(address).content.decode()
+        for address in (report_path(experiment, "edit/"), f"{new}?copy=first", template)
+    ]
+    fields = read_form(pages[0], "definition")
+    pages.append(
+        client.post(report_path(experiment, "edit/"), fields | {"add-row": "variants"}).content.decode()
+    )
+    effects = []
+    for page in pages:
+        shown = client.post(plan, read_form(page, "definition")).content.decode()
+        effects.append(re.search(r"<dt>Smallest detectable effect</dt><dd>([\d.]+)%", shown)[1])
+        assert shown.strip() in page
+    assert effects[0] == effects[1] == effects[3] != effects[2]
+    assert "Choose a surface and a primary metric" in client.get(f"{new}?surface=x").content.decode()
+
+
 @pytest.mark.parametrize("script", [True, False])
 def test_a_person_adds_a_third(chromium, lane, shop, flag, script):
     """With and without JavaScript, on a phone: a row is added, another removed, and Enter saves."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.utils.translation import gettext as _
 
+from bakeoff.dashboard.variant_rows import shares_of
 from bakeoff.plan_answers import few_blocks_in_words
 from experiments.models import Experiment
 from experiments.reports.metric_library import suggest_metrics
@@ -29,19 +30,25 @@ if TYPE_CHECKING:
     from experiments.reports.metric_library import SuggestedMetric
     from inference.models import Surface
 
+# Fields of the form that a plan is made from, beside the shares of the variants.
+PLANNED = (
+    "surface", "primary", "mode", "block_minutes", "carry_over_minutes", "planned_units", "rule",
+    "guardrails", "allocation",
+)  # fmt: skip
+
 
 def plan_in_words(form: ExperimentForm) -> dict[str, Any]:
     """Return what the experiment would take at the last week's traffic, or what is missing to say so."""
-    filled = getattr(form, "cleaned_data", {}) if form.is_bound else {}
+    filled, shares = _filled_in(form)
     surface, metric = filled.get("surface"), filled.get("primary")
     if surface is None or metric is None:
         return {
             "missing": _("Choose a surface and a primary metric: the calculator uses their traffic.")
         }
     if filled.get("mode") == Experiment.Mode.SWITCHBACK:
-        return _plan_of_blocks(surface, metric, filled, form.shares())
+        return _plan_of_blocks(surface, metric, filled, shares)
     try:
-        result = plan_from_traffic(surface, metric, _design(filled, form.shares()))
+        result = plan_from_traffic(surface, metric, _design(filled, shares))
     except NoTrafficError as error:
         return {"missing": describe_missing_traffic(surface, metric, error.traffic)}
     except StatisticsError as error:
@@ -53,6 +60,27 @@ def plan_in_words(form: ExperimentForm) -> dict[str, Any]:
         "baseline": result.baseline,
         "metric": metric,
     }
+
+
+def _filled_in(form: ExperimentForm) -> tuple[dict[str, Any], Sequence[float]]:
+    """Return what the form has in it, and the shares of its variants in percent.
+
+    Of a form that was not sent, what it shows: a template's, a draft's, or another experiment's values.
+    """
+    if form.is_bound:
+        return getattr(form, "cleaned_data", {}), form.shares()
+    filled = {name: _shown_in(form, name) for name in PLANNED}
+    rows = [row for row in form.lists["variants"].formset if row.initial.get("key")]
+    return filled, shares_of([{"share": _shown_in(row, "share")} for row in rows])
+
+
+def _shown_in(form: forms.Form, name: str) -> Any:
+    """Return the value that a form shows before it is sent; None where it would be refused."""
+    field = form.fields[name]
+    try:
+        return field.clean(form.get_initial_for_field(field, name))
+    except forms.ValidationError:  # what an address brings may be nothing that there is
+        return None
 
 
 def _plan_of_blocks(
@@ -82,13 +110,9 @@ def suggestions_for(form: ExperimentForm) -> list[SuggestedMetric]:
     """Return metrics of earlier tests that the form has not chosen; none before a surface is chosen."""
 
     def chosen(name: str) -> Any:
-        field: Any = form.fields[name]
         if form.is_bound:
             return getattr(form, "cleaned_data", {}).get(name)
-        try:
-            return field.clean(form.initial.get(name)) if form.initial.get(name) else None
-        except forms.ValidationError:  # what an address brings may be nothing that there is
-            return None
+        return _shown_in(form, name)
 
     surface = chosen("surface")
     if surface is None:
