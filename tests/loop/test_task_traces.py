@@ -18,7 +18,7 @@ from bakeoff.celery import app
 from bakeoff.telemetry.process_spans import process_span
 from bakeoff.telemetry.task_spans import trace_tasks
 from bakeoff.telemetry.trace_settings import ENDPOINT, TraceSettings
-from bakeoff.telemetry.tracing import Tracing, share_tracing
+from bakeoff.telemetry.tracing import Tracing, share_tracing, shared_tracing
 from experiments.actions.retrain_surface import retrain_surface
 from inference.models import TrainingRun
 from inference.redis_clients import redis_client
@@ -264,6 +264,15 @@ def test_what_a_command_sends_belongs_to_its_trace(receiver, monkeypatch):
     (command,) = spans_named(receiver, "bakeoff train")
     (message,) = spans_named(receiver, f"send {TICK}")
     assert (message.trace_id, message.parent) == (command.trace_id, command.id) == tuple(trace[1:3])
+
+
+def test_a_command_says_nothing_of_a_receiver_that_is_away(monkeypatch, caplog):
+    monkeypatch.setenv(ENDPOINT, "http://127.0.0.1:1")
+    monkeypatch.setattr("bakeoff.telemetry.tracing.SEND_SECONDS", 0.1)
+    with process_span("bakeoff power", service="bakeoff-command"):
+        assert shared_tracing() is not None
+    assert caplog.text == ""
+    assert shared_tracing() is None
 
 
 def test_what_the_broker_does_not_take_ends_no_span_of_another_message(receiver, tracing, monkeypatch):

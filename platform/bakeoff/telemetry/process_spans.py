@@ -6,6 +6,7 @@ process that a signal ends sends no span.
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -40,6 +41,8 @@ def process_span(name: str, *, service: str) -> Iterator[None]:
     if tracing is None:
         yield
         return
+    # What a command prints is its own: a receiver that is away is the operator's to watch.
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     share_tracing(tracing)
     try:
         with _span(tracing, name):
