@@ -26,7 +26,7 @@ lock:
 	test -x $(VENV)/lock/bin/uv || $(PYTHON) -m venv $(VENV)/lock
 	$(VENV)/lock/bin/python -m pip install --disable-pip-version-check -q -r requirements-lock.txt
 	{ grep -E '^[a-z]' requirements.txt | grep -v '^torch=='; \
-		grep -E '^(hatchling|pluggy|trove-classifiers)==' requirements-dev.txt; } \
+		grep -E '^(hatchling|pluggy|tomlkit|trove-classifiers)==' requirements-dev.txt; } \
 	| $(VENV)/lock/bin/uv pip compile --no-config --no-deps --generate-hashes --no-annotate --no-header \
 		--python-version 3.11.9 --quiet --output-file requirements.lock -
 
