@@ -11,6 +11,7 @@ import threading
 from io import StringIO
 
 import pytest
+from django.conf import settings
 
 from bakeoff.environment import SettingError, read_environment
 from bakeoff.json_logs import JsonFormatter
@@ -21,6 +22,8 @@ from bakeoff.telemetry.trace_settings import (
     SAMPLER_ARG,
     TraceSettings,
 )
+from inference.redis_clients import redis_client
+from inference.serving.model_rpc import REQUESTS
 from tests.support.endpoint import Endpoint
 from tests.support.endpoint_version import crown_endpoint
 from tests.support.receiver import Receiver
@@ -113,6 +116,17 @@ def test_a_model_elsewhere_is_a_span_and_is_sent_the_trace(traced, shop, receive
     assert f"00-{TRACE}-{served.id}-01" == endpoint.headers[0]["traceparent"]
     assert (served.span.status.code, failed.span.status.code) == (0, 2)  # unset, ERROR
     assert failed.facts["bakeoff.fallback"] == "model_error"
+
+
+def test_a_worker_is_sent_the_trace_with_its_question(traced, shop, receiver):
+    crown_endpoint(shop, traced, "", form="python", entry_point="none", deadline_ms=200)
+    assert recommend(traced, shop).json()["fallback"] == "timeout"  # no worker is there
+    traced.stop()
+    (asked,) = spans_named(receiver, "model answer")
+    with redis_client(settings.BAKEOFF.redis_url) as cache:
+        questions = [json.loads(one) for one in cache.lrange(REQUESTS, 0, -1)]
+        cache.delete(REQUESTS)
+    assert questions[-1][5]["traceparent"] == f"00-{TRACE}-{asked.id}-01"
 
 
 def test_refusals_and_pages_are_spans_and_probes_are_none(traced, shop, receiver):

@@ -9,9 +9,9 @@ from inference.models import ModelVersion
 from inference.serving.artifact import ArtifactDraft, save_artifact
 
 
-def crown_endpoint(shop, lane, url, **about) -> ModelVersion:
+def crown_endpoint(shop, lane, url, *, form: str = "endpoint", **about) -> ModelVersion:
     draft = ArtifactDraft(
-        form="endpoint",
+        form=form,
         arrays={"default_order": np.arange(10, dtype=np.int32)},
         item_ids=shop.items,
         about={"url": url, "protocol": "json", "deadline_ms": 10_000, **about},
