@@ -8,14 +8,21 @@ SIZE ?= full
 
 .PHONY: demo test pytest test-infra test-mlflow coverage bench lint lock install clean
 
+# pip would compile what it installs on one core, which takes as long as all the rest of it. Some
+# libraries bring files that no Python 3 compiles: pip says nothing of them either.
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -q --no-compile
+COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
+
 # The stamp changes when the pins do, so a second run installs nothing.
 $(VENV)/.installed: requirements.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.txt
+	$(INSTALL) -r requirements.txt
+	$(COMPILE)
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
-	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-dev.txt
+	$(INSTALL) -r requirements-dev.txt
+	$(COMPILE)
 	touch $@
 
 install: $(VENV)/.installed
