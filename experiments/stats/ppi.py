@@ -32,9 +32,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
 
 from experiments.stats.confidence_sequence import half_width_in_se
+from experiments.stats.special_functions import special
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class QualityEffect:
         parts = [(side.variance, side.units) for side in (self.control, self.treatment)]
         spread = sum(variance**2 / (units - 1) for variance, units in parts)
         freedom = sum(variance for variance, _ in parts) ** 2 / spread
-        return self._around(float(stdtrit(freedom, 1 - alpha / 2)))
+        return self._around(float(special.stdtrit(freedom, 1 - alpha / 2)))
 
     def sequential_interval(self, alpha: float, *, planned_units: float) -> tuple[float, float]:
         """Return the interval that holds at all looks at once.

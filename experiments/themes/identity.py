@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from inference.serving.centred import unit_length
 
@@ -48,6 +47,8 @@ def match_centres(
         old: likewise, from the same origin, float32 (m, width).
         min_cosine: below it a centre continues nothing.
     """
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415  slow to import
+
     if not len(new) or not len(old):
         return [None] * len(new)
     cosines = new @ old.T
