@@ -6,9 +6,12 @@ import re
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from django.urls import reverse
 
 from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.look_at_experiment import look_at_experiment
+from inference.actions.write_run_log import LogLine, write_run_log
+from inference.models import TrainingRun
 from tests.support import builders
 from tests.support.browser import Visit
 from tests.support.builders import QUICK_POLICY, visits
@@ -26,6 +29,38 @@ def reader(chromium, lane, shop):
     seen.page.goto(f"/experiments/{shop.project.slug}/{experiment.key}/")
     yield seen
     seen.close()
+
+
+def test_a_live_update_keeps_what_was_typed_and_how_far_a_reader_scrolled(reader, shop):
+    """A comment half written on a report; a run's log, and a table that is wider than the window."""
+    page = reader.page
+    comment = page.get_by_label("Your comment")
+    comment.type("Half a thou")
+    page.evaluate("document.querySelector('#report').dataset.before = 'true'")
+    page.evaluate(ASK_ANEW)
+    page.locator("#report:not([data-before])").wait_for(timeout=20_000)
+    page.keyboard.type("ght")
+    assert comment.input_value() == "Half a thought"
+
+    run = TrainingRun.objects.create(
+        surface=shop.surface, algorithm="ease", trigger="a test", state="running"
+    )
+    write_run_log(run.pk, [LogLine("info", f"line {n} " + "x" * 400) for n in range(200)], attempt=1)
+    page.set_viewport_size({"width": 800, "height": 700})
+    page.goto(reverse("run", args=[run.pk]))
+    log = page.locator(".log")
+    log.evaluate("(log) => { log.scrollTop = 500; log.querySelector('table').scrollLeft = 90; }")
+    where = "(log) => [log.scrollTop, log.querySelector('table').scrollLeft, log.scrollLeft]"
+    before = log.evaluate(where)
+    assert before[0] == 500
+    write_run_log(run.pk, [LogLine("info", "the newest line")], attempt=1)
+    page.evaluate("htmx.trigger(document.body, 'live-runs')")
+    page.get_by_text("the newest line").wait_for(timeout=20_000, state="attached")
+    page.wait_for_function(
+        f"before => String(({where})(document.querySelector('.log'))) === before",
+        arg=",".join(map(str, before)),
+        timeout=5000,
+    )
 
 
 def note(page, words):

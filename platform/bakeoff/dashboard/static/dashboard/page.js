@@ -39,9 +39,13 @@
   addEventListener("resize", () => { if (width !== innerWidth) { width = innerWidth; fitTables(); } });
   document.addEventListener("htmx:afterSettle", () => fitTables());
   document.addEventListener("toggle", (event) => fitTables(event.target), true); // what was folded had no width
-  // A part that is fetched anew keeps what a person opened in it, and where they are.
+  // A part that is fetched anew keeps what a person opened in it, where they are, and how far they scrolled.
   const seen = {};
-  const nth = (root, node) => [...root.querySelectorAll(node.tagName)].indexOf(node);
+  // A link is known by its address: rows that came before it move no focus to another one.
+  const like = (root, node) => [...root.querySelectorAll(node.tagName)]
+    .filter((one) => one.name === node.name && one.getAttribute("href") === node.getAttribute("href"));
+  const place = (root, node) => ({ node, nth: like(root, node).indexOf(node) });
+  const find = (root, was) => like(root, was.node)[was.nth];
   // While a page is open the session may end, or the platform go away: that is said, and what is shown stays.
   const lost = document.getElementById("lost");
   const say = (what) => { for (const one of lost.children) one.hidden = one.dataset.why !== what; };
@@ -58,14 +62,17 @@
     if (lost && event.detail.shouldSwap) say("");
     if (!root.id) return;
     const open = [...root.querySelectorAll("details")].map((one) => one.open);
-    seen[root.id] = { open, focus: at !== root && root.contains(at) ? [at.tagName, nth(root, at)] : null };
+    const scrolled = [...root.querySelectorAll("*")].filter((one) => one.scrollTop || one.scrollLeft)
+      .map((one) => ({ ...place(root, one), to: [one.scrollLeft, one.scrollTop] }));
+    seen[root.id] = { open, scrolled, focus: at !== root && root.contains(at) ? place(root, at) : null };
   });
   document.addEventListener("htmx:afterSettle", (event) => {
     const root = document.getElementById(event.detail.target.id), was = root && seen[root.id];
     if (!was) return;
     delete seen[root.id];
     root.querySelectorAll("details").forEach((one, n) => (one.open = was.open[n] ?? one.open));
-    if (was.focus) root.querySelectorAll(was.focus[0])[was.focus[1]]?.focus({ preventScroll: true });
+    for (const one of was.scrolled) find(root, one)?.scrollTo(...one.to);
+    if (was.focus) find(root, was.focus)?.focus({ preventScroll: true });
   });
   // The fast lane says when something happened; a part of the page that cares asks for itself anew.
   const ticket = document.querySelector('meta[name="live"]');
