@@ -55,8 +55,8 @@ FeedbackKind = Literal[
 ]  # fmt: skip
 FEEDBACK_KINDS: tuple[FeedbackKind, ...] = get_args(FeedbackKind)
 
-# What a survey's question is answered with: a number of a scale, one choice, or several.
-SurveyKind = Literal["nps", "csat", "rating", "choice", "choices"]
+# What a survey's question is answered with: a number of a scale, one choice, several, or a text.
+SurveyKind = Literal["nps", "csat", "rating", "choice", "choices", "text"]
 SURVEY_KINDS: tuple[SurveyKind, ...] = get_args(SurveyKind)
 
 FeedbackState = Literal["pending", "ok", "hidden", "spam"]

@@ -97,6 +97,26 @@ def counts_now(row: str, *, later: str = "") -> str:
             AND (later.received_at, later.id) > ({row}.received_at, {row}.id){later} OFFSET 0))"""
 
 
+def free_text(row: str) -> str:
+    """SQL: what a user wrote, redacted: a comment, or the answer to a survey's question.
+
+    Args:
+        row: alias of `experiments_feedback`, whose `has_free_text` holds.
+    """
+    return f"CASE WHEN {row}.kind = 'text' THEN {row}.text ELSE {row}.answer END"
+
+
+def has_free_text(row: str) -> str:
+    """SQL: whether a user wrote something there.
+
+    In these words, so that the index `written_by_users` has the rows.
+
+    Args:
+        row: alias of `experiments_feedback`.
+    """
+    return f"({row}.kind = 'text' AND {row}.text <> '' OR {row}.answer <> '')"
+
+
 # The reward of the decision `slate`: the whole one, else the sum of its parts, NULL without either. By
 # unit, since events have that index; a reward that a page sent yields to a server's, where both came at
 # the same moment, and parts to a whole. The order gives the same parts the same sum to the bit.

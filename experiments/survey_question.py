@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # The lowest and the highest number of a scale.
 SCALES = {"nps": (0, 10), "csat": (1, 5), "rating": (1, 5)}
+TEXT = "text"  # the kind that users answer in their own words
+MAX_ANSWER = 2000  # characters of such an answer: a page of writing
 MAX_QUESTION = 200
 MAX_CHOICE = 64  # a tag of feedback
 MIN_CHOICES, MAX_CHOICES = 2, 10
@@ -66,7 +68,7 @@ class SurveyQuestion:
         choices: what they may answer, of the kinds `choice` and `choices`.
         share: of the users who are asked, in (0, 1]; always the same ones.
         period_days: for which a user is not asked again.
-        asks_comment: whether users may add a text.
+        asks_comment: whether users may add a text; false where the answer is one.
         condition: of attributes of the request, as in targeting; who fails it is not asked.
         variants: EXPERIMENT/VARIANT, of which users must have one; empty: users of all.
         translations: by the tag of their language, such as zh-Hans; an answer names the choices above.
@@ -98,6 +100,9 @@ class SurveyQuestion:
         if not 1 <= self.period_days <= MAX_PERIOD_DAYS:
             raise SurveyError("period_days", self.period_days, f"from 1 to {MAX_PERIOD_DAYS}")
         check_choices(self.kind, self.choices)
+        if self.asks_comment and self.kind == TEXT:
+            rule = "false for the kind text: its answer is a text"
+            raise SurveyError("asks_comment", self.asks_comment, rule)
         if len(set(self.variants)) != len(self.variants) or len(self.variants) > MAX_VARIANTS:
             rule = f"at most {MAX_VARIANTS}, each once"
             raise SurveyError("variants", list(self.variants), rule)
@@ -125,12 +130,12 @@ class SurveyQuestion:
 
     @property
     def scale(self) -> tuple[int, int] | None:
-        """The lowest and the highest answer; None where users choose."""
+        """The lowest and the highest answer; None where users choose or write."""
         return SCALES.get(self.kind)
 
     @property
     def low_score(self) -> int | None:
-        """The highest number that is a low score, as of detractors; None where users choose."""
+        """The highest number that is a low score, as of detractors; None without a scale."""
         return LOW_SCORES.get(self.kind)
 
     def is_for(self, unit_id: str) -> bool:
@@ -138,7 +143,7 @@ class SurveyQuestion:
         return buckets_of(f"survey:{self.key}", unit_id)[0] < self.share
 
     def read(self, answer: Any) -> tuple[float | None, list[str]]:
-        """Return an answer's number, or None, and the choices that it names.
+        """Return an answer's number, or None, and the choices that it names; not of the kind text.
 
         Raises:
             SurveyError: the question has no such answer.
@@ -162,7 +167,7 @@ class SurveyQuestion:
         shown: dict[str, Any] = {"key": self.key, "kind": self.kind, "question": self.question}
         if self.scale is not None:
             shown["scale"] = list(self.scale)
-        else:
+        elif self.kind != TEXT:
             shown["choices"] = list(self.choices)
         shown |= {"comment": self.asks_comment, "period_days": self.period_days}
         # Only then named: without translations an answer reads as it did before there were any.
@@ -182,7 +187,7 @@ def check_choices(kind: str, choices: Sequence[str]) -> None:
     Raises:
         SurveyError: they are too many, too few, too long, or not different.
     """
-    if kind in SCALES:
+    if kind in SCALES or kind == TEXT:
         if choices:
             raise SurveyError("choices", list(choices), f"empty for the kind {kind}")
         return

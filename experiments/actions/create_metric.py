@@ -9,10 +9,11 @@ from bakeoff.accounts.refused import RefusedError
 from experiments.bounds import BoundsError
 from experiments.metrics.labels import check_labels
 from experiments.metrics.spec import MetricError, MetricSpec
-from experiments.models import Metric
+from experiments.models import Metric, Survey
 
 # A window stands in for the policy's here: it decides only whether the fields agree.
 DAY_SECONDS = 86_400.0
+SURVEY_EVENT = "feedback.survey"
 
 
 class CannotCreateError(RefusedError):
@@ -51,6 +52,29 @@ def check_metric(metric: Metric) -> None:
     if metric.kind == Metric.Kind.RATIO and not metric.denominator:
         raise CannotCreateError("denominator == '', must name an event.", field="denominator")
     try:
-        MetricSpec.of(metric, default_window_seconds=DAY_SECONDS)
+        spec = MetricSpec.of(metric, default_window_seconds=DAY_SECONDS)
     except MetricError as error:
         raise CannotCreateError(str(error), field=error.field) from error
+    _check_scores(metric, spec)
+
+
+def _check_scores(metric: Metric, spec: MetricSpec) -> None:
+    """Refuse a metric of the scores of a survey that users answer in their own words.
+
+    Counting who answered is no score.
+
+    Raises:
+        CannotCreateError: the survey has none.
+    """
+    scores = spec.kind in {"mean", "ratio", "quantile"} and spec.value in {"sum", "max"}
+    if spec.event != SURVEY_EVENT or not (scores or any(one.field == "value" for one in spec.filters)):
+        return
+    named = [one.value for one in spec.filters if one.field == "properties.text"]
+    keys = [key for value in named for key in (value if isinstance(value, list) else [value])]
+    surveys = Survey.objects.filter(project=metric.project_id, kind=Survey.Kind.TEXT)
+    survey = surveys.filter(key__in=[str(key) for key in keys]).first()
+    if survey is not None:
+        raise CannotCreateError(
+            f"survey == '{survey.key}' of kind 'text', must have a scale: its answers have no scores.",
+            field="filters",
+        )

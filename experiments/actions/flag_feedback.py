@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from django.db import connection
 
+from experiments.sql import free_text, has_free_text
 from experiments.training_data.examples import labels_of_surface
 from inference.models import Surface
 from inference.serving.folded_labels import fold_label
@@ -19,15 +20,15 @@ UNIT_PER_TEN_MINUTES = 20
 BURST_TIMES = 5
 MIN_IN_BURST = 20
 
-_DUPLICATES = """
+_DUPLICATES = f"""
     WITH copied AS (
-        SELECT project_id, md5(lower(text)) AS content FROM experiments_feedback
-        WHERE kind = 'text' AND text <> '' AND received_at > now() - interval '1 day'
+        SELECT project_id, md5(lower({free_text("own")})) AS content FROM experiments_feedback AS own
+        WHERE {has_free_text("own")} AND received_at > now() - interval '1 day'
         GROUP BY 1, 2 HAVING count(DISTINCT unit_id) >= %(copies)s)
-    UPDATE experiments_feedback AS f SET flags = f.flags || '{duplicate}'::varchar[]
+    UPDATE experiments_feedback AS f SET flags = f.flags || '{{duplicate}}'::varchar[]
     FROM copied
-    WHERE f.project_id = copied.project_id AND md5(lower(f.text)) = copied.content
-        AND f.kind = 'text' AND f.received_at > now() - interval '1 day'
+    WHERE f.project_id = copied.project_id AND md5(lower({free_text("f")})) = copied.content
+        AND {has_free_text("f")} AND f.received_at > now() - interval '1 day'
         AND NOT 'duplicate' = ANY(f.flags)"""
 _BURSTS = """
     WITH recent AS (

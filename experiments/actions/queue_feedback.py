@@ -1,8 +1,8 @@
 """Queue what users said for two people to label: chosen entries, a theme's, or of low scores.
 
-A comment is labelled itself; of a thumb, a rating, reasons, a correction or a survey's answer, the text
-whose answer they are about. An entry is queued once. Texts of users who are erased meanwhile are not
-queued.
+A comment, or an answer to a survey in the user's own words, is labelled itself; of a thumb, a rating,
+reasons, a correction or a survey's other answers, the text whose answer they are about. An entry
+is queued once. Texts of users who are erased meanwhile are not queued.
 """
 
 from __future__ import annotations
@@ -292,13 +292,11 @@ def _answers_of(surface: Surface, entries: Sequence[Feedback]) -> dict[UUID, Sla
 def _task(surface: Surface, entry: Feedback, answers: dict[UUID, Slate]) -> LabelTask | None:
     """Return a task of an entry's text, or of the text whose answer it is about; None without one."""
     answer = answers.get(entry.recommendation_id)
-    source, unit, text = _source(entry.feedback_id), entry.unit_id, entry.text
+    source, unit, text = _source(entry.feedback_id), entry.unit_id, entry.free_text
     features: dict[str, Any] = {}
-    if entry.kind in _ABOUT_ANSWER and answer is not None and answer.trainable:
+    if not text and entry.kind in _ABOUT_ANSWER and answer is not None and answer.trainable:
         source, unit = f"{OF_ANSWER}{answer.recommendation_id}", answer.unit_id
         text, features = answer.context.get("text") or "", answer.context.get("features") or {}
-    elif entry.kind != Feedback.Kind.TEXT:
-        return None
     if not text:
         return None
     return LabelTask(

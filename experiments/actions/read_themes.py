@@ -82,7 +82,7 @@ class _Space(NamedTuple):
 
 def surfaces_with_texts() -> QuerySet[Surface]:
     """Return the surfaces of projects in which somebody wrote, and those that were read before."""
-    texts = Feedback.objects.filter(project=OuterRef("project"), kind=Feedback.Kind.TEXT)
+    texts = Feedback.objects.written().filter(project=OuterRef("project"))
     return Surface.objects.filter(Exists(texts) | Q(theme_reading__isnull=False))
 
 

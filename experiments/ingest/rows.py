@@ -117,6 +117,7 @@ class FeedbackRow:
     state: str
     received_at: str
     trusted: bool = False
+    answer: str = ""
 
 
 @dataclass(slots=True)

@@ -41,6 +41,7 @@ _FEEDBACK_OF_SLATE = "variant_id, model_version_id, position, propensity"
 _SLATE_VALUES = {"cost": "coalesce(cost, 0)"}
 _EXPOSURE_VALUES = {"source": "coalesce(source, 'served')"}
 _TRUSTED = {"trusted": "coalesce(trusted, false)"}
+_FEEDBACK_VALUES = {**_TRUSTED, "answer": "coalesce(answer, '')"}
 
 
 def _names(columns: Mapping[str, str], values: Mapping[str, str] | None = None) -> str:
@@ -133,7 +134,7 @@ _PARTS = {
         INSERT INTO experiments_feedback AS known ({_names(_FEEDBACK)}, variant_id,
             model_version_id, position, propensity, state_reason, reviewed_by, flags)
         SELECT DISTINCT ON (project_id, feedback_id)
-            {_names(_FEEDBACK, {"value": _PREFERENCE, **_TRUSTED})}, variant_id,
+            {_names(_FEEDBACK, {"value": _PREFERENCE, **_FEEDBACK_VALUES})}, variant_id,
             model_version_id, position, propensity, '', '', '{{}}'
         FROM said ORDER BY project_id, feedback_id, said.trusted DESC NULLS LAST
         -- As of events, but an id names one row: the word of a secret key takes its place.

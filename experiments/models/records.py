@@ -238,11 +238,15 @@ class FeedbackQuerySet(models.QuerySet["Feedback"]):
         """What counts in reports: neither hidden nor spam."""
         return self.current().exclude(state__in=(Feedback.State.HIDDEN, Feedback.State.SPAM))
 
+    def written(self) -> Self:
+        """What users wrote: comments, and answers to surveys in their own words."""
+        return self.filter(Q(kind=Feedback.Kind.TEXT) & ~Q(text="") | ~Q(answer=""))
+
     def to_review(self) -> Self:
         """Texts, and corrections of undeclared labels, that fewer than two people have judged."""
         undeclared = Q(kind=Feedback.Kind.CORRECTION, flags__contains=["undeclared"])
         return (
-            self.filter(Q(kind=Feedback.Kind.TEXT) | undeclared)
+            self.filter(Q(kind=Feedback.Kind.TEXT) | ~Q(answer="") | undeclared)
             .filter(state__in=(Feedback.State.PENDING, Feedback.State.OK), withdrawn=False)
             .annotate(judged=Count("reviews"))
             .filter(judged__lt=2)
@@ -295,6 +299,12 @@ class Feedback(models.Model):
         help_text="Of a text or an edit, redacted; of a correction, the label; of a pair, the answer; "
         "of a survey, its key.",
     )
+    answer = models.TextField(
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Of a survey's question that users answer in their own words, redacted.",
+    )
     tags = ArrayField(models.CharField(max_length=64), default=list, blank=True)
     redacted = ArrayField(
         models.CharField(max_length=16), default=list, blank=True, help_text="What was found in it."
@@ -334,10 +344,24 @@ class Feedback(models.Model):
             models.Index(fields=["project", "unit_id"], name="feedback_by_unit"),
             # Answers are few among feedback: a page of surveys must not read all of it.
             models.Index(fields=["project", "text"], condition=Q(kind="survey"), name="survey_answers"),
-            # Likewise texts, which are looked for every few minutes.
-            models.Index(fields=["project", "id"], condition=Q(kind="text"), name="texts_of_project"),
+            # Likewise what users write, which is looked for every few minutes.
+            models.Index(
+                fields=["project", "id"],
+                condition=Q(kind="text") | ~Q(answer=""),
+                name="written_by_users",
+            ),
         ]
         verbose_name_plural = "feedback"
 
     def __str__(self) -> str:
         return f"{self.kind} by {self.unit_id}"
+
+    @property
+    def free_text(self) -> str:
+        """What the user wrote: a comment, or the answer to a survey's question; else empty."""
+        return self.text if self.kind == self.Kind.TEXT else self.answer
+
+    @property
+    def shown_text(self) -> str:
+        """What pages show of it: the answer in the user's own words, else the text."""
+        return self.answer or self.text

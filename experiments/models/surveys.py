@@ -10,7 +10,12 @@ from django.db import models
 from django.db.models import Q, Value
 from django.db.models.functions import Now
 
-from experiments.survey_question import MAX_CHOICE, MAX_QUESTION, SurveyQuestion
+from experiments.survey_question import MAX_CHOICE, MAX_QUESTION, TEXT, SurveyQuestion
+
+
+def kind_name(kind: str) -> str:
+    """Return the code by which pages name a kind of question."""
+    return f"survey {kind}" if kind == TEXT else kind
 
 
 class Survey(models.Model):
@@ -22,6 +27,7 @@ class Survey(models.Model):
         RATING = "rating"
         CHOICE = "choice"
         CHOICES = "choices"
+        TEXT = "text"
 
     project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, related_name="surveys")
     surface = models.ForeignKey("inference.Surface", on_delete=models.CASCADE, related_name="surveys")
@@ -67,6 +73,11 @@ class Survey(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+    @property
+    def kind_name(self) -> str:
+        """The code by which pages name the kind: "text" is a kind of feedback, too."""
+        return kind_name(self.kind)
 
     @property
     def condition_text(self) -> str:

@@ -93,6 +93,7 @@ NAMES = {
     "csat": gettext_noop("Satisfaction: 1 to 5"),
     "choice": gettext_noop("One choice"),
     "choices": gettext_noop("Several choices"),
+    "survey text": gettext_noop("In your own words"),
     "sha256": gettext_noop("SHA-256: for Bakeoff and its own clients"),
     "growthbook_v2": gettext_noop("GrowthBook v2: for GrowthBook's SDKs too"),
     "event": gettext_noop("Event"),

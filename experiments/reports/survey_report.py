@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connection
 
-from experiments.models import Survey
+from experiments.models import ExcludedUnit, Feedback, Survey
 from experiments.sql import counts_now, is_excluded
 from experiments.stats.effects import critical_value
 from experiments.survey_question import score_sql
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
     from inference.models import Surface
 
 ALPHA = 0.05
@@ -30,12 +32,12 @@ _SCORES = f"""
         GROUP BY 1, 2)
     SELECT survey, count(*), avg(score), stddev_samp(score) FROM answer GROUP BY 1"""
 _COUNTS = f"""
-    SELECT survey.id, answer, count(DISTINCT feedback.unit_id)
+    SELECT survey.id, choice, count(DISTINCT feedback.unit_id)
     FROM experiments_feedback AS feedback
     JOIN experiments_survey AS survey
         ON survey.project_id = feedback.project_id AND survey.key = feedback.text
     CROSS JOIN LATERAL unnest(CASE WHEN feedback.value IS NULL THEN feedback.tags
-        ELSE ARRAY[feedback.value::int::varchar(64)] END) AS answer
+        ELSE ARRAY[feedback.value::int::varchar(64)] END) AS choice
     WHERE feedback.project_id = %(project)s AND feedback.kind = 'survey'
         AND survey.surface_id = %(surface)s
         AND {counts_now("feedback")} AND NOT {is_excluded("feedback")}
@@ -109,6 +111,16 @@ def report_surveys(surface: Surface) -> list[SurveyResult]:
         for survey, answer, users in cursor.fetchall():
             counts[survey, answer] = users
     return [_result(survey, scores.get(survey.pk, (0, None, None)), counts) for survey in surveys]
+
+
+def written_answers(survey: Survey) -> QuerySet[Feedback]:
+    """Return what counts of answers in users' own words, redacted, the newest first."""
+    excluded = ExcludedUnit.objects.filter(project=survey.project_id).values("unit_id")
+    answers = Feedback.objects.counted().filter(
+        project=survey.project_id, kind=Feedback.Kind.SURVEY, text=survey.key
+    )
+    answers = answers.exclude(answer="").exclude(unit_id__in=excluded)
+    return answers.select_related("variant__experiment").order_by("-pk")
 
 
 def _result(survey: Survey, figures: Any, counts: dict[tuple[int, str], int]) -> SurveyResult:

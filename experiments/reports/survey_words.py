@@ -33,6 +33,14 @@ SURVEY_SENTENCES: tuple[tuple[str, str], ...] = (
         gettext_noop("Name at most %(limit)s variants, each once"),
     ),
     (
+        "survey == '{key}' of kind 'text', must have a scale: its answers have no scores.",
+        gettext_noop("Survey “%(key)s” is answered in users' own words: it has no scores to compare"),
+    ),
+    (
+        "survey == '{key}' of kind '{kind}', must have a scale.",
+        gettext_noop("Survey “%(key)s” has no scale, so no low scores"),
+    ),
+    (
         "condition has 'unit.', must read attributes of the request alone.",
         gettext_noop("A survey is targeted by attributes of the request, not by stored ones (unit.…)"),
     ),

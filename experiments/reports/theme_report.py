@@ -10,7 +10,7 @@ from django.db import connection
 
 from experiments.models import ThemedText, ThemeReading, current_themes
 from experiments.reports.series_chart import SeriesPoint, draw_series
-from experiments.sql import counts_now
+from experiments.sql import counts_now, free_text
 from experiments.themes.grouping import MIN_TEXTS
 from experiments.themes.surface_texts import count_texts
 
@@ -26,12 +26,12 @@ DRAWN = 5  # themes in the picture: the most frequent
 MIN_WEEK_USERS = 10  # who wrote in a week: of fewer a share says nothing, and would tell who
 # A few more than are shown: what was taken back or hidden since the reading is left out.
 _QUOTES = f"""
-    SELECT member.theme_id, feedback.unit_id, feedback.text FROM (
+    SELECT member.theme_id, feedback.unit_id, {free_text("feedback")} FROM (
         SELECT one.theme_id, one.feedback_id, row_number() OVER (
             PARTITION BY one.theme_id ORDER BY one.closeness DESC, one.feedback_id) AS place
         FROM experiments_themedtext AS one WHERE one.theme_id = ANY(%s)
     ) AS member JOIN experiments_feedback AS feedback ON feedback.id = member.feedback_id
-    WHERE member.place <= {8 * QUOTES} AND length(feedback.text) <= {MAX_QUOTED}
+    WHERE member.place <= {8 * QUOTES} AND length({free_text("feedback")}) <= {MAX_QUOTED}
         AND {counts_now("feedback")}
     ORDER BY member.theme_id, member.place"""
 

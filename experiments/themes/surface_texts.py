@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.db import connection
 
-from experiments.sql import counts_now, is_excluded
+from experiments.sql import counts_now, free_text, has_free_text, is_excluded
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,27 +18,28 @@ MAX_TEXTS = 5000  # the newest: grouped in seconds, and 7.5 MB of vectors of an 
 MAX_OF_UNIT = 5  # the newest: a busy user is one voice among many
 # The newest of a project, where a surface without a reading looks for its first ones, every 5 minutes.
 MAX_LOOKED_AT = 4 * MAX_TEXTS
-# Comments on slates and generations alike. What came up to `after` is not read at all: a bound outside
-# of the window would read all of a project's texts first.
+# Comments on slates and generations, and answers to surveys in users' own words. What came up to
+# `after` is not read at all: a bound outside of the window would read all of a project's texts first.
 _MATCHING = f"""
         CROSS JOIN LATERAL (SELECT 1 FROM experiments_slate AS one
             WHERE one.recommendation_id = feedback.recommendation_id
                 AND one.project_id = feedback.project_id AND one.surface_id = %(surface)s LIMIT 1
             ) AS slate
-        WHERE feedback.project_id = %(project)s AND feedback.kind = 'text' AND feedback.text <> ''
+        WHERE feedback.project_id = %(project)s AND {has_free_text("feedback")}
             AND feedback.id > %(after)s
             AND {counts_now("feedback")} AND NOT {is_excluded("feedback")}"""
 # The newest first, so that the bounds leave out old ones.
 _TEXTS = f"""
     SELECT id, unit_id, text, received_at FROM (
-        SELECT feedback.id, feedback.unit_id, feedback.text, feedback.received_at,
+        SELECT feedback.id, feedback.unit_id, {free_text("feedback")} AS text, feedback.received_at,
             row_number() OVER (PARTITION BY feedback.unit_id ORDER BY feedback.id DESC) AS place
         FROM experiments_feedback AS feedback {_MATCHING}
     ) AS own WHERE place <= {MAX_OF_UNIT} ORDER BY id DESC LIMIT {MAX_TEXTS}"""
 _COUNT = f"SELECT count(*) FROM ({_TEXTS}) AS texts"
 _FIRST = f"""
     SELECT count(*) FROM (SELECT 1 FROM (
-        SELECT * FROM experiments_feedback WHERE project_id = %(project)s AND kind = 'text'
+        SELECT * FROM experiments_feedback AS own
+        WHERE project_id = %(project)s AND {has_free_text("own")}
         ORDER BY id DESC LIMIT {MAX_LOOKED_AT}) AS feedback {_MATCHING} LIMIT %(count)s) AS texts"""
 
 

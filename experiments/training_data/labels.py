@@ -16,6 +16,7 @@ COLUMNS = (
     "kind",
     "value",
     "text",
+    "answer",
     "tags",
     "model",
     "position",

@@ -300,6 +300,24 @@ def test_a_survey_asks_once_and_sends_the_answer_under_a_strict_policy(opened, s
     assert not page.locator("bakeoff-survey").evaluate("(one) => one.shadowRoot.childElementCount")
 
 
+def test_a_question_is_answered_in_the_visitors_own_words(opened, shop, lane):
+    create_survey(surface=shop.surface, question=SurveyQuestion("why", "text", "Why?"), by="a test")
+    lane.refresh()
+    page = opened("""<script src="/sdk/v1/survey.js"></script>
+      <bakeoff-slate surface="home-feed" k="2"></bakeoff-slate><bakeoff-survey></bakeoff-survey>""")
+    box = page.get_by_role("group", name="Why?").get_by_role("textbox", name="Why?")
+    box.fill("   ")
+    page.get_by_role("button", name="Send").click()  # blanks are no answer: nothing is sent
+    assert box.get_attribute("maxlength") == "2000"
+    box.fill(" Too long, 太长了. ")
+    page.get_by_role("button", name="Send").click()
+    page.get_by_role("status").get_by_text("Thank you.").wait_for()
+    (row,) = Feedback.objects.filter(project=shop.project)
+    assert (row.kind, row.text, row.answer) == ("survey", "why", "Too long, 太长了.")
+    assert len(stored(shop, "prompt_answered", 1)) == 1
+    assert (page.problems, page.warnings) == ([], [])
+
+
 @pytest.mark.parametrize(
     ("lang", "sentence", "choice"),
     [("zh-hans-CN", "为什么不？", "太贵"), ("fr", "Why not?", "Too expensive"), ("", "Why not?", "Too expensive")],

@@ -263,6 +263,7 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
     visit.post("alerts-subscribe", slug, name="ops", kind="webhook", target="https://hooks.example")
     visit.post("metrics", slug, status=422, key="two words", kind="mean")
     visit_metrics(visit, seeded)
+    visit.get("feedback-survey-answers", slug, "why")
     visit.post("feedback-surveys", slug, status=422, key="two words", kind="choice")
     visit.post("surfaces", slug, status=422, key="two words", exploration="-1")
     for unit in ("control-1", "nobody"):

@@ -57,6 +57,7 @@ SEEDED_PAGES = [
     ("surface-history", "/p/{p}/surfaces/home-feed/history/"),
     ("surface-edit", "/p/{p}/surfaces/home-feed/edit/"),
     ("metric-edit", "/p/{p}/metrics/clicks/edit/"),
+    ("survey-answers", "/p/{p}/feedback/surveys/why/"),
     ("unit", "/p/{p}/units/?unit=control-1"),
     ("search", "/p/{p}/search/?q=home"),
     ("version-act", "/p/{p}/models/{version}/shadow/"),

@@ -240,6 +240,9 @@ def _say(shop: builders.Shop, experiment: Experiment) -> None:
     shop.project.surveys.create(
         surface=shop.surface, key="liked", kind="rating", question="7.5", enabled=False
     )
+    shop.project.surveys.create(
+        surface=shop.surface, key="why", kind="text", question="7.5", enabled=False
+    )
     builders.write(
         Rows(
             feedback=[
@@ -252,6 +255,15 @@ def _say(shop: builders.Shop, experiment: Experiment) -> None:
                         shop, slate, unit_id=f"treatment-{n}", kind="survey", value=4.0, text="liked"
                     )
                     for n in range(2)
+                ),
+                builders.feedback(
+                    shop,
+                    slate,
+                    unit_id="control-3",
+                    kind="survey",
+                    value=None,
+                    text="why",
+                    answer="7.5",
                 ),
             ]
         )

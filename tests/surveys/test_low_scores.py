@@ -65,10 +65,11 @@ def queue(shop, survey=None):
 
 
 @pytest.mark.parametrize(
-    ("kind", "low"), [("nps", 6), ("csat", 2), ("rating", 2), ("choice", None), ("choices", None)]
+    ("kind", "low"),
+    [("nps", 6), ("csat", 2), ("rating", 2), ("choice", None), ("choices", None), ("text", None)],
 )
 def test_a_scale_has_low_scores(kind, low):
-    choices = () if low is not None else ("a", "b")
+    choices = ("a", "b") if kind in {"choice", "choices"} else ()
     assert SurveyQuestion("k", kind, "Good?", choices).low_score == low
 
 

@@ -58,6 +58,11 @@ def page(shop, name, *arguments):
         ({"kind": "choice", "choices": ("a", "a")}, "different texts"),
         ({"kind": "choices", "choices": ("a", "b" * 65)}, "at most 64 characters"),
         ({"choices": ("a", "b")}, "must be empty for the kind rating"),
+        ({"kind": "text", "choices": ("a", "b")}, "must be empty for the kind text"),
+        (
+            {"kind": "text", "asks_comment": True},
+            "asks_comment == True, must be false for the kind text",
+        ),
         ({"share": 0.0}, "share == 0.0, must be above 0 and at most 1"),
         ({"period_days": 0}, "period_days == 0, must be from 1 to 3650"),
     ],

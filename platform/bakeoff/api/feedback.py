@@ -41,6 +41,7 @@ class FeedbackOut(Schema):
     kind: str
     value: float | None
     text: str
+    answer: str = Field(description="To a survey's question, in the user's own words, redacted.")
     tags: list[str]
     redacted: list[str]
     withdrawn: bool

@@ -52,7 +52,7 @@ class SurveyIn(RequestSchema):
     """A survey to be. It never changes, so that its answers stay answers to it."""
 
     key: str = Field(min_length=1, max_length=64, pattern=KEY)
-    kind: SurveyKind
+    kind: SurveyKind = Field(description="A scale, choices, or text: users answer in their own words.")
     question: str = Field(min_length=1, max_length=MAX_QUESTION)
     choices: list[str] = Field(
         default_factory=list,
@@ -63,7 +63,9 @@ class SurveyIn(RequestSchema):
     period_days: int = Field(
         30, ge=1, le=MAX_PERIOD_DAYS, description="For which a browser is not asked again."
     )
-    asks_comment: bool = Field(default=False, description="Whether users may add a text.")
+    asks_comment: bool = Field(
+        default=False, description="Whether users may add a text; not of the kind text."
+    )
     condition: dict[str, Any] = Field(
         default_factory=dict,
         description="Of attributes of the request, as in an experiment's targeting.",

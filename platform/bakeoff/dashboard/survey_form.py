@@ -13,6 +13,8 @@ from bakeoff.dashboard.refusals import add_refusal
 from bakeoff.dashboard.rows_in_form import Rows, rows_of
 from bakeoff.dashboard.targeting_form import condition_list, condition_of
 from experiments.models import Survey
+from experiments.models.surveys import kind_name
+from experiments.reports.code_names import name_of
 from experiments.survey_question import (
     MAX_CHOICE,
     MAX_CHOICES,
@@ -22,6 +24,7 @@ from experiments.survey_question import (
     MAX_VARIANTS,
     MIN_CHOICES,
     SCALES,
+    TEXT,
     SurveyError,
     SurveyQuestion,
     check_choices,
@@ -110,6 +113,8 @@ class SurveyForm(forms.Form):
         """
         super().__init__(data, initial=None if typed is None else self._shown_again(typed))
         name_choices(self)
+        kinds: Any = self.fields["kind"]
+        kinds.choices = [(kind, name_of(kind_name(kind))) for kind in Survey.Kind.values]
         offered: Any = self.fields["variants"]
         offered.choices = [(one, one) for one in _variants_of(surface)]
         self.lists = {
@@ -161,8 +166,12 @@ class SurveyForm(forms.Form):
             rule = _("Write %(low)s to %(high)s different choices of at most %(length)s characters.")
             if kind in SCALES:
                 rule = _("A scale has no choices: leave this empty.")
+            elif kind == TEXT:
+                rule = _("Users write the answer: leave this empty.")
             words = {"low": MIN_CHOICES, "high": MAX_CHOICES, "length": MAX_CHOICE}
             self.add_error("choices", rule % words)
+        if kind == TEXT and data.get("asks_comment"):
+            self.add_error("asks_comment", _("The answer is a text already: leave this off."))
         if len(data.get("variants", ())) > MAX_VARIANTS:
             self.add_error("variants", _("Choose at most %(most)s variants.") % {"most": MAX_VARIANTS})
         return data

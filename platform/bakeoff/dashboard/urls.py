@@ -110,6 +110,7 @@ of_project: list[URLPattern | URLResolver] = [
     path("events/", inspector.show_events, name="events"),
     path("feedback/themes/", themes.show_themes, name="feedback-themes"),
     path("feedback/surveys/", surveys.show_surveys, name="feedback-surveys"),
+    path("feedback/surveys/<slug:key>/", surveys.show_answers, name="feedback-survey-answers"),
     path("feedback/surveys/<slug:key>/switch/", surveys.switch, name="feedback-survey-switch"),
     path("feedback/", review.show_feedback, name="feedback"),
     path("alerts/", alerts.show_alerts, name="alerts"),

@@ -72,10 +72,9 @@ def _quotes(experiment: Experiment, report: ExperimentReport) -> list[Feedback]:
     quotes: list[Feedback] = []
     large = [row.key for row in report.variants if row.units >= min_group_users()]
     for variant in experiment.variants.filter(key__in=large):
-        texts = Feedback.objects.counted().filter(
-            project=experiment.project_id, variant=variant, kind=Feedback.Kind.TEXT
-        )
-        quotes += list(texts.exclude(text="").select_related("variant").order_by("-id")[:QUOTES])
+        texts = Feedback.objects.counted().written()
+        texts = texts.filter(project=experiment.project_id, variant=variant)
+        quotes += list(texts.select_related("variant").order_by("-id")[:QUOTES])
     return quotes
 
 

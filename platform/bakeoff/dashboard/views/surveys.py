@@ -9,9 +9,10 @@ from django.contrib.auth.decorators import login_required
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from bakeoff.dashboard.access import ANALYST, OPERATOR, may, project_for
+from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.refusals import show_refusal
 from bakeoff.dashboard.rows_in_form import changes_rows
 from bakeoff.dashboard.survey_form import SurveyForm
@@ -20,7 +21,7 @@ from experiments.actions.create_survey import ASKING, CannotCreateSurveyError, c
 from experiments.actions.switch_survey import switch_survey
 from experiments.models import Survey
 from experiments.models.experiment import WrongStateError
-from experiments.reports.survey_report import report_surveys
+from experiments.reports.survey_report import report_surveys, written_answers
 from inference.models import Surface
 
 if TYPE_CHECKING:
@@ -59,6 +60,18 @@ def show_surveys(request: HttpRequest, slug: str) -> HttpResponse:
         context,
         status=422 if form is not None and form.is_bound else 200,
     )
+
+
+@require_safe
+@login_required
+def show_answers(request: HttpRequest, slug: str, key: str) -> HttpResponse:
+    """Show what users answered to a question in their own words, the newest first."""
+    project = project_for(request, slug)
+    surveys = Survey.objects.filter(project=project, kind=Survey.Kind.TEXT)
+    survey = get_object_or_404(surveys.select_related("surface"), key=key)
+    page = page_of(request, written_answers(survey))
+    context = {"project": project, "survey": survey, "page": page}
+    return render(request, "dashboard/survey_answers.html", context)
 
 
 @require_POST

@@ -21,7 +21,7 @@ from bakeoff.gateway.intake.requests import NUMBERS
 from experiments.bounds import MAX_ID
 from experiments.ingest.redact import redact
 from experiments.ingest.rows import FeedbackRow, Rows
-from experiments.survey_question import SurveyError
+from experiments.survey_question import MAX_ANSWER, TEXT, SurveyError
 from inference.serving.edit_distance import edit_share
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ class FeedbackHandler:
         if not consent.analytics:
             return _body(row, accepted=0, duplicates=0, durability="committed")
         caller.spend_on([request.ids])
+        if row.answer:
+            row.answer, row.redacted = await self._text_threads.run(partial(redact, row.answer))
         if row.kind in {"text", "edit"}:  # a long one takes a tenth of a second
             row.text, row.redacted = await self._text_threads.run(partial(redact, row.text))
         if row.kind == "edit" and not row.withdrawn:
@@ -206,11 +208,14 @@ def _read_answer(
     survey = surveys.get(value["survey"])
     if survey is None:
         raise not_found("survey", value["survey"], project, surveys)
+    row.text = survey.key
+    if survey.kind == TEXT:
+        row.answer, row.state = _text(value.get("answer"), MAX_ANSWER, "value.answer"), "pending"
+        return
     try:
         row.value, row.tags = survey.read(value.get("answer"))
     except SurveyError as error:
         raise invalid("value.answer", value.get("answer"), error.rule) from error
-    row.text = survey.key
 
 
 def _read_value(row: FeedbackRow, value: Any) -> None:
@@ -237,15 +242,15 @@ def _number(kind: str, value: Any) -> float:
     return float(value)
 
 
-def _text(value: Any, max_length: int) -> str:
+def _text(value: Any, max_length: int, field: str = "value") -> str:
     # Blanks around a text do not count, but may not be sent by the megabyte.
     fits = isinstance(value, str) and len(value) <= 2 * max_length
     if not fits or not 1 <= len(value.strip()) <= max_length:
         length = f"{len(value)} characters" if isinstance(value, str) else value
-        raise invalid("value", length, f"a text of 1 to {max_length} characters")
+        raise invalid(field, length, f"a text of 1 to {max_length} characters")
     if control := _CONTROL.search(value):
         shown = f"U+{ord(control.group()):04X}"
-        raise invalid("value", shown, "a text without control characters")
+        raise invalid(field, shown, "a text without control characters")
     return str(value.strip())
 
 

@@ -106,7 +106,7 @@ export function defineSurvey(source: ClientSource, name = "bakeoff-survey"): voi
         let sent = "";
         form.onsubmit = async (event) => {
           event.preventDefault();
-          const chosen = new FormData(form).getAll("answer").map(String);
+          const chosen = new FormData(form).getAll("answer").map((one) => String(one).trim()).filter(Boolean);
           if (!chosen.length) return;
           const one = survey.scale ? Number(chosen[0]) : chosen[0];
           const answer = survey.kind === "choices" ? chosen : one;
@@ -162,8 +162,9 @@ function fieldset({ kind, scale, choices = [] }: Survey, texts: Pick<Survey, "qu
   const [low, high] = scale || [0, -1];
   const numbers = Array.from({ length: high - low + 1 }, (_, n) => String(low + n));
   const type = kind === "choices" ? "checkbox" : "radio";
+  const written = { part: "answer", name: "answer", rows: "3", maxlength: "2000", required: "", "aria-label": texts.question };
   // The value is the survey's own text, in whatever language it is read: answers of all languages are counted together.
-  const answers = (scale ? numbers : choices).map((value, n) =>
+  const answers = kind === "text" ? [make("textarea", written)] : (scale ? numbers : choices).map((value, n) =>
     make("label", { part: "answer" }, make("input", { type, name: "answer", value, ...(type === "radio" && { required: "" }) }), texts.choices?.[n] || value),
   );
   return make("fieldset", { part: "survey" }, make("legend", { part: "question" }, texts.question), make("div", { class: "answers" }, ...answers), ...rest);

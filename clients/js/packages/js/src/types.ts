@@ -56,7 +56,7 @@ interface Answer {
 /** A question that the visitor may be asked about this answer; <bakeoff-survey> asks it. */
 export interface Survey {
   key: string;
-  kind: "nps" | "csat" | "rating" | "choice" | "choices";
+  kind: "nps" | "csat" | "rating" | "choice" | "choices" | "text";
   question: string;
   /** The lowest and the highest answer. */
   scale?: [number, number];
