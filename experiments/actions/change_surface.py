@@ -45,7 +45,7 @@ EDITABLE = (
     "attribution_seconds", "labels", "retrain_algorithm", "retrain_every_seconds", "retrain_params",
     "retrain_on_drift", "start_experiments", "policy", "shadow_share", "shadow_first", "rules",
     "costs", "abstain_cost", "slices", "max_gap", "generate", "event_weights", "context_features",
-    "rank",
+    "rank", "text_classifier",
 )  # fmt: skip
 SCHEDULE = frozenset({"kind", "retrain_algorithm", "retrain_params"})
 TEXT_LISTS = ("static_list", "liked_events", "credited_events", "labels", "slices", "context_features")
@@ -242,6 +242,7 @@ def _check(surface: Surface, *, with_schedule: bool = True) -> None:
     _check_lists(surface)
     _check_texts(surface)
     _check_kind(surface)
+    _check_text_classifier(surface)
     if with_schedule and surface.retrain_algorithm:
         _check_schedule(surface)
 
@@ -331,6 +332,18 @@ def _check_kind(surface: Surface) -> None:
                 field=kind.value,
                 code="invalid_settings",
             )
+
+
+def _check_text_classifier(surface: Surface) -> None:
+    named = surface.text_classifier
+    if not named:
+        return
+    rows = Surface.objects.filter(project=surface.project_id, key=named, kind=Surface.Kind.CLASSIFY)
+    if not rows.exists():
+        raise CannotChangeSurfaceError(
+            f"text_classifier == '{named:.64}', must be the key of a surface of kind 'classify'.",
+            field="text_classifier",
+        )
 
 
 def _check_schedule(surface: Surface) -> None:

@@ -18,6 +18,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from experiments.actions.alert_on_themes import alert_on_themes, resolve_gone
+from experiments.actions.label_themed_texts import label_themed_texts
 from experiments.actions.lock_order import lock_themed_texts
 from experiments.models import Feedback, Theme, ThemedText, ThemeReading
 from experiments.themes.grouping import MIN_TEXTS, group_texts
@@ -107,6 +108,7 @@ def read_themes(*, surface: Surface) -> int:
     before = earlier.first() or 0
     texts = newest_texts(surface)
     moved = _embed_new(surface, texts)
+    label_themed_texts(surface=surface, texts=texts)
     named = _name(_in_groups(surface, texts, _known(surface)))
     with transaction.atomic():
         reading = _lock_reading(surface)

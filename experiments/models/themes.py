@@ -110,6 +110,22 @@ class ThemedText(models.Model):
         Theme, null=True, blank=True, on_delete=models.SET_NULL, related_name="members"
     )
     closeness = models.FloatField(default=0.0, help_text="Cosine with the theme's centre.")
+    label = models.CharField(
+        max_length=200,
+        default="",
+        db_default="",
+        blank=True,
+        help_text="By the surface's text classifier, as its sentiment.",
+    )
+    labelled_by = models.ForeignKey(
+        "inference.ModelVersion",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
 
     class Meta:
         indexes = [models.Index(fields=["project", "unit_id"], name="themed_texts_by_unit")]

@@ -10,6 +10,10 @@ LABEL_SENTENCES: tuple[tuple[str, str], ...] = (
         gettext_noop("The surface %(surface)s has no labels: it does not classify."),
     ),
     (
+        "text_classifier == '{surface}', must be the key of a surface of kind 'classify'.",
+        gettext_noop("“%(surface)s” is no classification surface of this project"),
+    ),
+    (
         "theme == {theme}, must be the id of a theme of this project.",
         gettext_noop("This theme is gone: read the page again."),
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from django.db import connection
 from experiments.models import ThemedText, ThemeReading, current_themes
 from experiments.reports.series_chart import SeriesPoint, draw_series
 from experiments.sql import counts_now, free_text
+from experiments.stats.preference import wilson
 from experiments.themes.grouping import MIN_TEXTS
 from experiments.themes.surface_texts import count_texts
 
@@ -36,6 +37,32 @@ _QUOTES = f"""
     ORDER BY member.theme_id, member.place"""
 
 
+# One text of a user, so that the shares of a theme add up to 1: the newest.
+_LABELS = """
+    SELECT theme_id, label, count(*), sum(count(*)) OVER (PARTITION BY theme_id)::int FROM (
+        SELECT DISTINCT ON (theme_id, unit_id) theme_id, label FROM experiments_themedtext
+        WHERE theme_id = ANY(%s) AND labelled_by_id IS NOT NULL
+        ORDER BY theme_id, unit_id, feedback_id DESC) AS own
+    GROUP BY 1, 2 ORDER BY 1, 3 DESC, 2"""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelShare:
+    """A label of the text classifier, such as a sentiment, among the users who wrote about a theme.
+
+    Attributes:
+        label: as the classifier names it.
+        users: whose newest text of the theme it labels so.
+        share: of the users whose texts of the theme are labelled.
+        interval: of the share, 95 % (Wilson); it knows nothing of the classifier's own mistakes.
+    """
+
+    label: str
+    users: int
+    share: float
+    interval: tuple[float, float]
+
+
 @dataclass(frozen=True, slots=True)
 class ThemeRow:
     """A theme.
@@ -44,11 +71,13 @@ class ThemeRow:
         theme: as it is stored.
         share: of the users who wrote, who wrote about it.
         quotes: the most typical texts of several users, redacted; fewer where these were deleted.
+        labels: the most frequent first; none where the surface has no text classifier.
     """
 
     theme: Theme
     share: float
     quotes: Sequence[str]
+    labels: Sequence[LabelShare] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -64,6 +93,7 @@ class ThemeRow:
             "growth": theme.growth,
             "first_text_at": theme.first_text_at,
             "quotes": list(self.quotes),
+            "labels": [asdict(one) for one in self.labels],
         }
 
 
@@ -114,6 +144,7 @@ def report_themes(surface: Surface) -> ThemeReport:
     reading = ThemeReading.objects.filter(surface=surface).first()
     themes = current_themes(surface)
     quotes = _quotes([theme.pk for theme in themes])
+    labels = _labels([theme.pk for theme in themes])
     writers = _writers(surface)
     return ThemeReport(
         surface=surface.key,
@@ -123,7 +154,12 @@ def report_themes(surface: Surface) -> ThemeReport:
         units_by_week=reading.weeks if reading is not None else {},
         read_at=reading.read_at if reading is not None else None,
         rows=[
-            ThemeRow(theme, theme.units / max(writers, theme.units), quotes.get(theme.pk, ()))
+            ThemeRow(
+                theme,
+                theme.units / max(writers, theme.units),
+                quotes.get(theme.pk, ()),
+                labels.get(theme.pk, ()),
+            )
             for theme in themes
         ],
     )
@@ -156,6 +192,17 @@ def _start_of(monday: str) -> datetime:
 
 def _writers(surface: Surface) -> int:
     return ThemedText.objects.filter(surface=surface).values("unit_id").distinct().count()
+
+
+def _labels(theme_ids: Sequence[int]) -> dict[int, list[LabelShare]]:
+    """Return the shares of each theme's labels."""
+    labels: dict[int, list[LabelShare]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_LABELS, [list(theme_ids)])
+        for theme, label, users, total in cursor.fetchall():
+            share = users / total
+            labels.setdefault(theme, []).append(LabelShare(label, users, share, wilson(share, total)))
+    return labels
 
 
 def _quotes(theme_ids: Sequence[int]) -> dict[int, list[str]]:

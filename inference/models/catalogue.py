@@ -282,6 +282,15 @@ class Surface(models.Model):
         help_text="Between two groups' accuracy, or rate of false positives or negatives: a version "
         "with a wider gap is refused.",
     )
+    text_classifier = models.SlugField(
+        max_length=64,
+        default="",
+        db_default="",
+        blank=True,
+        db_index=False,
+        help_text="Key of a surface of kind classify whose champion labels what users write about this "
+        "surface, as its sentiment.",
+    )
     start_experiments = models.BooleanField(
         default=True, help_text="Whether a version that passed the gate starts its experiment."
     )

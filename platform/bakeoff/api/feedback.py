@@ -122,6 +122,15 @@ class GrowthOut(Schema):
     grows: bool
 
 
+class LabelShareOut(Schema):
+    """A label, such as a sentiment, among the users who wrote about a theme."""
+
+    label: str
+    users: int
+    share: float = Field(description="Of the users whose texts of the theme are labelled.")
+    interval: tuple[float, float] = Field(description="Of the share, 95 %.")
+
+
 class ThemeOut(Schema):
     """What several users write about."""
 
@@ -135,6 +144,9 @@ class ThemeOut(Schema):
     growth: GrowthOut
     first_text_at: datetime
     quotes: list[str] = Field(description="The most typical texts, redacted.")
+    labels: list[LabelShareOut] = Field(
+        description="By the surface's `text_classifier`, the most frequent first."
+    )
 
 
 class ThemesOut(Schema):

@@ -98,6 +98,13 @@ class SurfaceFields(RequestSchema):
         None, description="Between two groups' rates, in (0, 1]; null: no limit at the gate."
     )
 
+    text_classifier: str = Field(
+        "",
+        max_length=64,
+        description="Key of a surface of kind classify whose champion labels what users write about "
+        "this surface; themes show the share of each label.",
+    )
+
     generate: dict[str, Any] = Field(
         default_factory=dict,
         description="Of a surface that generates: public, store, cache, budgets, prices, guardrails.",

@@ -75,7 +75,7 @@ def themes(surface: str, slug: str | None, *, as_json: bool) -> None:
         empty = f"No themes yet: there are {report.texts} texts, of {report.min_texts} needed."
     else:
         empty = f"No theme in {report.texts} texts: no group of users writes about one thing."
-    show_rows(rows, as_json=as_json, empty=empty, hidden=("id", "quotes", "weeks", "growth"))
+    show_rows(rows, as_json=as_json, empty=empty, hidden=("id", "quotes", "weeks", "growth", "labels"))
 
 
 @feedback.command()
@@ -164,4 +164,5 @@ def _row(row: ThemeRow) -> dict[str, Any]:
         "quotes": list(row.quotes),
         "weeks": theme.weeks,
         "growth": theme.growth,
+        "labels": [asdict(one) for one in row.labels],
     }

@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 
 def apply_surfaces(application: Application) -> None:
     """Create and change surfaces, with their versions, saved rules and surveys."""
-    for key, section in application.document.surfaces.items():
+    # Those that name a classifier of texts come after it.
+    ordered = sorted(
+        application.document.surfaces.items(),
+        key=lambda one: bool(one[1].stated().get("text_classifier")),
+    )
+    for key, section in ordered:
         stated = {name: value for name, value in section.stated().items() if name in EDITABLE}
         with application.step("surfaces", key):
             surface = find_surface(application, key)

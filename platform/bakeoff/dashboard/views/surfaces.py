@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 SURFACE_FIELDS: tuple[str, ...] = (
     "static_list", "labels", "costs", "abstain_cost", "slices", "max_gap", "liked_events",
-    "event_weights", "context_features", "exploration", "retrain_algorithm", "retrain_every_seconds", "retrain_on_drift", "start_experiments", "shadow_first", "generate", "rank",
+    "event_weights", "context_features", "exploration", "retrain_algorithm", "retrain_every_seconds", "retrain_on_drift", "start_experiments", "shadow_first", "text_classifier", "generate", "rank",
 )  # fmt: skip
 JSON_LISTS = ("static_list", "labels", "liked_events", "slices", "context_features")
 JSON_OBJECTS = ("costs", "event_weights", "generate", "rank")
@@ -66,6 +66,7 @@ class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
             "retrain_on_drift": gettext_lazy("Retrain on drift"),
             "start_experiments": gettext_lazy("Auto-start experiments"),
             "shadow_first": gettext_lazy("Shadow requests before the experiment"),
+            "text_classifier": gettext_lazy("Classifier of what users write"),
             "generate": gettext_lazy("Generation settings"),
             "rank": gettext_lazy("Settings of the choice"),
         }
@@ -106,6 +107,10 @@ class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
             ),
             "shadow_first": gettext_lazy(
                 "How many requests a challenger answers as shadow traffic before its experiment."
+            ),
+            "text_classifier": gettext_lazy(
+                "Key of a classification surface. Its champion labels comments and answers, for example as "
+                "positive or negative, and themes show the share of each label. Empty: none."
             ),
             "generate": gettext_lazy(
                 "Generation only, as JSON: who may ask, what is stored, what may be spent."
