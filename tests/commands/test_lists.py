@@ -56,7 +56,7 @@ def full(shop):
     DataExport.objects.create(
         project=shop.project, folder=f"/exports/{shop.project.slug}", created_by="a test"
     )
-    question = SurveyQuestion(key="liked", kind="rating", question="How do you like these?")
+    question = SurveyQuestion(key="liked", kind="rating", question="How do you [/b] like these?")
     create_survey(surface=shop.surface, question=question, by="a test")
     now = builders.now()
     ThemeReading.objects.create(surface=shop.surface, texts=40, themed=9, read_at=now)

@@ -7,6 +7,7 @@ import re
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
+import psycopg
 import pytest
 
 from experiments.ingest.rows import Rows
@@ -16,6 +17,7 @@ from experiments.scorecards.traffic_plan import Design, NoTrafficError, read_wee
 from experiments.stats.totals import StatisticsError
 from tests.support import builders
 from tests.support.dashboard import plan_address, sign_in
+from tests.support.fast_lane import test_database_url
 from tests.support.form_reader import read_form
 
 VISITORS, CLICKERS, DAYS = 400, 100, 4
@@ -127,6 +129,19 @@ def test_the_page_shows_users_and_weeks_and_fills_in_a_new_experiment(busy):
     assert form["planned_units"] == [str(result.plan.units)]
     assert form["surface"] == [str(busy.surface.pk)]
     assert form["primary"] == [str(busy.metric.pk)]
+
+
+def test_a_form_does_not_wait_for_traffic_that_cannot_be_read(busy, monkeypatch):
+    monkeypatch.setattr("bakeoff.dashboard.plan_preview.MAX_SECONDS", 0.2)
+    client, page = sign_in(busy.project, role="analyst"), f"/p/{busy.project.slug}/experiments/new/"
+    filled_in = {"surface": busy.surface.pk, "primary": busy.metric.pk}
+    assert "Visitors per day" in client.get(page, filled_in).content.decode()
+    with psycopg.connect(test_database_url()) as slow:
+        slow.execute("LOCK TABLE experiments_slate IN ACCESS EXCLUSIVE MODE")
+        answer = client.get(page, filled_in)
+        slow.rollback()
+    assert answer.status_code == 200
+    assert "traffic cannot be read within 0.2 seconds" in answer.content.decode()
 
 
 def test_the_page_never_shows_days_without_end(busy):

@@ -22,11 +22,13 @@ from experiments.kinds import Mode, Purpose, Role
 from experiments.metrics.labels import MAX_TAG, MAX_TAGS
 from experiments.models import Experiment, ExperimentMetric, Variant
 
-# What an answer reads beside the experiment's own row.
-DEFINITION = (
-    Prefetch("variants", Variant.objects.select_related("model_version", "rules")),
-    Prefetch("metrics", ExperimentMetric.objects.select_related("metric")),
-)
+
+def definition() -> tuple[Prefetch, Prefetch]:
+    """What an answer reads beside the experiment's own row; made anew, for Django notes rows in it."""
+    return (
+        Prefetch("variants", Variant.objects.select_related("model_version", "rules")),
+        Prefetch("metrics", ExperimentMetric.objects.select_related("metric")),
+    )
 
 
 class VariantIn(RequestSchema):
@@ -190,13 +192,13 @@ class ExperimentOut(Schema):
     @staticmethod
     def resolve_variants(experiment: Experiment) -> list[dict[str, Any]]:
         """Give the variants; a list reads those of its whole page at once."""
-        prefetch_related_objects([experiment], *DEFINITION)
+        prefetch_related_objects([experiment], *definition())
         return variants_as_config(experiment.variants.all())
 
     @staticmethod
     def resolve_metrics(experiment: Experiment) -> list[dict[str, Any]]:
         """Give the metrics with their roles."""
-        prefetch_related_objects([experiment], *DEFINITION)
+        prefetch_related_objects([experiment], *definition())
         return metrics_as_config(experiment.metrics.all())
 
     @staticmethod

@@ -12,11 +12,11 @@ from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.draft_fields import draft_fields, find_experiment, find_surface
 from bakeoff.api.errors import Problem
 from bakeoff.api.experiment_schemas import (
-    DEFINITION,
     DecisionOut,
     ExperimentIn,
     ExperimentOut,
     ExperimentPatch,
+    definition,
 )
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
 from experiments.actions.define_experiment import (
@@ -51,7 +51,7 @@ def list_experiments(
     wanted = {"state": state, "purpose": purpose, "tags__contains": [tag] if tag else None}
     rows = experiments.filter(**{name: value for name, value in wanted.items() if value})
     return page_of(
-        request, rows.prefetch_related(*DEFINITION), ExperimentOut, limit=limit, offset=offset
+        request, rows.prefetch_related(*definition()), ExperimentOut, limit=limit, offset=offset
     )
 
 

@@ -34,13 +34,15 @@ def show_rows(
         echo(empty or "None.")
         return
     from rich.table import Table
+    from rich.text import Text
 
     shown = [name for name in rows[0] if name not in hidden]
     table = Table()
     for name in shown:
         table.add_column(name.replace("_", " "), no_wrap=name in {"key", shown[0]})
     for row in rows:
-        table.add_row(*(_cell(row[name]) for name in shown))
+        # Text: what people typed may look like rich's markup.
+        table.add_row(*(Text(_cell(row[name])) for name in shown))
     console.print(table)
 
 
