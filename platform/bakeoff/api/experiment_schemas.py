@@ -23,7 +23,7 @@ from experiments.metrics.labels import MAX_TAG, MAX_TAGS
 from experiments.models import Experiment, ExperimentMetric, Variant
 
 
-def definition() -> tuple[Prefetch, Prefetch]:
+def definition() -> tuple[Prefetch[Any, Any, Any], ...]:
     """What an answer reads beside the experiment's own row; made anew, for Django notes rows in it."""
     return (
         Prefetch("variants", Variant.objects.select_related("model_version", "rules")),
