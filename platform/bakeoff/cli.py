@@ -155,7 +155,7 @@ COMMANDS = {
 }
 
 # They run until they are stopped, and their processes trace by themselves.
-SERVERS = frozenset({"up", "local-llm", "mcp"})
+SERVERS = frozenset({"up", "demo", "replay", "local-llm", "mcp"})
 
 
 class LazyGroup(click.Group):
@@ -178,7 +178,9 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Import the subcommand that is called; where an operator wants traces, begin its span."""
         name, command, rest = super().resolve_command(ctx, args)
-        if name and command and name not in SERVERS and os.environ.get("BAKEOFF_OTLP_ENDPOINT"):
+        # A shell that completes a command parses it, too, at each key: nothing is run.
+        runs = name not in SERVERS and not ctx.resilient_parsing
+        if name and command and runs and os.environ.get("BAKEOFF_OTLP_ENDPOINT"):
             from bakeoff.telemetry.process_spans import process_span  # noqa: PLC0415  for who traces
 
             path = " ".join(["bakeoff", name, *_path_of(command, ctx, rest)])

@@ -51,7 +51,10 @@ except SystemExit as end:
 loaded = [name for name in sys.argv[1].split() if name in sys.modules]
 print("\\nloaded:", status or 0, loaded)
 """
-COMPLETE = {"_BAKEOFF_COMPLETE": "bash_complete"}
+# Where an operator has traces, too: a key pressed is no command, and sends no span.
+COMPLETE = {
+    "_BAKEOFF_COMPLETE": "bash_complete", "BAKEOFF_OTLP_ENDPOINT": "http://127.0.0.1:1"
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -62,11 +65,12 @@ COMPLETE = {"_BAKEOFF_COMPLETE": "bash_complete"}
         (["completion", "bash"], {}, "_BAKEOFF_COMPLETE=bash_complete"),
         ([], {**COMPLETE, "COMP_WORDS": "bakeoff exp", "COMP_CWORD": "1"}, "plain,experiments"),
         ([], {**COMPLETE, "COMP_WORDS": "bakeoff power --", "COMP_CWORD": "2"}, "plain,--baseline"),
+        ([], {**COMPLETE, "COMP_WORDS": "bakeoff runs lo", "COMP_CWORD": "2"}, "plain,log"),
         (["mcp", "--help"], {}, "--read-only"),
     ],
 )
 def test_what_a_shell_calls_at_each_key_imports_nothing_heavy(arguments, variables, line):
-    names = f"{HEAVY} psycopg redis asyncio pydantic httpx2 mcp"
+    names = f"{HEAVY} psycopg redis asyncio pydantic httpx2 mcp opentelemetry"
     done = subprocess.run(
         [sys.executable, "-c", ONE, names, *arguments],
         capture_output=True, text=True, check=True, env={**os.environ, **variables},
