@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 
@@ -273,6 +274,31 @@ def test_a_command_says_nothing_of_a_receiver_that_is_away(monkeypatch, caplog):
         assert shared_tracing() is not None
     assert caplog.text == ""
     assert shared_tracing() is None
+
+
+def test_the_end_of_a_process_waits_no_longer_however_many_batches_are_queued(receiver, monkeypatch):
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1")
+    monkeypatch.setattr("bakeoff.telemetry.tracing.SEND_SECONDS", 10)
+    monkeypatch.setattr("bakeoff.telemetry.tracing.STOP_SECONDS", 0.2)
+    released = threading.Event()
+
+    def hold(handler):
+        released.wait(60)
+        handler.send_response(200)
+        handler.send_header("content-length", "0")
+        handler.end_headers()
+
+    receiver.answers["/v1/traces"] = hold
+    tracing = Tracing.open(TraceSettings(receiver.url), service="bakeoff-worker")
+    for _ in range(3):
+        tracing.tracer("a test").start_span("queued").end()
+    started = time.monotonic()
+    try:
+        tracing.close()
+        assert time.monotonic() - started < 10  # which each of them may take
+    finally:
+        released.set()
+    wait_until(lambda: len(spans_named(receiver, "queued")) == 3, "it sends on while the process lives")
 
 
 def test_what_the_broker_does_not_take_ends_no_span_of_another_message(receiver, tracing, monkeypatch):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -72,15 +73,18 @@ class Tracing:
         return self._provider.get_tracer(name)
 
     async def stop(self) -> None:
-        """Send what is queued, for a few seconds, and end the thread."""
+        """Send what is queued, for `STOP_SECONDS` at most, and end the thread."""
         await asyncio.to_thread(self.close)
 
     def close(self) -> None:
         """As `stop`, in the calling thread."""
         if _Process.tracing is self:
             share_tracing(None)
-        self._provider.force_flush(int(STOP_SECONDS * 1000))
-        self._provider.shutdown()
+        # OpenTelemetry has a limit for a batch and none for all that is queued, which this sends: what
+        # has not left by then ends with the process.
+        ending = threading.Thread(target=self._provider.shutdown, name="end of traces", daemon=True)
+        ending.start()
+        ending.join(STOP_SECONDS)
 
 
 class _Process:
