@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from bakeoff.cli import COMMANDS, main
 
@@ -52,9 +54,8 @@ loaded = [name for name in sys.argv[1].split() if name in sys.modules]
 print("\\nloaded:", status or 0, loaded)
 """
 # Where an operator has traces, too: a key pressed is no command, and sends no span.
-COMPLETE = {
-    "_BAKEOFF_COMPLETE": "bash_complete", "BAKEOFF_OTLP_ENDPOINT": "http://127.0.0.1:1"
-}  # fmt: skip
+TRACED = {"BAKEOFF_OTLP_ENDPOINT": "http://127.0.0.1:1"}
+COMPLETE = {"_BAKEOFF_COMPLETE": "bash_complete", **TRACED}
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ COMPLETE = {
         ([], {**COMPLETE, "COMP_WORDS": "bakeoff exp", "COMP_CWORD": "1"}, "plain,experiments"),
         ([], {**COMPLETE, "COMP_WORDS": "bakeoff power --", "COMP_CWORD": "2"}, "plain,--baseline"),
         ([], {**COMPLETE, "COMP_WORDS": "bakeoff runs lo", "COMP_CWORD": "2"}, "plain,log"),
-        (["mcp", "--help"], {}, "--read-only"),
+        (["mcp", "--help"], TRACED, "--read-only"),
     ],
 )
 def test_what_a_shell_calls_at_each_key_imports_nothing_heavy(arguments, variables, line):
@@ -77,6 +78,21 @@ def test_what_a_shell_calls_at_each_key_imports_nothing_heavy(arguments, variabl
     )  # fmt: skip
     assert line in done.stdout
     assert done.stdout.endswith("loaded: 0 []\n"), done.stdout[-300:]
+
+
+def test_what_runs_until_it_is_stopped_is_no_span(monkeypatch):
+    begun = []
+
+    def begin(path, *, service):
+        begun.append((path, service))
+        return nullcontext()
+
+    for variable in TRACED.items():
+        monkeypatch.setenv(*variable)
+    monkeypatch.setattr("bakeoff.telemetry.process_spans.process_span", begin)
+    for name in ("up", "demo", "replay", "local-llm", "mcp", "power"):
+        assert CliRunner().invoke(main, [name, "--help"]).exit_code == 0
+    assert begun == [("bakeoff power", "bakeoff-command")]
 
 
 MCP = """
