@@ -30,7 +30,7 @@ def create_metric(*, metric: Metric, by: str) -> Metric:
     Raises:
         CannotCreateError: its fields contradict each other, or its key is taken.
     """
-    check_metric(metric)
+    check_scores(metric, check_metric(metric))
     if Metric.objects.filter(project=metric.project_id, key=metric.key).exists():
         raise TakenError(f"metric == '{metric.key}', exists already in this project.", field="key")
     with transaction.atomic():
@@ -39,8 +39,8 @@ def create_metric(*, metric: Metric, by: str) -> Metric:
     return metric
 
 
-def check_metric(metric: Metric) -> None:
-    """Refuse a metric whose fields contradict each other, or whose labels break a rule.
+def check_metric(metric: Metric) -> MetricSpec:
+    """Return what a metric counts; refuse fields that contradict each other, and labels beyond a rule.
 
     Raises:
         CannotCreateError: they do; `field` names where.
@@ -52,16 +52,15 @@ def check_metric(metric: Metric) -> None:
     if metric.kind == Metric.Kind.RATIO and not metric.denominator:
         raise CannotCreateError("denominator == '', must name an event.", field="denominator")
     try:
-        spec = MetricSpec.of(metric, default_window_seconds=DAY_SECONDS)
+        return MetricSpec.of(metric, default_window_seconds=DAY_SECONDS)
     except MetricError as error:
         raise CannotCreateError(str(error), field=error.field) from error
-    _check_scores(metric, spec)
 
 
-def _check_scores(metric: Metric, spec: MetricSpec) -> None:
+def check_scores(metric: Metric, spec: MetricSpec) -> None:
     """Refuse a metric of the scores of a survey that users answer in their own words.
 
-    Counting who answered is no score.
+    Counting who answered is no score, and a filter that leaves a survey out names none.
 
     Raises:
         CannotCreateError: the survey has none.
@@ -69,7 +68,9 @@ def _check_scores(metric: Metric, spec: MetricSpec) -> None:
     scores = spec.kind in {"mean", "ratio", "quantile"} and spec.value in {"sum", "max"}
     if spec.event != SURVEY_EVENT or not (scores or any(one.field == "value" for one in spec.filters)):
         return
-    named = [one.value for one in spec.filters if one.field == "properties.text"]
+    named = [
+        one.value for one in spec.filters if one.field == "properties.text" and one.op in {"eq", "in"}
+    ]
     keys = [key for value in named for key in (value if isinstance(value, list) else [value])]
     surveys = Survey.objects.filter(project=metric.project_id, kind=Survey.Kind.TEXT)
     survey = surveys.filter(key__in=[str(key) for key in keys]).first()

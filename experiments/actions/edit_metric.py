@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from bakeoff.accounts.audit import record_audit
-from experiments.actions.create_metric import CannotCreateError, check_metric
+from experiments.actions.create_metric import CannotCreateError, check_metric, check_scores
 from experiments.models import Metric
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Experiments and reports name a metric by its key, and each kind has fields and policies of its own.
 FIXED = ("key", "kind")
+# A metric of scores from before its survey was answered in words can still be described and owned.
+SCORED = frozenset({"event", "value", "filters"})
 
 
 def edit_metric(*, metric: Metric, changes: Mapping[str, Any], by: str) -> Metric:
@@ -44,7 +46,9 @@ def edit_metric(*, metric: Metric, changes: Mapping[str, Any], by: str) -> Metri
                 )
         for name in changed:
             setattr(locked, name, changes[name])
-        check_metric(locked)
+        spec = check_metric(locked)
+        if not SCORED.isdisjoint(changed):
+            check_scores(locked, spec)
         if not changed:
             return locked
         locked.save(update_fields=changed)

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from experiments.actions.create_metric import CannotCreateError, create_metric
 from experiments.actions.create_survey import create_survey
+from experiments.actions.edit_metric import edit_metric
 from experiments.actions.erase_unit import erase_unit
 from experiments.actions.export_unit import export_unit
 from experiments.actions.flag_feedback import flag_feedback
@@ -226,3 +227,22 @@ def test_no_metric_counts_scores_of_words(asking):
         ):
             metric(**fields)
     assert metric(kind="proportion").pk  # who answered, of all
+    others = [{"field": "properties.text", "op": "ne", "value": "why"}]
+    assert metric(key="others", value="sum", filters=others).pk  # the scores of all other surveys
+
+
+def test_a_metric_of_scores_from_before_can_still_be_described(asking):
+    named = [{"field": "properties.text", "op": "eq", "value": "why"}]
+    old = Metric.objects.create(
+        project=asking.project, key="old", kind="mean", event="feedback.survey", value="sum",
+        filters=named,
+    )  # fmt: skip
+    edit_metric(metric=old, changes={"description": "Of the old scale.", "owner": "ann"}, by="a test")
+    old.refresh_from_db()
+    assert (old.description, old.owner) == ("Of the old scale.", "ann")
+    for changes in ({"value": "max"}, {"filters": [{**named[0], "op": "in", "value": ["why"]}]}):
+        with pytest.raises(
+            CannotCreateError, match="survey == 'why' of kind 'text', must have a scale"
+        ):
+            edit_metric(metric=old, changes=changes, by="a test")
+    edit_metric(metric=old, changes={"value": "count"}, by="a test")
