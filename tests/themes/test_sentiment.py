@@ -127,10 +127,14 @@ def test_what_does_not_classify_is_refused(shop):
     assert "“nowhere”不是分类推荐位" in refused.content.decode()
 
 
-def test_a_file_states_a_classifier_after_it_is_there(shop, tmp_path):
+def test_a_file_states_classifiers_in_any_order(shop, tmp_path):
     file = tmp_path / "bakeoff.yaml"
     file.write_text(
-        "version: 1\nsurfaces:\n  feed: {kind: recommend, text_classifier: mood}\n  mood: {kind: classify}\n"
+        "version: 1\nsurfaces:\n  feed: {kind: recommend, text_classifier: mood}\n"
+        "  mood: {kind: classify, text_classifier: topic}\n  topic: {kind: classify}\n"
     )
     run("config", "apply", "-f", str(file), "--project", shop.project.slug, "--yes")
-    assert Surface.objects.get(project=shop.project, key="feed").text_classifier == "mood"
+    named = dict(Surface.objects.filter(project=shop.project).values_list("key", "text_classifier"))
+    assert (named["feed"], named["mood"], named["topic"]) == ("mood", "topic", "")
+    again = run("config", "apply", "-f", str(file), "--project", shop.project.slug)
+    assert "Nothing to change." in again

@@ -24,16 +24,17 @@ if TYPE_CHECKING:
     from bakeoff.config_file.steps import Application
     from inference.models import ModelVersion
 
+CLASSIFIER = "text_classifier"
+
 
 def apply_surfaces(application: Application) -> None:
     """Create and change surfaces, with their versions, saved rules and surveys."""
-    # Those that name a classifier of texts come after it.
-    ordered = sorted(
-        application.document.surfaces.items(),
-        key=lambda one: bool(one[1].stated().get("text_classifier")),
-    )
-    for key, section in ordered:
-        stated = {name: value for name, value in section.stated().items() if name in EDITABLE}
+    for key, section in application.document.surfaces.items():
+        stated = {
+            name: value
+            for name, value in section.stated().items()
+            if name in EDITABLE and name != CLASSIFIER
+        }
         with application.step("surfaces", key):
             surface = find_surface(application, key)
             if surface is None:
@@ -44,6 +45,7 @@ def apply_surfaces(application: Application) -> None:
             _add_versions(application, surface, section)
             _save_rules(application, surface, section)
             apply_surveys(application, surface, section)
+    _name_text_classifiers(application)
 
 
 def apply_programmes(application: Application) -> None:
@@ -60,6 +62,16 @@ def apply_programmes(application: Application) -> None:
         if changes := differences(judging, judging_settings(judge_plan_of(surface))):
             with application.step("surfaces", key, "judging"):
                 plan_judging(surface=surface, changes=changes, by=application.by)
+
+
+def _name_text_classifiers(application: Application) -> None:
+    """Name surfaces in surfaces, once all of them are there: the file has them in any order."""
+    for key, section in application.document.surfaces.items():
+        stated = section.stated()
+        if CLASSIFIER in stated and (surface := find_surface(application, key)) is not None:
+            with application.step("surfaces", key):
+                changes = {CLASSIFIER: stated[CLASSIFIER]}
+                patch_surface(surface=surface, changes=changes, by=application.by)
 
 
 def find_surface(application: Application, key: str) -> Surface | None:
