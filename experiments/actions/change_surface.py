@@ -20,6 +20,7 @@ from experiments.actions.save_rules import (
 from experiments.ingest.likes import LikeRuleError, parse_rules
 from experiments.models import Experiment
 from experiments.stats.policy import Policy, PolicyError
+from experiments.themes.text_classifier import is_endpoint
 from experiments.training_data.event_weights import EventWeightError, EventWeights
 from inference.actions.check_labelling import SliceError, check_labelling
 from inference.algorithms import check_trainable, trainable
@@ -109,6 +110,7 @@ def create_surface(
     """
     surface = Surface(project=project, key=key, **values)
     _check(surface)
+    _check_text_classifier(surface)
     _require_known_properties(surface)
     try:
         with transaction.atomic():
@@ -202,6 +204,9 @@ def _change(surface: Surface, changes: Mapping[str, Any], by: str) -> Surface:
         setattr(surface, name, changes[name])
     # A schedule that an earlier release took, and this one would not, stops no other edit.
     _check(surface, with_schedule=not SCHEDULE.isdisjoint(changed))
+    # Nor does a classifier that is gone, or became an endpoint, since it was named.
+    if "text_classifier" in changed:
+        _check_text_classifier(surface)
     if "rules" in changed:
         _require_known_properties(surface)
         # What served before, too: it can be compared with, and gone back to.
@@ -242,7 +247,6 @@ def _check(surface: Surface, *, with_schedule: bool = True) -> None:
     _check_lists(surface)
     _check_texts(surface)
     _check_kind(surface)
-    _check_text_classifier(surface)
     if with_schedule and surface.retrain_algorithm:
         _check_schedule(surface)
 
@@ -342,6 +346,12 @@ def _check_text_classifier(surface: Surface) -> None:
     if not rows.exists():
         raise CannotChangeSurfaceError(
             f"text_classifier == '{named:.64}', must be the key of a surface of kind 'classify'.",
+            field="text_classifier",
+        )
+    if is_endpoint(surface):
+        raise CannotChangeSurfaceError(
+            f"text_classifier == '{named}', its champion must be no endpoint: texts are labelled in a "
+            "worker, and sent nowhere.",
             field="text_classifier",
         )
 

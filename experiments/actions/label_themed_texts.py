@@ -15,13 +15,14 @@ from django.db import connection, transaction
 
 from experiments.actions.lock_order import lock_themed_texts
 from experiments.models import ThemedText
-from inference.actions.label_texts import label_texts
-from inference.models import ModelVersion, Surface
+from experiments.themes.text_classifier import is_endpoint, text_classifier_of
+from inference.actions.label_texts import label_texts, open_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from experiments.themes.surface_texts import SurfaceText
+    from inference.models import ModelVersion, Surface
 
 logger = logging.getLogger(__name__)
 CHUNK = 256  # texts a call of the model: what a worker that dies has to label again
@@ -30,15 +31,22 @@ CHUNK = 256  # texts a call of the model: what a worker that dies has to label a
 def label_themed_texts(*, surface: Surface, texts: Sequence[SurfaceText]) -> int:
     """Label the texts that the champion has not labelled yet; return how many it did.
 
-    Where the surface names no classifier, or none with a champion, stored labels are removed.
+    Where the surface names no classifier, or none with a champion, or one whose champion became an
+    endpoint, stored labels are removed.
 
     Args:
         surface: whose `text_classifier` names the surface that classifies.
         texts: with vectors.
     """
-    version = _champion(surface)
+    version = text_classifier_of(surface)
     stored = ThemedText.objects.filter(surface=surface)
     if version is None:
+        if is_endpoint(surface):
+            logger.warning(
+                "texts of surface %s are not labelled: the champion of %s is an endpoint",
+                surface.key,
+                surface.text_classifier,
+            )
         labelled = stored.filter(labelled_by__isnull=False)
         if labelled.exists():
             with transaction.atomic():
@@ -47,35 +55,19 @@ def label_themed_texts(*, surface: Surface, texts: Sequence[SurfaceText]) -> int
         return 0
     done = set(stored.filter(labelled_by=version).values_list("feedback_id", flat=True))
     missing = [text for text in texts if text.pk not in done]
-    count = 0
+    count, opened = 0, None
     for start in range(0, len(missing), CHUNK):
         chunk = missing[start : start + CHUNK]
         try:
-            labels = label_texts(
-                version=version,
-                texts=[text.text for text in chunk],
-                artifacts=settings.BAKEOFF.artifacts,
-            )
+            if opened is None:  # once: opening hashes every file of the artifact
+                opened = open_labels(version=version, artifacts=settings.BAKEOFF.artifacts)
+            labels = label_texts(version=version, labels=opened, texts=[text.text for text in chunk])
         except Exception:  # a model may raise anything, and themes are read without labels too
             logger.exception("texts of surface %s are not labelled by %s", surface.key, version.label)
             return count
         _store_labels(surface, version, chunk, labels)
         count += len(chunk)
     return count
-
-
-def _champion(surface: Surface) -> ModelVersion | None:
-    if not surface.text_classifier:
-        return None
-    return (
-        ModelVersion.objects.champions()
-        .filter(
-            surface__project=surface.project_id,
-            surface__key=surface.text_classifier,
-            surface__kind=Surface.Kind.CLASSIFY,
-        )
-        .first()
-    )
 
 
 def _store_labels(

@@ -14,6 +14,11 @@ LABEL_SENTENCES: tuple[tuple[str, str], ...] = (
         gettext_noop("“%(surface)s” is no classification surface of this project"),
     ),
     (
+        "text_classifier == '{surface}', its champion must be no endpoint: texts are labelled in a "
+        "worker, and sent nowhere.",
+        gettext_noop("The champion of %(surface)s is an endpoint: texts are labelled in a worker only"),
+    ),
+    (
         "theme == {theme}, must be the id of a theme of this project.",
         gettext_noop("This theme is gone: read the page again."),
     ),

@@ -14,12 +14,13 @@ from experiments.sql import counts_now, free_text
 from experiments.stats.preference import wilson
 from experiments.themes.grouping import MIN_TEXTS
 from experiments.themes.surface_texts import count_texts
+from experiments.themes.text_classifier import text_classifier_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from experiments.models import Theme
-    from inference.models import Surface
+    from inference.models import ModelVersion, Surface
 
 QUOTES = 3
 MAX_QUOTED = 600  # characters: a quote is read at a glance
@@ -37,11 +38,12 @@ _QUOTES = f"""
     ORDER BY member.theme_id, member.place"""
 
 
-# One text of a user, so that the shares of a theme add up to 1: the newest.
+# One text of a user, so that the shares of a theme add up to 1: the newest. Labels of one version only:
+# another's may have other names, and stay until the next reading.
 _LABELS = """
     SELECT theme_id, label, count(*), sum(count(*)) OVER (PARTITION BY theme_id)::int FROM (
         SELECT DISTINCT ON (theme_id, unit_id) theme_id, label FROM experiments_themedtext
-        WHERE theme_id = ANY(%s) AND labelled_by_id IS NOT NULL
+        WHERE theme_id = ANY(%s) AND labelled_by_id = %s
         ORDER BY theme_id, unit_id, feedback_id DESC) AS own
     GROUP BY 1, 2 ORDER BY 1, 3 DESC, 2"""
 
@@ -109,6 +111,7 @@ class ThemeReport:
         units_by_week: who wrote, by the Monday of the week.
         read_at: when; None before the first reading.
         rows: the most frequent first.
+        classifier: surface and version that labelled the texts; empty where none does now.
     """
 
     surface: str
@@ -118,6 +121,7 @@ class ThemeReport:
     units_by_week: dict[str, int]
     read_at: datetime | None
     rows: Sequence[ThemeRow]
+    classifier: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -144,7 +148,8 @@ def report_themes(surface: Surface) -> ThemeReport:
     reading = ThemeReading.objects.filter(surface=surface).first()
     themes = current_themes(surface)
     quotes = _quotes([theme.pk for theme in themes])
-    labels = _labels([theme.pk for theme in themes])
+    version = text_classifier_of(surface)
+    labels = _labels([theme.pk for theme in themes], version) if version is not None else {}
     writers = _writers(surface)
     return ThemeReport(
         surface=surface.key,
@@ -162,6 +167,7 @@ def report_themes(surface: Surface) -> ThemeReport:
             )
             for theme in themes
         ],
+        classifier=f"{version.surface.key} {version.label}" if version is not None else "",
     )
 
 
@@ -194,11 +200,11 @@ def _writers(surface: Surface) -> int:
     return ThemedText.objects.filter(surface=surface).values("unit_id").distinct().count()
 
 
-def _labels(theme_ids: Sequence[int]) -> dict[int, list[LabelShare]]:
-    """Return the shares of each theme's labels."""
+def _labels(theme_ids: Sequence[int], version: ModelVersion) -> dict[int, list[LabelShare]]:
+    """Return the shares of each theme's labels, of the texts that a version labelled."""
     labels: dict[int, list[LabelShare]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(_LABELS, [list(theme_ids)])
+        cursor.execute(_LABELS, [list(theme_ids), version.pk])
         for theme, label, users, total in cursor.fetchall():
             share = users / total
             labels.setdefault(theme, []).append(LabelShare(label, users, share, wilson(share, total)))

@@ -14,28 +14,44 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inference.models import ModelVersion
+    from inference.serving.models import Labels
 
 
-def label_texts(*, version: ModelVersion, texts: Sequence[str], artifacts: Path) -> list[str]:
-    """Return the most probable label of each text, without features.
+def open_labels(*, version: ModelVersion, artifacts: Path) -> Labels:
+    """Return the labels of a version that classifies; it hashes every file of the artifact.
 
     Args:
         version: of a surface that classifies.
-        texts: in any language; the version answers as it would a request.
         artifacts: folder of artifacts.
 
     Raises:
         ArtifactError: its artifact is missing or damaged.
         ValueError: it does not label.
     """
-    model = open_model(artifacts, version.artifact_sha256)
-    if model.labels is None:
+    labels = open_model(artifacts, version.artifact_sha256).labels
+    if labels is None:
         raise ValueError(f"{version.label} does not label.")
+    return labels
+
+
+def label_texts(*, version: ModelVersion, labels: Labels, texts: Sequence[str]) -> list[str]:
+    """Return the most probable label of each text, without features.
+
+    Costs of mistakes and abstention, which decide what a request is answered, do not apply.
+
+    Args:
+        version: of a surface that classifies.
+        labels: of the version, opened once for many calls.
+        texts: in any language.
+
+    Raises:
+        ArtifactError: its artifact is missing or damaged.
+    """
     if not texts:
         return []
-    if model.labels.classifier is not None:
-        scores = model.labels.classifier.probabilities(list(texts), [{} for _ in texts])
+    if labels.classifier is not None:
+        scores = labels.classifier.probabilities(list(texts), [{} for _ in texts])
     else:
         questions = [{"text": text, "features": {}} for text in texts]
         scores = np.asarray(answer_questions(version.artifact_sha256, questions))
-    return [model.labels.labels[n] for n in np.argmax(scores, axis=1)]
+    return [labels.labels[n] for n in np.argmax(scores, axis=1)]

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
-from experiments.actions.change_surface import CannotChangeSurfaceError, patch_surface
+from experiments.actions import label_themed_texts as labelling
+from experiments.actions.change_surface import (
+    CannotChangeSurfaceError,
+    create_surface,
+    patch_surface,
+)
 from experiments.actions.erase_unit import erase_unit
 from experiments.actions.label_themed_texts import label_themed_texts
 from experiments.actions.read_themes import read_themes
@@ -13,6 +18,7 @@ from experiments.models import Theme, ThemedText
 from experiments.reports.theme_report import report_themes
 from experiments.stats.preference import wilson
 from experiments.themes.surface_texts import newest_texts
+from inference.actions.label_texts import open_labels
 from inference.actions.load_examples import load_examples
 from inference.models import ModelVersion, Surface, TrainingRun
 from tests.support import builders
@@ -86,7 +92,7 @@ def test_the_champion_labels_each_text_once_and_themes_show_the_shares(written):
     page = sign_in(shop.project, role="viewer").get(address, headers={"accept-language": "zh-hans"})
     shown = page.content.decode()
     assert "data-labels" in shown
-    assert "用户占比，由 mood 判断" in shown
+    assert "用户占比，由 mood tfidf@1 判断" in shown
     listed = run("feedback", "themes", shop.surface.key, "--project", shop.project.slug, "--json")
     assert '"label": "other"' in listed
 
@@ -100,6 +106,87 @@ def test_the_champion_labels_each_text_once_and_themes_show_the_shares(written):
     assert report_themes(shop.surface).rows[0].labels == ()
 
 
+def test_only_labels_of_the_present_champion_count(written):
+    shop = written
+    Surface.objects.filter(pk=shop.surface.pk).update(text_classifier="mood")
+    shop.surface.refresh_from_db()
+    read_themes(surface=shop.surface)
+    make_theme(shop)
+    (label,) = report_themes(shop.surface).rows[0].labels
+    assert (label.label, label.users) == (shop.label, 12)
+
+    # Half a reading of another model: the labels of both are never added up.
+    mood = shop.version.surface
+    second = ModelVersion.objects.create(
+        surface=mood, algorithm="tfidf", number=2, artifact_sha256=shop.version.artifact_sha256
+    )
+    mood.versions.champions().update(alias="retired")
+    ModelVersion.objects.filter(pk=second.pk).update(alias="champion")
+    report = report_themes(shop.surface)
+    assert (report.rows[0].labels, report.classifier) == ((), "mood tfidf@2")
+    half = ThemedText.objects.filter(surface=shop.surface, unit_id__in=["u0", "u1", "u2"])
+    half.update(label="other", labelled_by=second)
+    (label,) = report_themes(shop.surface).rows[0].labels
+    assert (label.label, label.users, label.share) == ("other", 3, 1.0)
+
+    for named in ("", "quiet"):  # none, and one without a champion
+        Surface.objects.get_or_create(project=shop.project, key="quiet", kind="classify")
+        patch_surface(surface=shop.surface, changes={"text_classifier": named}, by="a test")
+        shop.surface.refresh_from_db()
+        report = report_themes(shop.surface)
+        assert (report.rows[0].labels, report.classifier) == ((), "")
+
+
+def test_an_endpoint_labels_no_texts(written, caplog):
+    shop = written
+    patch_surface(surface=shop.surface, changes={"text_classifier": "mood"}, by="a test")
+    shop.surface.refresh_from_db()
+    assert read_themes(surface=shop.surface) == 0
+    stored = ThemedText.objects.filter(surface=shop.surface)
+    assert not stored.filter(label="").exists()
+    # It became one since: its labels go, and it is not called.
+    ModelVersion.objects.filter(pk=shop.version.pk).update(algorithm="endpoint")
+    assert label_themed_texts(surface=shop.surface, texts=newest_texts(shop.surface)) == 0
+    assert not stored.exclude(label="").exists()
+    assert (
+        "texts of surface home-feed are not labelled: the champion of mood is an endpoint"
+        in caplog.text
+    )
+    # The surface can be edited still, and names it no second time.
+    patch_surface(surface=shop.surface, changes={"exploration": 0.1}, by="a test")
+    patch_surface(surface=shop.surface, changes={"text_classifier": ""}, by="a test")
+    with pytest.raises(
+        CannotChangeSurfaceError, match="text_classifier == 'mood', its champion must be no endpoint"
+    ):
+        patch_surface(surface=shop.surface, changes={"text_classifier": "mood"}, by="a test")
+    with pytest.raises(CannotChangeSurfaceError, match="must be no endpoint"):
+        create_surface(project=shop.project, key="new", values={"text_classifier": "mood"}, by="a test")
+    page = reverse("surface-edit", args=[shop.project.slug, shop.surface.key])
+    refused = sign_in(shop.project, role="operator").post(
+        page, {"text_classifier": "mood", "exploration": "0", "retrain_every_seconds": "86400", "shadow_first": "0"},
+        headers={"accept-language": "zh-hans"},
+    )  # fmt: skip
+    assert refused.status_code == 422
+    assert "mood 的冠军是外部端点" in refused.content.decode()
+
+
+def test_an_artifact_is_opened_once_per_reading(written, monkeypatch):
+    shop = written
+    Surface.objects.filter(pk=shop.surface.pk).update(text_classifier="mood")
+    shop.surface.refresh_from_db()
+    monkeypatch.setattr(labelling, "CHUNK", 5)
+    opened = []
+
+    def count_and_open(**options):
+        opened.append(options["version"])
+        return open_labels(**options)
+
+    monkeypatch.setattr(labelling, "open_labels", count_and_open)
+    read_themes(surface=shop.surface)
+    assert ThemedText.objects.filter(surface=shop.surface, label=shop.label).count() == 12
+    assert opened == [shop.version]
+
+
 def test_a_model_that_fails_stops_no_reading(written, caplog):
     shop = written
     Surface.objects.filter(pk=shop.surface.pk).update(text_classifier="mood")
@@ -108,6 +195,17 @@ def test_a_model_that_fails_stops_no_reading(written, caplog):
     read_themes(surface=shop.surface)
     assert ThemedText.objects.filter(surface=shop.surface, label="").count() == 12
     assert "texts of surface home-feed are not labelled by tfidf@1" in caplog.text
+
+
+def test_a_classifier_that_is_gone_stops_no_other_edit(shop):
+    Surface.objects.filter(pk=shop.surface.pk).update(text_classifier="gone")
+    patch_surface(surface=shop.surface, changes={"exploration": 0.1}, by="a test")
+    shop.surface.refresh_from_db()
+    assert (shop.surface.exploration, shop.surface.text_classifier) == (0.1, "gone")
+    with pytest.raises(
+        CannotChangeSurfaceError, match="text_classifier == 'elsewhere', must be the key"
+    ):
+        patch_surface(surface=shop.surface, changes={"text_classifier": "elsewhere"}, by="a test")
 
 
 def test_what_does_not_classify_is_refused(shop):

@@ -145,7 +145,8 @@ class ThemeOut(Schema):
     first_text_at: datetime
     quotes: list[str] = Field(description="The most typical texts, redacted.")
     labels: list[LabelShareOut] = Field(
-        description="By the surface's `text_classifier`, the most frequent first."
+        description="By the present champion of the surface's `text_classifier`, the most frequent "
+        "first."
     )
 
 

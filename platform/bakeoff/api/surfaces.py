@@ -101,8 +101,8 @@ class SurfaceFields(RequestSchema):
     text_classifier: str = Field(
         "",
         max_length=64,
-        description="Key of a surface of kind classify whose champion labels what users write about "
-        "this surface; themes show the share of each label.",
+        description="Key of a surface of kind classify whose champion, no endpoint, labels what users "
+        "write about this surface; themes show the share of each label.",
     )
 
     generate: dict[str, Any] = Field(

@@ -36,7 +36,7 @@ def show_themes(request: HttpRequest, slug: str) -> HttpResponse:
             "weeks": report.shares_by_week(),
             "drawn": report.rows[:DRAWN],
             "classifying": surfaces.filter(kind=Surface.Kind.CLASSIFY),
-            "classifier": surface.text_classifier,
+            "classifier": report.classifier,
             "reviews": may(request.user, project, ANALYST),
         }
     return render(request, "dashboard/themes.html", context)
