@@ -228,4 +228,6 @@ def test_the_api_and_the_command_say_what_was_queued_or_refused(shop, lane):
     assert "0 texts queued, 2" in run("feedback", "label", "desk", "--theme", str(theme.pk), *project)
     refused = run("feedback", "label", "desk", "nothing", *project, status=2)
     assert "must be an entry of this project" in refused
-    assert "give either ids" in run("feedback", "label", "desk", *project, status=2)
+    assert "give one of: ids of feedback, --theme and --survey" in run(
+        "feedback", "label", "desk", *project, status=2
+    )
