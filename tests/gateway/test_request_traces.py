@@ -119,14 +119,15 @@ def test_a_model_elsewhere_is_a_span_and_is_sent_the_trace(traced, shop, receive
 
 
 def test_a_worker_is_sent_the_trace_with_its_question(traced, shop, receiver):
-    crown_endpoint(shop, traced, "", form="python", entry_point="none", deadline_ms=200)
+    crown_endpoint(shop, traced, "", form="python", entry_point="none", deadline_ms=2_000)
     assert recommend(traced, shop).json()["fallback"] == "timeout"  # no worker is there
     traced.stop()
     (answer,) = spans_named(receiver, "model answer")
     with redis_client(settings.BAKEOFF.redis_url) as cache:
-        questions = [json.loads(one) for one in cache.lrange(REQUESTS, 0, -1)]
+        wait_until(lambda: cache.llen(REQUESTS), "the request waits for a worker")
+        request = json.loads(cache.lindex(REQUESTS, -1))
         cache.delete(REQUESTS)
-    assert questions[-1][5]["traceparent"] == f"00-{TRACE}-{answer.id}-01"
+    assert request[5]["traceparent"] == f"00-{TRACE}-{answer.id}-01"
 
 
 def test_refusals_and_pages_are_spans_and_probes_are_none(traced, shop, receiver):
