@@ -19,7 +19,7 @@ from bakeoff.heartbeat import Heart
 from experiments.ingest.spill import STREAM, drain
 from experiments.models import Event
 from inference import redis_clients
-from inference.redis_clients import redis_client
+from inference.redis_clients import async_redis_client, redis_client
 from inference.serving.beats import read_beats, read_ended_tasks
 from tests.support import builders
 from tests.support.fast_lane import test_database_url
@@ -200,6 +200,27 @@ def test_without_a_sentinel_that_answers_it_is_one_sentence(folder):
     (line,) = (one for one in (done.stdout + done.stderr).splitlines() if "REDIS_URL" in one)
     assert line == "REDIS_URL: No sentinel of 127.0.0.1:1, 127.0.0.1:2 names a primary of 'bakeoff'."
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("scheme", "options", "seconds"),
+    [
+        ("sentinels", {"socket_timeout": HOT_SECONDS}, 0.1),  # the next must be reached in time, too
+        ("sentinels", {"socket_timeout": 1.0}, 0.4),
+        ("sentinels", {"socket_connect_timeout": 5.0}, 0.5),
+        ("sentinels", {}, 0.5),
+        ("sentinel", {"socket_timeout": 5.0}, 0.1),
+    ],
+)
+def test_over_tls_a_sentinel_has_the_longer_the_more_time_its_client_has(scheme, options, seconds):
+    url = f"{scheme}://127.0.0.1:1/bakeoff"
+    for client in (
+        redis_client(url, **options), async_redis_client(url, redis.asyncio.Redis, **options)
+    ):  # fmt: skip
+        (sentinel,) = client.connection_pool.sentinel_manager.sentinels
+        limits = sentinel.connection_pool.connection_kwargs
+        assert limits["socket_timeout"] == pytest.approx(seconds)
+        assert limits["socket_connect_timeout"] == pytest.approx(seconds)
 
 
 def test_over_tls_the_certificates_of_sentinel_and_server_are_checked(folder, monkeypatch):
