@@ -28,8 +28,9 @@ class TraceHooks:
 
     Attributes:
         current: returns `traceparent` and `tracestate` of the running code's span; empty outside any.
-        continued: called with a span's name and traces as `current` returns them; what it returns lets
-            a span of each last as long as a block. The block works in the first of them.
+        continued: called with a span's name and traces as `current` returns them, one of them not
+            empty; what it returns lets a span of each that is not empty last as long as a block. The
+            block works in the first of them.
     """
 
     current: Callable[[], dict[str, str]]
@@ -58,8 +59,13 @@ def trace_variables() -> dict[str, str]:
 
 
 def continued_traces(name: str, traces: Sequence[Mapping[str, str]]) -> AbstractContextManager[None]:
-    """Let a span in each trace last as long as the block; none where this process traces nothing."""
-    if _Process.hooks is None or not traces:
+    """Let a span in each trace last as long as the block; none where this process traces nothing.
+
+    Args:
+        name: of the spans.
+        traces: of all that the block answers; empty where one is not traced.
+    """
+    if _Process.hooks is None or not any(traces):
         return nullcontext()
     return _Process.hooks.continued(name, traces)
 

@@ -70,8 +70,8 @@ def answer_requests(
         client: the cache.
         answer: called with an artifact's digest and the questions to it; returns scores of each.
             What it raises becomes the error of each reply.
-        continued: called with the traces of the requests of one call of `answer`, which runs in the
-            block of what it returns.
+        continued: called with the traces of the requests of one call of `answer`, empty where one is
+            not traced; `answer` runs in the block of what it returns.
     """
     first = cast("tuple[bytes, bytes] | None", client.blpop([REQUESTS], timeout=WAIT_SECONDS))
     if first is None:
@@ -95,7 +95,7 @@ def _answer_one(
     digest: str, requests: list[Any], answer: Any, continued: Any
 ) -> list[tuple[str, bytes]]:
     try:
-        with continued([request[5] for request in requests if len(request) > TRACED]):
+        with continued([request[5] if len(request) > TRACED else {} for request in requests]):
             scores = answer(digest, [request[4] for request in requests])
         return [
             (request[1], orjson.dumps([request[0], [float(s) for s in mine], None]))

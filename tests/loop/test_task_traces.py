@@ -226,7 +226,7 @@ def test_a_worker_answers_a_model_in_its_requests_traces(receiver, tracing, cach
     tracing.close()
     one, two, failed = spans_named(receiver, "answer model")
     assert [one.parent, two.parent] == [trace["traceparent"].split("-")[2] for trace in requests]
-    assert (one.facts, one.span.kind) == ({"bakeoff.batch": 2}, SERVER)
+    assert (one.facts, one.span.kind) == ({"bakeoff.batch": 3}, SERVER)
     assert (failed.facts["error.type"], failed.span.status.code) == ("ValueError", 2)
     assert b"4711" not in b"".join(bodies(receiver))
 

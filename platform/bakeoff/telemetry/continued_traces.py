@@ -29,6 +29,7 @@ def trace_hooks(tracing: Tracing) -> TraceHooks:
                 name, context=context_of(trace), kind=kind, attributes={"bakeoff.batch": len(traces)}
             )
             for trace in traces
+            if trace
         ]
         try:
             # Messages of exceptions may quote values: their class alone is sent.
