@@ -58,6 +58,12 @@ def trace_variables() -> dict[str, str]:
     return {name.upper(): value for name, value in current_trace().items()}
 
 
+def in_current_trace(env: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment whose process continues the running code's trace, and no outer one."""
+    rest = {name: value for name, value in env.items() if name not in {TRACEPARENT, TRACESTATE}}
+    return rest | trace_variables()
+
+
 def continued_traces(name: str, traces: Sequence[Mapping[str, str]]) -> AbstractContextManager[None]:
     """Let a span in each trace last as long as the block; none where this process traces nothing.
 

@@ -31,7 +31,7 @@ from inference.models import RunLogLine, TrainingRun
 from inference.models.registry import STALE_AFTER
 from inference.outages import outlast_outage
 from inference.process_group import environment_of
-from inference.trace_context import trace_variables
+from inference.trace_context import in_current_trace
 
 if TYPE_CHECKING:
     from typing import IO
@@ -108,7 +108,7 @@ def _run_children(run_id: int, lease: int, stderr: IO[bytes]) -> int:
         try:
             for place in range(count):
                 of_place = environment_of(place, count, Path(folder) / "meeting-place")
-                env = {**os.environ, **of_place, **trace_variables()}
+                env = in_current_trace(os.environ) | of_place
                 child = subprocess.Popen(
                     command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr, env=env
                 )

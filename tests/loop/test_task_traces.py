@@ -185,6 +185,9 @@ def test_a_process_that_traces_nothing_sends_no_trace(receiver):
 def test_a_training_continues_its_tasks_trace_in_a_process_of_its_own(receiver, tracing, monkeypatch):
     monkeypatch.setenv("DATABASE_URL", test_database_url())
     monkeypatch.setenv(ENDPOINT, receiver.url)
+    # In which somebody started the worker; its tasks' traces are others.
+    monkeypatch.setenv("TRACEPARENT", f"00-{TRACE}-{SPAN}-01")
+    monkeypatch.setenv("TRACESTATE", "outer=1")
     surface = make_rated_surface()
     for algorithm, params in (("popularity", {}), ("two-tower", {"width": "secret 4711"})):
         run = retrain_surface(surface=surface, algorithm=algorithm, trigger="a test")
@@ -197,6 +200,7 @@ def test_a_training_continues_its_tasks_trace_in_a_process_of_its_own(receiver, 
     assert (trained.trace_id, trained.service) == (tasks[0].trace_id, "bakeoff-training")
     assert (trained.facts["process.exit.code"], trained.span.status.code) == (0, 0)
     assert (refused.facts["process.exit.code"], refused.span.status.code) == (1, 2)
+    assert (trained.span.trace_state, refused.span.trace_state) == ("", "")
     assert trained.facts["process.pid"] != os.getpid()
     assert b"4711" not in b"".join(bodies(receiver))
 
