@@ -79,7 +79,8 @@ def test_each_face_leaves_a_change(shop, client, call, tmp_path, monkeypatch):
     for one, row in zip(printed, rows, strict=True):
         assert one.pop("at")[:19] == row.pop("at")[:19]  # the API gives milliseconds
         assert one == row
-    monkeypatch.setenv("COLUMNS", "200")  # of a terminal that wraps no cell
+    # A terminal that wraps no cell; COLUMNS is read only once, by whichever test imports it first.
+    monkeypatch.setattr("bakeoff.commands.terminal.console._width", 200)
     text = run(*shell, "--limit", "2")
     for part in ("Share of shadow traffic: 0.1 → 0.3", "Rules (caps): – → {", "operator", "Surface"):
         assert part in text
