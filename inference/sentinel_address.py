@@ -113,7 +113,7 @@ class SentinelAddress:
 
     @property
     def absence(self) -> str:
-        """What is said where none of them names a primary; without a period."""
+        """The sentence for the case that none of them names a primary; without a period."""
         hosts = ", ".join(f"{host}:{port}" for host, port in map(_bracketed, self.hosts))
         return absence(hosts, self.name)
 
@@ -133,7 +133,7 @@ def is_sentinel(url: str) -> bool:
 
 
 def absence(hosts: str, group: str) -> str:
-    """Return what is said where no sentinel of these names a primary of a group; without a period."""
+    """Return the sentence for sentinels of which none names a primary of a group; without a period."""
     return f"No sentinel of {hosts} names a primary of '{group}'"
 
 
@@ -158,7 +158,7 @@ def _unknown(name: str, known: frozenset[str]) -> str:
 
 
 def _tls_of(options: Mapping[str, str]) -> dict[str, str]:
-    """Return what is said of TLS; a server's certificate is checked unless it is told otherwise."""
+    """Return the TLS options; servers' certificates are checked unless `ssl_cert_reqs=none`."""
     wanted = options.get("ssl_cert_reqs", "required")
     if wanted not in {"required", "none"}:
         raise SentinelAddressError(f"ssl_cert_reqs == '{wanted}', must be 'required' or 'none'.")

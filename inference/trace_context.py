@@ -53,15 +53,10 @@ def current_trace() -> dict[str, str]:
     return {} if _Process.hooks is None else _Process.hooks.current()
 
 
-def trace_variables() -> dict[str, str]:
-    """Return the variables by which a process that is started continues the running code's trace."""
-    return {name.upper(): value for name, value in current_trace().items()}
-
-
 def in_current_trace(env: Mapping[str, str]) -> dict[str, str]:
     """Return an environment whose process continues the running code's trace, and no outer one."""
     rest = {name: value for name, value in env.items() if name not in {TRACEPARENT, TRACESTATE}}
-    return rest | trace_variables()
+    return rest | {name.upper(): value for name, value in current_trace().items()}
 
 
 def continued_traces(name: str, traces: Sequence[Mapping[str, str]]) -> AbstractContextManager[None]:

@@ -287,12 +287,16 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
     visit.post(
         "surface-rules", slug, shop.surface.key, status=422, rules='{"caps": 1}', k="5", save="1"
     )
-    for version in (shop.champion, seeded.run.version, seeded.refused):
-        visit.get("version", slug, version.pk)
+    visit_versions(visit, seeded)
+
+
+def visit_versions(visit: Visit, seeded: Seeded) -> None:
+    for version in (seeded.shop.champion, seeded.run.version, seeded.refused):
+        visit.get("version", seeded.slug, version.pk)
     for verb in ("promote", "shadow"):
-        visit.get("version-act", slug, seeded.refused.pk, verb)
+        visit.get("version-act", seeded.slug, seeded.refused.pk, verb)
     visit.get("run", seeded.run.pk)
-    other = ended_run(shop, 0.2, factors=8)
+    other = ended_run(seeded.shop, 0.2, factors=8)
     visit.get("run-comparison", seeded.run.pk, query=f"?with={other.pk}")
 
 

@@ -30,7 +30,7 @@ from inference.trace_context import (
     TracedThreads,
     continued_traces,
     current_trace,
-    trace_variables,
+    in_current_trace,
 )
 from tests.support import builders
 from tests.support.broker import broker, lose_messages
@@ -264,7 +264,7 @@ def test_what_a_command_sends_belongs_to_its_trace(receiver, monkeypatch):
         send(TICK)
         (headers,) = headers_of_messages("default")
         # A process that it starts is the command's child, as the message is.
-        trace = trace_variables()["TRACEPARENT"].split("-")
+        trace = in_current_trace({})["TRACEPARENT"].split("-")
     assert headers["traceparent"].split("-")[1] == trace[1]
     (command,) = spans_named(receiver, "bakeoff train")
     (message,) = spans_named(receiver, f"send {TICK}")

@@ -40,6 +40,6 @@ def show_unit(request: HttpRequest, slug: str) -> HttpResponse:
             .select_related("surface", "model_version", "experiment", "variant")
             .order_by("-served_at")[:LATEST],
             "events": Event.objects.filter(**mine).order_by("-occurred_at")[:LATEST],
-            "said": Feedback.objects.filter(**mine).order_by("-id")[:LATEST],
+            "feedback": Feedback.objects.filter(**mine).order_by("-id")[:LATEST],
         }
     return render(request, "dashboard/units.html", context)
