@@ -132,3 +132,37 @@ def test_what_a_verdict_proposes_ships_without_a_reason(shop):
     assert client.post(f"{address}act/ship/", {"variant": "treatment"}).status_code == 302
     experiment.refresh_from_db()
     assert experiment.state == "ended"
+
+
+def selected(response) -> list[str]:
+    """Return what the field of variants sends unless a person chooses another."""
+    return re.findall(r'<option value="([^"]*)" selected', response.content.decode())
+
+
+def test_only_the_variant_that_a_person_or_a_verdict_named_is_preselected(shop):
+    experiment = shop.run_experiment(**QUICK_POLICY | {"promote": False}, treatments=2)
+    client = sign_in(shop.project, role="admin")
+    address = f"/experiments/{shop.project.slug}/{experiment.key}/act/ship/"
+    first = client.get(address)
+    assert selected(first) == []
+    assert '<option value="">Choose a variant.</option>' in first.content.decode()
+    typed = client.post(address, {"variant": "treatment", "reason": ""})
+    assert (typed.status_code, selected(typed)) == (409, ["treatment"])
+    visits(experiment, {"control": 1, "treatment": 2, "treatment-2": 3})
+    assert look_at_experiment(experiment_id=experiment.pk).action == "ship"
+    assert selected(client.get(address)) == ["treatment-2"]
+
+
+def test_learnings_that_are_too_long_stay_in_their_field(shop):
+    experiment = shop.run_experiment(**QUICK_POLICY)
+    client = sign_in(shop.project, role="admin")
+    address = f"/experiments/{shop.project.slug}/{experiment.key}/act/"
+    client.post(f"{address}stop/", {"reason": "enough"})
+    allowed = "one\r\n" + "x" * 4996
+    refused = client.post(f"{address}learn/", {"learnings": allowed + "yz"})
+    assert refused.status_code == 409
+    assert "xyz</textarea>" in refused.content.decode()
+    assert client.post(f"{address}learn/", {"learnings": allowed}).status_code == 302
+    page = client.get(f"{address}learn/").content.decode()
+    assert 'maxlength="5000"' in page
+    assert "xxx</textarea>" in page

@@ -217,6 +217,7 @@ def test_the_shell_and_the_page_refuse_alike(lane, shop, rival):
     assert page.status_code == 409
     shown = re.sub(r"</?code>", "", page.content.decode())  # what a program says is set apart
     assert f"{rival.label} cannot be served: artifact" in shown
+    assert 'name="reason" value="why not"' in shown
     assert shop.surface.versions.champions().get() == shop.champion
 
 

@@ -108,21 +108,27 @@ class Shop:
     secret: str
     items: list[str]
 
-    def run_experiment(self, **policy) -> Experiment:
-        """Start an experiment of the champion against a version with the opposite taste."""
-        challenger = make_version(self.surface, list(range(1, len(self.items) + 1)))
+    def run_experiment(self, *, treatments: int = 1, **policy) -> Experiment:
+        """Start an experiment of the champion against versions with the opposite taste."""
+        likes = list(range(1, len(self.items) + 1))
+        challengers = [make_version(self.surface, likes) for _ in range(treatments)]
         return start_experiment(
-            experiment=self.define(challenger, **policy), by="a test", approvals=("ann", "ben")
+            experiment=self.define(*challengers, **policy), by="a test", approvals=("ann", "ben")
         )
 
-    def define(self, challenger: ModelVersion, **policy) -> Experiment:
+    def define(self, *challengers: ModelVersion, **policy) -> Experiment:
+        """Define an experiment of equal shares: control, treatment, treatment-2 and so on."""
+        share = 1 / (1 + len(challengers))
         return define_experiment(
             ExperimentDraft(
                 surface=self.surface,
                 key=f"trial-{next(_numbers)}",
                 variants=[
-                    VariantDraft("control", self.champion, 0.5, is_control=True),
-                    VariantDraft("treatment", challenger, 0.5),
+                    VariantDraft("control", self.champion, share, is_control=True),
+                    *(
+                        VariantDraft(f"treatment-{n}" if n > 1 else "treatment", version, share)
+                        for n, version in enumerate(challengers, start=1)
+                    ),
                 ],
                 metrics=[ExperimentMetricDraft(self.metric)],
                 policy=policy,

@@ -33,6 +33,7 @@ from bakeoff.dashboard.saved_views import views_over
 from bakeoff.dashboard.targeting_form import KNOWN_ATTRIBUTES
 from bakeoff.dashboard.views.home import cards_of
 from experiments.actions.archive_experiment import (
+    MAX_LEARNINGS,
     archive_experiment,
     restore_experiment,
     write_learnings,
@@ -249,9 +250,9 @@ def _ship(experiment: Experiment, request: HttpRequest) -> None:
 
 
 def _learn(experiment: Experiment, request: HttpRequest) -> None:
-    write_learnings(
-        experiment=experiment, learnings=request.POST.get("learnings", ""), by=str(request.user)
-    )
+    # A form sends two characters for an end of line: its field counts one.
+    learnings = request.POST.get("learnings", "").replace("\r\n", "\n")
+    write_learnings(experiment=experiment, learnings=learnings, by=str(request.user))
 
 
 def _tag(experiment: Experiment, request: HttpRequest) -> None:
@@ -428,6 +429,8 @@ def act(request: HttpRequest, slug: str, key: str, verb: str) -> HttpResponse:
         "says": chosen.says(experiment),
         "problem": problem,
         "typed": request.POST,
-        "variants": experiment.variants.all(),
+        "variants": experiment.variants.select_related("model_version"),
+        "selected": request.POST.get("variant") or (verb == "ship" and _to_ship(experiment)),
+        "max_learnings": MAX_LEARNINGS,
     }
     return render(request, "dashboard/confirm.html", context, status=409 if problem else 200)

@@ -199,6 +199,7 @@ def act_on_version(request: HttpRequest, slug: str, version_id: int, verb: str) 
         "button": texts.button,
         "says": texts.says,
         "problem": problem,
+        "typed": request.POST,
         "champion": version.surface.versions.champions().first(),
     }
     return render(request, "dashboard/confirm_version.html", context, status=409 if problem else 200)
