@@ -139,7 +139,8 @@ from bakeoff.gateway import app
 from experiments.slate_rules.filters import Filters
 from inference.serving.catalogue import Catalogue
 from inference.serving.eligible import Eligible
-from inference.serving.ladder import SlateRequest, find_candidates, serve
+from inference.serving.candidates import find_candidates
+from inference.serving.ladder import SlateRequest, serve
 from inference.serving.ranker import Ranker
 from inference.serving.stored_catalogue import StoredCatalogue
 root, digest, folder, stored = sys.argv[1:]

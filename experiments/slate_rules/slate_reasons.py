@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference.serving.ladder import MAX_SCORED
+from inference.serving.candidates import MAX_SCORED
 from inference.serving.rule_draw import rerank
 
 if TYPE_CHECKING:

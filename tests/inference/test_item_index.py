@@ -17,11 +17,12 @@ from inference.options import FitOptions
 from inference.recommenders import RECOMMENDERS
 from inference.serving import index_building
 from inference.serving.artifact import load_draft, save_artifact
+from inference.serving.candidates import find_candidates
 from inference.serving.catalogue import Catalogue, CatalogueRow
 from inference.serving.eligible import Eligible
 from inference.serving.index_building import build_indexes, draw_histories, lacks_index
 from inference.serving.item_index import index_folder
-from inference.serving.ladder import SlateRequest, find_candidates
+from inference.serving.ladder import SlateRequest
 from inference.serving.ranker import Ranker
 from inference.serving.scorers import draft_blend, draft_vectors
 from inference.serving.store import make_store_id
@@ -237,7 +238,7 @@ def filtered(ranker, rows) -> SlateRequest:
 
 @pytest.mark.parametrize(("left", "scored"), [(200, 1000), (1500, 600)])
 def test_a_filter_that_leaves_few_has_all_of_them_scored(version, monkeypatch, left, scored):
-    monkeypatch.setattr("inference.serving.ladder.MAX_SCORED", scored)
+    monkeypatch.setattr("inference.serving.candidates.MAX_SCORED", scored)
     ranker = Ranker(*version)
     rows = np.random.default_rng(1).permutation(ITEMS)[:left]
     rows = rows[~np.isin(rows, [5, 9])]

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bakeoff.gateway.slates.new_items import new_candidates
+from inference.serving.candidates import find_candidates
 from inference.serving.context_ranker import reads_context
-from inference.serving.ladder import SlateRequest, find_candidates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bakeoff.gateway.slates.visitors import Visitor
     from experiments.slate_rules.request_rules import RequestRules
+    from inference.serving.ladder import SlateRequest
     from inference.serving.ranker import ItemRanker
 
 MAX_SCANNED = 50_000  # items that are scored within the event loop: a millisecond

@@ -30,7 +30,7 @@ from bakeoff.gateway.slates.visitors import Visitor
 from experiments.bounds import BoundsError
 from experiments.slate_rules.rules import SlateRules
 from experiments.slate_rules.slate_reasons import SlateReasons, rank_candidates
-from inference.serving.ladder import MAX_SCORED
+from inference.serving.candidates import MAX_SCORED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -28,8 +28,9 @@ from bakeoff.gateway.slates.search import QUERY
 from bakeoff.gateway.slates.similar import SIMILAR_TO, Subject, stand_in_for
 from bakeoff.gateway.slates.unit_history import UnitHistory, read_history
 from experiments.ingest.redact import redact
+from inference.serving.candidates import find_candidates
 from inference.serving.context_ranker import in_context, reads_context
-from inference.serving.ladder import ServedSlate, SlateRequest, fill_slate, find_candidates, serve
+from inference.serving.ladder import ServedSlate, SlateRequest, fill_slate, serve
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
