@@ -64,7 +64,7 @@ class RequestRules(NamedTuple):
             vectors: returns the version's vectors of them, (m, d); None where there is no version.
             rows: theirs in the catalogue, (m,), -1 for none; None to look them up by name.
         """
-        rows = self._rows(names) if rows is None else rows
+        rows = self.catalogue.rows_named(names) if rows is None else rows
         pins, place_of = self.pins(), {}
         if pins:
             known = {*names, *self.named}
@@ -76,7 +76,7 @@ class RequestRules(NamedTuple):
             ranked = set(names)
             beside = [item_id for item_id in pins.values() if item_id not in ranked]
             names = [*names, *beside]
-            rows = np.concatenate([rows, self._rows(beside)])
+            rows = np.concatenate([rows, self.catalogue.rows_named(beside)])
             place_of = {item_id: place for place, item_id in enumerate(names)}
         rules = SlotRules(
             boosts=self._boosts(rows),
@@ -89,10 +89,6 @@ class RequestRules(NamedTuple):
             diversity=self._diversity(rows, vectors),
         )
         return RuledCandidates(names, rules)
-
-    def _rows(self, names: Sequence[str]) -> Indices:
-        places = map(self.catalogue.find, names)
-        return np.array([-1 if row is None else row for row in places], dtype=np.int32)
 
     def pins(self) -> dict[int, str]:
         """Return the pins of items that may be shown, by position from 1."""

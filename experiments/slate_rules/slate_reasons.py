@@ -139,7 +139,7 @@ class SlateReasons:
             return reasons
         place = self.ranks_of.get(item_id)
         if place is None:
-            return [self._why_no_candidate(item_id)]
+            return self._why_unscored(item_id)
         if place.buried:
             reasons.append(self._buried())
         reasons += self._full_caps(item_id)
@@ -190,6 +190,15 @@ class SlateReasons:
         elif item_id in self.request.recent:
             reasons.append(Reason("recent", "The user liked it lately."))
         return reasons
+
+    def _why_unscored(self, item_id: str) -> list[Reason]:
+        """Return why an item that no version ranks is not in the slate."""
+        is_named = item_id in (self.request.only or ())
+        if not is_named and (self.ranks_of or item_id not in self.request.static_list):
+            return [self._why_no_candidate(item_id)]
+        where = "No version ranks it: it comes last" if is_named else "The static list holds it"
+        message = f"{where}; the slate has {self.request.k} slots."
+        return [*self._full_caps(item_id), Reason("rank", message)]
 
     def _why_no_candidate(self, item_id: str) -> Reason:
         if self.ranker is None:

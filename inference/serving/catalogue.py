@@ -212,6 +212,11 @@ class Catalogue:
             row = self.stored.table.place_of.get(item_id)
         return row
 
+    def rows_named(self, item_ids: Iterable[str]) -> Indices:
+        """Return the rows of items, int32 (n,); -1 for what the catalogue has never held."""
+        rows = map(self.find, item_ids)
+        return np.array([-1 if row is None else row for row in rows], dtype=np.int32)
+
     def has_property(self, name: str) -> bool:
         """Whether any item has a property, or had."""
         return name in STANDARD_FIELDS or name in self.property_names

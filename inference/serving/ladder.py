@@ -117,6 +117,7 @@ class Slot(NamedTuple):
 class ServedSlate(NamedTuple):
     """A slate and how it came about.
 
+    `short_by_caps` is whether there are fewer than k slots because caps left candidates out.
     `cost` is what a remote answer says of itself, in money. `draft` is what is stored of the versions
     of an interleaved slate; None of every other.
     """
@@ -125,6 +126,7 @@ class ServedSlate(NamedTuple):
     fallback: str | None
     candidate_count: int
     candidate_hash: str
+    short_by_caps: bool = False
     cost: float | None = None
     draft: Mapping[str, Any] | None = None
 
@@ -191,29 +193,40 @@ def fill_slate(
         rng: source of the draw.
     """
     items = candidates.items
+    unranked: Sequence[str] = ()
+    if request.only is not None:
+        unranked = _unranked(request, {ranker.item_ids[item] for item in items.tolist()})
     order = (-scores).argsort(kind="stable").astype(np.int32)
     new = _new_among(items, request)
+    count, is_short = len(items), False
     if request.rules is None and new is None:
         slots = _fill_at_once(ranker, request, items, scores, order=order, rng=rng)
+        slots += _last(unranked, request.k, after=len(slots))
     else:
-        ruled = _with_new(_ruled(request, ranker, items), new)
-        slots = _fill_by_rules(ruled, request, scores, order=order, rng=rng)
-    if request.only is not None:
-        known = {slot.item_id for slot in slots} | {ranker.item_ids[item] for item in items.tolist()}
-        slots += _unranked(request, known=known, after=len(slots))
+        ruled = _with_new(_ruled(request, ranker, items, unranked), new)
+        count += len(unranked)
+        order = np.concatenate([order, np.arange(len(items), count, dtype=np.int32)])
+        slots, is_short = _fill_by_rules(ruled, request, scores, order=order, rng=rng)
     return ServedSlate(
         slots=slots,
         fallback=candidates.fallback,
-        candidate_count=len(items),
+        candidate_count=count,
         candidate_hash=f"{zlib.crc32(np.sort(items).tobytes()):08x}",
+        short_by_caps=is_short,
     )
 
 
-def _ruled(request: SlateRequest, ranker: ItemRanker, items: Indices) -> RuledCandidates:
-    names = CandidateNames(ranker.item_ids, items)
+def _ruled(
+    request: SlateRequest, ranker: ItemRanker, items: Indices, unranked: Sequence[str]
+) -> RuledCandidates:
+    """Return what rules say of candidates, and after them of named items that nothing ranks."""
+    names: Sequence[str] = CandidateNames(ranker.item_ids, items)
     if request.rules is None:
         return RuledCandidates(names, SlotRules())
     rows = request.eligible.rows_of(ranker, items)
+    if unranked:
+        names = [*names, *unranked]
+        rows = np.concatenate([rows, request.eligible.catalogue.rows_named(unranked)])
     return request.rules.about(names, partial(ranker.vectors_of, items), rows)
 
 
@@ -263,8 +276,14 @@ def _fill_by_rules(
     *,
     order: Indices,
     rng: Generator | None,
-) -> list[Slot]:
-    """Draw from candidates that rules say something about; without a generator, take the best."""
+) -> tuple[list[Slot], bool]:
+    """Draw from candidates that rules say something about; without a generator, take the best.
+
+    What has no score is ranked after all that has one, and the rules move it as any other.
+
+    Returns:
+        The slots, and whether there are fewer than k because the caps left candidates out.
+    """
     names, rules = ruled.names, ruled.rules
     temperature = request.temperature if rng is not None else 0.0
     order = rerank(order, rules)
@@ -272,7 +291,7 @@ def _fill_by_rules(
         drawn = draw_by_slot(order, request.k, rules, temperature=temperature, rng=rng)
     else:
         drawn = draw_at_once(order, request.k, rules.new, temperature=temperature, rng=rng)
-    return [
+    slots = [
         Slot(
             names[slot.candidate],
             round(float(scores[slot.candidate]), 6) if slot.candidate < len(scores) else None,
@@ -284,6 +303,9 @@ def _fill_by_rules(
         )
         for position, slot in enumerate(drawn, start=1)
     ]
+    # A pin may stand beside the candidates: it leaves none of them out.
+    chosen = sum(slot.candidate < len(order) for slot in drawn)
+    return slots, len(drawn) < request.k and chosen < len(order)
 
 
 def _is_explored(slot: DrawnSlot, position: int, rules: SlotRules) -> bool:
@@ -296,36 +318,46 @@ def _is_explored(slot: DrawnSlot, position: int, rules: SlotRules) -> bool:
 def serve_static(request: SlateRequest, reason: str) -> ServedSlate:
     """Serve the surface's list; items that the request names and the list does not come last."""
     allowed = set(request.only) if request.only is not None else None
-    items = [
+    listed = [
         item_id
         for item_id in dict.fromkeys(request.static_list)
         if request.may_show(item_id) and (allowed is None or item_id in allowed)
     ]
+    unranked, is_short = _unranked(request, listed), False
     if request.rules is None:
         slots = [
             Slot(item_id=item_id, score=0.0, rank=rank, propensity=1.0, explored=False)
-            for rank, item_id in enumerate(items[: request.k], start=1)
+            for rank, item_id in enumerate(listed[: request.k], start=1)
         ]
+        slots += _last(unranked, request.k, after=len(slots))
     else:
-        order = np.arange(len(items), dtype=np.int32)
-        ruled = request.rules.about(items, None)
-        slots = _fill_by_rules(ruled, request, np.zeros(len(items), np.float32), order=order, rng=None)
-    slots += _unranked(request, known={*items, *(slot.item_id for slot in slots)}, after=len(slots))
+        names = [*listed, *unranked]
+        order, scores = np.arange(len(names), dtype=np.int32), np.zeros(len(listed), np.float32)
+        ruled = request.rules.about(names, None)
+        slots, is_short = _fill_by_rules(ruled, request, scores, order=order, rng=None)
     if not slots and reason == "static_list":
         reason = "empty"
-    return ServedSlate(slots=slots, fallback=reason, candidate_count=len(items), candidate_hash="")
+    return ServedSlate(
+        slots=slots,
+        fallback=reason,
+        candidate_count=len(listed),
+        candidate_hash="",
+        short_by_caps=is_short,
+    )
 
 
-def _unranked(request: SlateRequest, *, known: Container[str], after: int) -> list[Slot]:
-    """Return what the request names and nothing ranks, in its order, as far as there are slots."""
-    if request.only is None or after >= request.k:
-        return []
-    unknown = [
+def _unranked(request: SlateRequest, ranked: Container[str]) -> list[str]:
+    """Return what the request names and nothing ranks, in its order."""
+    return [
         item_id
-        for item_id in dict.fromkeys(request.only)
-        if item_id not in known and request.may_show(item_id)
+        for item_id in dict.fromkeys(request.only or ())
+        if item_id not in ranked and request.may_show(item_id)
     ]
+
+
+def _last(unranked: Sequence[str], k: int, *, after: int) -> list[Slot]:
+    """Return the slots of what nothing ranks, as far as there are any."""
     return [
         Slot(item_id=item_id, score=None, rank=rank, propensity=1.0, explored=False)
-        for rank, item_id in enumerate(unknown[: request.k - after], start=after + 1)
+        for rank, item_id in enumerate(unranked[: k - after], start=after + 1)
     ]

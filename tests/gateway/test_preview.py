@@ -131,12 +131,13 @@ def test_what_a_unit_liked_is_not_for_public_keys(shop, preview):
 
 def test_a_surface_without_a_model_previews_its_static_list(lane, shop, catalogue, preview):
     catalogue(i3={"available": False})
-    Surface.objects.create(project=shop.project, key="bare", static_list=["i3", "i2"])
+    Surface.objects.create(project=shop.project, key="bare", static_list=["i3", "i2", "i6"])
     lane.refresh()
     answer = preview(surface="bare", about=["i3", "i5"]).json()
-    assert (names(answer), answer["model"], answer["fallback"]) == (["i2"], None, "no_champion")
+    assert (names(answer), answer["model"], answer["fallback"]) == (["i2", "i6"], None, "no_champion")
     assert codes(answer, "i3") == ["not_available"]
     assert codes(answer, "i5") == ["no_model"]
+    assert codes(preview(surface="bare", k=1, about=["i6"]).json(), "i6") == ["rank"]
 
 
 def test_an_item_that_came_after_the_training_says_so(shop, catalogue, preview, lane):
@@ -149,6 +150,8 @@ def test_an_item_that_came_after_the_training_says_so(shop, catalogue, preview, 
     assert answer.status_code == 200
     lane.refresh()
     assert codes(preview(about=["i10"]).json(), "i10") == ["not_in_version"]
+    named = preview(candidates=["i0", "i10"], k=1, about=["i10"]).json()
+    assert codes(named, "i10") == ["rank"]
 
 
 @pytest.fixture

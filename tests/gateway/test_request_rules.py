@@ -74,6 +74,46 @@ def test_a_short_list_says_why(lane, shop):
         assert (answer.get("short_because"), len(answer["items"]) < k) == (why, why is not None)
 
 
+def named_with_newcomers(lane, shop, **rules):
+    """Ask for two items that the version knows and six of one brand that nobody has learnt."""
+    return ask(lane, shop, candidates=["i0", "i1", *(f"n{n}" for n in range(6))], k=5, **rules).json()
+
+
+@pytest.mark.parametrize("alias", ["champion", "retired"])
+def test_what_nothing_ranks_keeps_the_rules_too(lane, shop, alias):
+    catalogue_of_shoes(shop, lane)
+    shop.surface.versions.champions().update(alias=alias)
+    newcomers = [
+        ItemDraft(
+            f"n{n}",
+            labels=["shoes" if n < 3 else "bags"],
+            available=n != 5,
+            properties={"brand": "Acme" if n < 5 else "Zeta", "old": n == 0},
+        )
+        for n in range(6)
+    ]
+    write_items(project_id=shop.project.pk, items=newcomers)
+    lane.refresh()
+
+    def listed(**rules):
+        answer = named_with_newcomers(lane, shop, **rules)
+        return [item["item_id"] for item in answer["items"]], answer.get("short_because")
+
+    known = ["i0", "i1"]
+    # i0 and all newcomers are of one brand.
+    assert listed(caps={"brand": 1}) == (known, "caps")
+    assert listed(caps={"brand": 3}) == ([*known, "n0", "n1"], "caps")
+    assert listed(caps={"labels": 2, "brand": 4}) == ([*known, "n3", "n4"], "caps")
+    assert listed(bury={"brand": "Acme", "old": True}) == ([*known, "n1", "n2", "n3"], None)
+    assert listed(bury={"price": {"$gte": 10}})[0][:4] == ["i0", "n0", "n1", "n2"]
+    assert listed(pin=[{"item_id": "n4", "position": 4}]) == ([*known, "n0", "n4", "n1"], None)
+    one = listed(diversity={"by": "labels", "strength": 1})[0]
+    assert one.index("n3") < one.index("n1")
+    lane.post("/v1/events", {"name": "hide", "unit_id": "u1", "item_id": "n0"}, shop.public)
+    assert listed() == ([*known, "n1", "n2", "n3"], None)
+    assert listed(caps={"brand": 9}) == listed()
+
+
 def test_a_pin_of_an_item_that_may_not_be_shown_is_passed_over(lane, shop):
     catalogue_of_shoes(shop, lane)
     rules = {"pin": [{"item_id": "i9", "position": 1}]}
@@ -198,8 +238,12 @@ def test_what_is_logged_of_a_ruled_slate_gives_its_chances_again(lane, shop):
     patch_surface(surface=shop.surface, changes={"exploration": 1.0}, by="a test")
     lane.refresh()
     rules = {"caps": {"brand": 2}, "pin": [{"item_id": "i7", "position": 2}]}
+    write_items(project_id=shop.project.pk, items=[ItemDraft("n10", properties={"brand": "Acme"})])
+    lane.refresh()
     for n in range(20):
-        data = ask(lane, shop, k=4, unit_id=f"u{n}", **rules).json()
+        known = [f"i{n}" for n in range(10)]
+        candidates = [*known, "n10"] if n % 2 else None  # which no version has learnt
+        data = ask(lane, shop, k=4, unit_id=f"u{n}", candidates=candidates, **rules).json()
         shown = [int(item["item_id"][1:]) for item in data["items"]]
         assert shown[1] == 7
         assert sorted(one % 2 for one in shown) == [0, 0, 1, 1]

@@ -43,11 +43,13 @@ def interleave(slates: Mapping[int, ServedSlate], request: SlateRequest, *, rng:
     rankings = [[slot.item_id for slot in slate.slots] for slate in slates.values()]
     draft = draft_slate(rankings, request.k, rng=rng)
     slots, teams, ranks, rest = _placed(list(slates.values()), draft, request)
+    offered = len(draft.picks) + len(draft.left_over)
     return ServedSlate(
         slots=slots,
         fallback=next((slate.fallback for slate in able if slate.fallback is not None), None),
         candidate_count=max(slate.candidate_count for slate in able),
         candidate_hash=able[0].candidate_hash,
+        short_by_caps=len(slots) < min(request.k, offered) or any(one.short_by_caps for one in able),
         cost=_cost(slates),
         draft={"variants": list(slates), "teams": teams, "ranks": ranks, "rest": rest},
     )

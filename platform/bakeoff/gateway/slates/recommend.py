@@ -292,9 +292,7 @@ class Recommending:
         """Return the items, why they are fewer than `k`, and what may be wrong with a label."""
         body: dict[str, Any] = {"items": self.shown_items(request, visitor, slate)}
         if len(slate.slots) < request.k:
-            # Nothing but a cap leaves candidates over.
-            left_over = slate.candidate_count > len(slate.slots)
-            body["short_because"] = "caps" if left_over else "candidates"
+            body["short_because"] = "caps" if slate.short_by_caps else "candidates"
         if isinstance(request, LatestRequest) and request.label is not None and not slate.slots:
             hint = hint_for(request.label, self._catalogues.filters_of(visitor.key.project_id))
             if hint:

@@ -133,12 +133,11 @@ def fuse(
             scores[item] = scores.get(item, 0.0) + weights[name] / (FUSION + rank)
     names = list(scores)
     values = np.array([scores[name] for name in names], dtype=np.float32)
-    rows = [catalogue.find(name) for name in names]
     return OrderedItems(
         digest="search",
         item_ids=names,
         index={name: place for place, name in enumerate(names)},
         scores=values,
         default_order=np.argsort(-values, kind="stable").astype(np.int32),
-        catalogue_rows=np.array([-1 if row is None else row for row in rows], dtype=np.int32),
+        catalogue_rows=catalogue.rows_named(names),
     )
