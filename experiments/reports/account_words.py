@@ -19,9 +19,10 @@ ACCOUNT_SENTENCES = (
         gettext_noop("The last day of a key cannot be in the past. Revoke a key that is to end now."),
     ),
     (
-        "expires == '{value}', must be a day such as 2027-01-31.",
-        gettext_noop("“%(value)s” is no date. Enter one such as 2027-01-31."),
+        "scope == '{value}', must be one of {values} for a {kind}_ key.",
+        gettext_noop("A key of this kind cannot have the scope “%(value)s”."),
     ),
+    ("scopes == [], must have one of {values}.", gettext_noop("Select at least one scope.")),
     (
         "origin == '{value}', must be scheme and host, such as https://shop.example.",
         gettext_noop("“%(value)s” is no origin. Enter scheme and host, such as https://shop.example."),

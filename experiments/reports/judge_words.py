@@ -1,10 +1,23 @@
-"""Why there is no interval of quality, as it is stored in English and as pages say it."""
+"""What is refused of judging, and why there is no interval of quality, in the words of pages."""
 
 from __future__ import annotations
 
 from django.utils.translation import gettext_noop
 
 JUDGE_SENTENCES: tuple[tuple[str, str], ...] = (
+    # What is refused of the settings
+    (
+        "judge == {value}, must be a version of another surface, as surface/name@number.",
+        gettext_noop("The judge must be a version of another surface."),
+    ),
+    (
+        "rubric == {value}, must be a text of at most {maximum} characters.",
+        gettext_noop("At most %(maximum)s characters."),
+    ),
+    (
+        "points == {value}, must be a whole number in {range}.",
+        gettext_noop("Enter a whole number in %(range)s."),
+    ),
     (
         "units with a label of the {name} == {count}, must be at least {minimum}.",
         gettext_noop("%(name)s: %(count)s users with a rated answer, at least %(minimum)s are needed"),

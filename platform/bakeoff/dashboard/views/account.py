@@ -38,6 +38,8 @@ from bakeoff.dashboard.access import ADMIN, project_for
 from bakeoff.dashboard.pending_sign_in import PENDING, pending_person
 from bakeoff.dashboard.refusals import add_refusal, show_refusal
 from bakeoff.dashboard.second_factor_gate import PASSED, refuse_without_proof
+from bakeoff.dashboard.team_forms import factor_form
+from bakeoff.dashboard.views.team import team_page
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -169,12 +171,15 @@ def ask_code(request: HttpRequest) -> HttpResponse:
 def remove_of_member(request: HttpRequest, slug: str) -> HttpResponse:
     """Take away the second factor that a member lost."""
     project = project_for(request, slug, ADMIN)
-    name = request.POST.get("username", "").strip()
+    form = factor_form(request.POST)
+    if not form.is_valid():
+        return team_page(request, project, factor=form)
+    name = form.cleaned_data["username"]
     try:
         remove_second_factor(username=name, project=project, maker=_person(request))
     except (ResetError, SecondFactorError) as error:
-        show_refusal(request, error)
-        return redirect("team", slug)
+        form.add_error("username", str(error))
+        return team_page(request, project, factor=form)
     messages.success(request, _("The second factor is removed."))
     return redirect("team", slug)
 

@@ -9,16 +9,17 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import Count, Q
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from bakeoff.alerts.models import Delivery, Subscription
 from bakeoff.dashboard.access import ADMIN, OPERATOR, project_for
+from bakeoff.dashboard.alert_forms import new_subscription_form, subscription_form
 from bakeoff.dashboard.paging import page_of
-from bakeoff.dashboard.refusals import show_refusal
+from bakeoff.dashboard.refusals import add_refusal, show_refusal
 from bakeoff.dashboard.saved_views import views_over
 from bakeoff.delivery.edit_subscriptions import (
-    EVENTS,
     SubscriptionChange,
     SubscriptionDraft,
     SubscriptionRuleError,
@@ -32,7 +33,10 @@ from bakeoff.delivery.edit_subscriptions import (
 from bakeoff.delivery.resend import ResendRefusedError, resend_dead, resend_delivery
 
 if TYPE_CHECKING:
+    from django.forms import Form
     from django.http import HttpRequest, HttpResponse
+
+    from bakeoff.accounts.models import Project
 
 RECENT = 10
 WAITING, DEAD = Delivery.State.WAITING, Delivery.State.DEAD
@@ -42,7 +46,17 @@ WAITING, DEAD = Delivery.State.WAITING, Delivery.State.DEAD
 @login_required
 def show_alerts(request: HttpRequest, slug: str) -> HttpResponse:
     """Show subscriptions and deliveries; `?state=dead` shows dead letters alone."""
-    project = project_for(request, slug)
+    return alerts_page(request, project_for(request, slug))
+
+
+def alerts_page(request: HttpRequest, project: Project, **refused: Form) -> HttpResponse:
+    """Return the page; a form that was refused takes the place of the empty one of its name.
+
+    Args:
+        request: for the page, or of a form on it.
+        project: whose.
+        refused: `new_subscription`, or `subscription_<id>`.
+    """
     subscriptions = project.subscriptions.annotate(
         waiting=Count("deliveries", filter=Q(deliveries__state=WAITING)),
         dead=Count("deliveries", filter=Q(deliveries__state=DEAD)),
@@ -53,9 +67,11 @@ def show_alerts(request: HttpRequest, slug: str) -> HttpResponse:
         deliveries = deliveries.filter(state=state)
     context = {
         "project": project,
-        "rows": [(one, shown_target(one)) for one in subscriptions],
-        "events": EVENTS,
-        "kinds": [kind for kind in Subscription.Kind.values if _is_possible(kind)],
+        "rows": [
+            (one, shown_target(one), refused.get(f"subscription_{one.pk}") or subscription_form(one))
+            for one in subscriptions
+        ],
+        "new_subscription": refused.get("new_subscription") or new_subscription_form(),
         "states": Delivery.State.values,
         "state": state,
         **views_over(request, project, "alerts"),
@@ -63,7 +79,9 @@ def show_alerts(request: HttpRequest, slug: str) -> HttpResponse:
         "recent": project.alerts.all()[:RECENT],
         "page": page_of(request, deliveries.select_related("alert", "subscription")),
     }
-    return render(request, "dashboard/alerts.html", context)
+    if refused:
+        context["page_address"] = reverse("alerts", args=[project.slug])
+    return render(request, "dashboard/alerts.html", context, status=422 if refused else 200)
 
 
 @require_POST
@@ -71,17 +89,15 @@ def show_alerts(request: HttpRequest, slug: str) -> HttpResponse:
 def subscribe(request: HttpRequest, slug: str) -> HttpResponse:
     """Create a subscription; a webhook's secret is shown once."""
     project = project_for(request, slug, ADMIN)
-    draft = SubscriptionDraft(
-        name=request.POST.get("name", ""),
-        kind=request.POST.get("kind", ""),
-        target=request.POST.get("target", ""),
-        events=request.POST.getlist("events"),
-    )
+    form = new_subscription_form(request.POST)
+    if not form.is_valid():
+        return alerts_page(request, project, new_subscription=form)
+    draft = SubscriptionDraft(**form.cleaned_data)
     try:
         subscription = create_subscription(project=project, draft=draft, by=str(request.user))
     except SubscriptionRuleError as error:
-        show_refusal(request, error)
-        return redirect("alerts", slug)
+        add_refusal(form, error)
+        return alerts_page(request, project, new_subscription=form)
     messages.success(request, _("Subscription created."))
     _show_secret(request, subscription)
     return redirect("alerts", slug)
@@ -92,16 +108,19 @@ def subscribe(request: HttpRequest, slug: str) -> HttpResponse:
 def change(request: HttpRequest, slug: str, subscription_id: int) -> HttpResponse:
     """Change name, target and events; an empty target stays, since a part of it may not be shown."""
     subscription = _find(request, slug, subscription_id, ADMIN)
+    form = subscription_form(subscription, request.POST)
+    if not form.is_valid():
+        return alerts_page(request, subscription.project, **{f"subscription_{subscription.pk}": form})
     changed = SubscriptionChange(
-        name=request.POST.get("name", ""),
-        target=request.POST.get("target") or None,
-        events=request.POST.getlist("events"),
+        name=form.cleaned_data["name"],
+        target=form.cleaned_data["target"] or None,
+        events=form.cleaned_data["events"],
     )
     try:
         change_subscription(subscription=subscription, change=changed, by=str(request.user))
     except SubscriptionRuleError as error:
-        show_refusal(request, error)
-        return redirect("alerts", slug)
+        add_refusal(form, error)
+        return alerts_page(request, subscription.project, **{f"subscription_{subscription.pk}": form})
     messages.success(request, _("Saved."))
     return redirect("alerts", slug)
 
@@ -187,11 +206,6 @@ def _find(request: HttpRequest, slug: str, subscription_id: int, needed: str) ->
     return get_object_or_404(
         Subscription.objects.select_related("project"), pk=subscription_id, project=project
     )
-
-
-def _is_possible(kind: str) -> bool:
-    """Whether subscriptions of a kind can be created here."""
-    return kind != Subscription.Kind.EMAIL or settings.BAKEOFF.smtp is not None
 
 
 def _show_secret(request: HttpRequest, subscription: Subscription) -> None:

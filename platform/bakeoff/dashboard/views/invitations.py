@@ -26,7 +26,9 @@ from bakeoff.accounts.invite import (
 from bakeoff.accounts.models import Invitation
 from bakeoff.dashboard.access import ADMIN, project_for
 from bakeoff.dashboard.links import absolute_url
-from bakeoff.dashboard.refusals import show_refusal
+from bakeoff.dashboard.refusals import add_refusal
+from bakeoff.dashboard.team_forms import InvitationForm
+from bakeoff.dashboard.views.team import team_page
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -46,16 +48,14 @@ class AcceptForm(forms.Form):
 def make_invitation(request: HttpRequest, slug: str) -> HttpResponse:
     """Make an invitation; its link is shown once."""
     project = project_for(request, slug, ADMIN)
+    form = InvitationForm(request.POST, auto_id="invited-%s")
+    if not form.is_valid():
+        return team_page(request, project, invitation=form)
     try:
-        _invitation, token = invite(
-            project=project,
-            role=request.POST.get("role", ""),
-            email=request.POST.get("email", "").strip(),
-            by=str(request.user),
-        )
+        _invitation, token = invite(project=project, by=str(request.user), **form.cleaned_data)
     except InvitationError as error:
-        show_refusal(request, error)
-        return redirect("team", slug)
+        add_refusal(form, error)
+        return team_page(request, project, invitation=form)
     link = absolute_url(request, reverse("invited", args=[token]))
     messages.success(request, _("Send this link, it is shown only once: %(link)s") % {"link": link})
     return redirect("team", slug)

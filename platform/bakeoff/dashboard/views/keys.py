@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import TYPE_CHECKING
 
 from django.contrib import messages
@@ -16,12 +15,16 @@ from bakeoff.accounts.edit_keys import Expiry, KeyDraft, KeyRuleError
 from bakeoff.accounts.keys import end_of
 from bakeoff.accounts.models import ApiKey
 from bakeoff.dashboard.access import ADMIN, project_for
-from bakeoff.dashboard.refusals import show_refusal
+from bakeoff.dashboard.refusals import add_refusal
+from bakeoff.dashboard.team_forms import KEY_PLACES, NewKeyForm, key_form
+from bakeoff.dashboard.views.team import team_page
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime
 
     from django.http import HttpRequest, HttpResponse
+
+    from bakeoff.dashboard.team_forms import KeyForm
 
 
 @require_POST
@@ -29,18 +32,21 @@ if TYPE_CHECKING:
 def make_key(request: HttpRequest, slug: str) -> HttpResponse:
     """Make a key; its text is shown once."""
     project = project_for(request, slug, ADMIN)
+    form = NewKeyForm(request.POST, auto_id="key-%s")
+    if not form.is_valid():
+        return team_page(request, project, new_key=form)
+    draft = KeyDraft(
+        kind=form.cleaned_data["kind"],
+        name=form.cleaned_data["name"],
+        scopes=form.cleaned_data["scopes"] or None,
+        origins=form.origins_listed(),
+        expires_at=_end_of(form.cleaned_data["expires"]),
+    )
     try:
-        draft = KeyDraft(
-            kind=request.POST.get("kind", ""),
-            name=request.POST.get("name", ""),
-            scopes=request.POST.getlist("scopes") or None,
-            origins=request.POST.get("origins", "").split(),
-            expires_at=_end_of(_day_in(request)),
-        )
         _key, text = serving_keys.make_key(project=project, draft=draft, by=str(request.user))
     except KeyRuleError as error:
-        show_refusal(request, error)
-        return redirect("team", slug)
+        add_refusal(form, error, places=KEY_PLACES)
+        return team_page(request, project, new_key=form)
     messages.success(request, _("Copy the key now, it is shown only once: %(key)s") % {"key": text})
     return redirect("team", slug)
 
@@ -51,17 +57,20 @@ def change_key(request: HttpRequest, slug: str, key_id: int) -> HttpResponse:
     """Change what a key may do, the pages that may use it, and its last day."""
     project = project_for(request, slug, ADMIN)
     key = get_object_or_404(ApiKey, pk=key_id, project=project)
+    form = key_form(key, request.POST)
+    if not form.is_valid():
+        return team_page(request, project, **{f"key_{key.pk}": form})
     try:
         serving_keys.change_key(
             key=key,
             by=str(request.user),
-            scopes=request.POST.getlist("scopes"),
-            origins=request.POST.get("origins", "").split(),
-            expiry=_new_expiry(request, key),
+            scopes=form.cleaned_data["scopes"],
+            origins=form.origins_listed(),
+            expiry=_new_expiry(form, key),
         )
     except KeyRuleError as error:
-        show_refusal(request, error)
-        return redirect("team", slug)
+        add_refusal(form, error, places=KEY_PLACES)
+        return team_page(request, project, **{f"key_{key.pk}": form})
     messages.success(request, _("Saved."))
     return redirect("team", slug)
 
@@ -77,30 +86,15 @@ def revoke_key(request: HttpRequest, slug: str, key_id: int) -> HttpResponse:
     return redirect("team", slug)
 
 
-def _day_in(request: HttpRequest) -> date | None:
-    """Return the last day of a key as a browser sends it; None: no end.
-
-    Raises:
-        KeyRuleError: it is no day.
-    """
-    text = request.POST.get("expires", "").strip()
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError as error:
-        raise KeyRuleError(
-            f"expires == '{text[:20]}', must be a day such as 2027-01-31.", field="expires"
-        ) from error
-
-
 def _end_of(day: date | None) -> datetime | None:
     return None if day is None else end_of(day)
 
 
-def _new_expiry(request: HttpRequest, key: ApiKey) -> Expiry | None:
+def _new_expiry(form: KeyForm, key: ApiKey) -> Expiry | None:
     """Return what changes; None where the form still has the key's day: its time of day stays."""
-    if "expires" not in request.POST:
+    if "expires" not in form.data:
         return None
-    day = _day_in(request)
+    day = form.cleaned_data["expires"]
     if day == (key.expires_at.date() if key.expires_at is not None else None):
         return None
     return Expiry(_end_of(day))

@@ -17,9 +17,10 @@ from bakeoff.accounts.add_user import UserRuleError
 from bakeoff.accounts.reset_by_link import ResetError, find_reset, make_reset_link, use_reset
 from bakeoff.dashboard.access import ADMIN, project_for
 from bakeoff.dashboard.links import absolute_url
-from bakeoff.dashboard.refusals import show_refusal
 from bakeoff.dashboard.reset_mail import PLACE, mail_links_later, mails_links
 from bakeoff.dashboard.sign_in_throttle import WITHIN_SECONDS, MailThrottle
+from bakeoff.dashboard.team_forms import reset_form
+from bakeoff.dashboard.views.team import team_page
 from inference.cache import cache_client
 
 if TYPE_CHECKING:
@@ -49,12 +50,15 @@ def make_link(request: HttpRequest, slug: str) -> HttpResponse:
     """Make a link for a member; it is shown once."""
     project = project_for(request, slug, ADMIN)
     maker = cast("User", request.user)  # who is signed in
-    name = request.POST.get("username", "").strip()
+    form = reset_form(request.POST)
+    if not form.is_valid():
+        return team_page(request, project, reset=form)
+    name = form.cleaned_data["username"]
     try:
         token = make_reset_link(username=name, project=project, maker=maker)
     except ResetError as error:
-        show_refusal(request, error)
-        return redirect("team", slug)
+        form.add_error("username", str(error))
+        return team_page(request, project, reset=form)
     link = absolute_url(request, reverse("reset-password", args=[token]))
     messages.success(request, _("Send this link, it is shown only once: %(link)s") % {"link": link})
     return redirect("team", slug)

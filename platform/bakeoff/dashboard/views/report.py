@@ -21,6 +21,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from bakeoff.dashboard.access import ANALYST, experiment_for, may
 from bakeoff.dashboard.links import absolute_url
 from bakeoff.dashboard.replica_pages import read_page
+from bakeoff.dashboard.share_form import ShareForm
 from bakeoff.dashboard.views.experiments import acts_for
 from experiments.actions.share_report import revoke_share, share_report
 from experiments.models import Comment, Experiment, Feedback, ReportShare, digest_of_token
@@ -38,7 +39,6 @@ from experiments.reports.variant_themes import compare_themes
 from experiments.reports.verdict_tiles import tiles_of
 
 SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-MAX_DAYS = 90
 # Per variant; all of them stand on the page of feedback.
 QUOTES = 3
 THEMES = 10  # the most certain differences; all stand in the API
@@ -99,9 +99,14 @@ def report_page(
         "acts": acts_for(experiment, request.user),
         "may_share": may(request.user, experiment.project, ANALYST),
         "shares": experiment.shares.open_now(),
+        "share_form": ShareForm(),
         "printed": request.GET.get("print") == "1",
         **more,
     }
+    if (
+        status != 200
+    ):  # the address of a form shows nothing: what leads on from here leads from the page
+        context["page_address"] = reverse("report", args=[experiment.project.slug, experiment.key])
     with timezone.override(experiment.project.timezone):
         return render(request, "dashboard/report.html", context, status=status)
 
@@ -166,20 +171,12 @@ def _frozen(experiment: Experiment) -> str:
 def share(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     """Freeze a copy of the report behind a link; its address is shown once."""
     experiment = experiment_for(request, slug, key, ANALYST)
-    try:
-        days = float(request.POST.get("days", "14"))
-    except ValueError:
-        days = 0.0
-    if not 0 < days <= MAX_DAYS:
-        messages.error(
-            request,
-            _("Days must be above 0 and at most %(maximum)s, not '%(days)s'.")
-            % {"days": request.POST.get("days", "")[:40], "maximum": MAX_DAYS},
-        )
-        return redirect("report", slug, key)
+    form = ShareForm(request.POST)
+    if not form.is_valid():
+        return report_page(request, experiment, share_form=form, status=422)
     with timezone.override(experiment.project.timezone):
         page = _frozen(experiment)
-    until = timezone.now() + timedelta(days=days)
+    until = timezone.now() + timedelta(days=form.cleaned_data["days"])
     token = share_report(experiment=experiment, page=page, until=until, by=str(request.user))
     address = absolute_url(request, reverse("shared", args=[token]))
     messages.success(

@@ -22,6 +22,8 @@ from bakeoff.dashboard.access import ADMIN, project_for
 from bakeoff.dashboard.refusals import show_refusal
 from bakeoff.dashboard.second_factor_gate import refuse_without_proof
 from bakeoff.dashboard.sign_in_throttle import MAX_ENDINGS, WITHIN_SECONDS, EndingThrottle
+from bakeoff.dashboard.team_forms import sessions_form
+from bakeoff.dashboard.views.team import team_page
 from inference.cache import cache_client
 
 if TYPE_CHECKING:
@@ -66,13 +68,16 @@ def end_of_member(request: HttpRequest, slug: str) -> HttpResponse:
     project = project_for(request, slug, ADMIN)
     if refuse_without_proof(request) or _refuse_too_many(request):
         return redirect("team", slug)
-    name = request.POST.get("username", "").strip()
+    form = sessions_form(request.POST)
+    if not form.is_valid():
+        return team_page(request, project, sessions=form)
+    name = form.cleaned_data["username"]
     try:
         count = end_sessions_of(username=name, project=project, maker=_person(request))
     except (ResetError, SessionError) as error:
-        show_refusal(request, error)
-    else:
-        messages.success(request, _ended(count))
+        form.add_error("username", str(error))
+        return team_page(request, project, sessions=form)
+    messages.success(request, _ended(count))
     return redirect("team", slug)
 
 

@@ -9,15 +9,16 @@ from django.contrib.auth.decorators import login_required
 from django.core.validators import MinValueValidator
 from django.forms import ChoiceField, ModelForm
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from bakeoff.dashboard.access import OPERATOR, project_for
 from bakeoff.dashboard.form_choices import name_choices
+from bakeoff.dashboard.judging_form import JudgingForm
 from bakeoff.dashboard.refusals import add_refusal
 from bakeoff.dashboard.views.home import with_champions
-from bakeoff.dashboard.views.judging import judging_context
 from bakeoff.dashboard.views.surface_history import latest_changes
 from bakeoff.dashboard.views.surface_lists import read_params
 from experiments.actions.add_order import CannotOrderError, list_of, read_order
@@ -200,10 +201,18 @@ def edit_surface(request: HttpRequest, slug: str, key: str) -> HttpResponse:
 @login_required
 def show_surface(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     """Show a surface: who serves it, who did, what runs, what it learns, how it drifts."""
-    project = project_for(request, slug)
-    surface = get_object_or_404(Surface, project=project, key=key)
+    surfaces = Surface.objects.select_related("project")
+    surface = get_object_or_404(surfaces, project=project_for(request, slug), key=key)
+    return surface_page(request, surface)
+
+
+def surface_page(
+    request: HttpRequest, surface: Surface, *, judging_form: JudgingForm | None = None
+) -> HttpResponse:
+    """Return the page of a surface; its form of judging as it was refused, if it was."""
+    project = surface.project
     champion = surface.versions.champions().first()
-    context = {
+    context: dict[str, Any] = {
         "project": project,
         "surface": surface,
         "champion": champion,
@@ -227,5 +236,8 @@ def show_surface(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         "drift": DriftReport.objects.filter(surface=surface).order_by("-measured_at").first(),
     }
     if surface.kind == Surface.Kind.GENERATE:
-        context |= judging_context(surface)
-    return render(request, "dashboard/surface.html", context)
+        context["judging_form"] = judging_form or JudgingForm(surface)
+    if judging_form is not None:
+        context["page_address"] = reverse("surface", args=[project.slug, surface.key])
+    status = 200 if judging_form is None else 422
+    return render(request, "dashboard/surface.html", context, status=status)

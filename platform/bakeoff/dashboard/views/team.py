@@ -9,29 +9,41 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.http import Http404, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from bakeoff.accounts.keys import SCOPES
-from bakeoff.accounts.models import Membership
 from bakeoff.accounts.set_role import LastAdminError, set_role
 from bakeoff.audit_export import FORMATS, audit_text
 from bakeoff.dashboard.access import ADMIN, project_for
 from bakeoff.dashboard.paging import page_of
-from bakeoff.dashboard.refusals import show_refusal
 from bakeoff.dashboard.saved_views import views_over
+from bakeoff.dashboard.team_forms import MemberForm, key_form, new_forms
 
 MAX_WORDS = 150  # characters of a filter
 
 if TYPE_CHECKING:
+    from django.forms import Form
     from django.http import HttpRequest, HttpResponse
+
+    from bakeoff.accounts.models import Project
 
 
 @require_safe
 @login_required
 def show_team(request: HttpRequest, slug: str) -> HttpResponse:
     """Show keys, members and the audit trail."""
-    project = project_for(request, slug)
+    return team_page(request, project_for(request, slug))
+
+
+def team_page(request: HttpRequest, project: Project, **refused: Form) -> HttpResponse:
+    """Return the page; a form that was refused takes the place of the empty one of its name.
+
+    Args:
+        request: for the page, or of a form on it.
+        project: whose.
+        refused: forms by their names in `team_forms.new_forms`; `key_<id>` is that of a key.
+    """
     filters = {name: request.GET.get(name, "").strip()[:MAX_WORDS] for name in ("actor", "action")}
     # As elsewhere: a part of the name, whatever its case.
     entries = project.audit_entries.filter(
@@ -41,16 +53,22 @@ def show_team(request: HttpRequest, slug: str) -> HttpResponse:
         "project": project,
         **filters,
         **views_over(request, project, "team"),
-        "keys": project.api_keys.order_by("-id"),
+        **new_forms(),
+        **refused,
+        "keys": [
+            (key, refused.get(f"key_{key.pk}") or key_form(key))
+            for key in project.api_keys.order_by("-id")
+        ],
         "members": project.memberships.select_related("user__second_factor")
         .prefetch_related("user__passkeys")
         .order_by("user__username"),
-        "roles": Membership.Role.choices,
         "invitations": project.invitations.usable().order_by("-id"),
-        "scopes": SCOPES,
         "page": page_of(request, entries),
     }
-    return render(request, "dashboard/team.html", context)
+    if refused:
+        # The address of a form shows nothing: what leads on from here leads on from the page.
+        context["page_address"] = reverse("team", args=[project.slug])
+    return render(request, "dashboard/team.html", context, status=422 if refused else 200)
 
 
 @require_safe
@@ -70,21 +88,25 @@ def download_audit(request: HttpRequest, slug: str, format: str) -> StreamingHtt
 def set_member(request: HttpRequest, slug: str) -> HttpResponse:
     """Give a person a role, or remove it."""
     project = project_for(request, slug, ADMIN)
-    name, role = request.POST.get("username", "").strip(), request.POST.get("role", "")
-    person = User.objects.filter(username=name).first()
-    if person is None:
-        messages.error(
-            request,
-            _("There is no account with the name '%(name)s'.") % {"name": name[:60]},
-        )
-        return redirect("team", slug)
-    try:
-        set_role(project=project, person=person, role=role, by=str(request.user))
-    except LastAdminError:
-        messages.error(request, _("%(name)s is the last admin of this project.") % {"name": name})
-        return redirect("team", slug)
-    except ValueError as error:
-        show_refusal(request, error)
-        return redirect("team", slug)
+    form = MemberForm(request.POST, auto_id="member-%s")
+    if not form.is_valid() or not _set_role(request, project, form):
+        return team_page(request, project, member=form)
     messages.success(request, _("Saved."))
     return redirect("team", slug)
+
+
+def _set_role(request: HttpRequest, project: Project, form: MemberForm) -> bool:
+    """Whether it was done; else the form says why not."""
+    name = form.cleaned_data["username"]
+    person = User.objects.filter(username=name).first()
+    if person is None:
+        sentence = _("There is no account with the name '%(name)s'.")
+        form.add_error("username", sentence % {"name": name[:60]})
+        return False
+    try:
+        set_role(project=project, person=person, role=form.cleaned_data["role"], by=str(request.user))
+    except LastAdminError:
+        sentence = _("%(name)s is the last admin of this project.")
+        form.add_error("username", sentence % {"name": name})
+        return False
+    return True
