@@ -315,6 +315,7 @@ def test_a_shared_copy_opens_for_a_stranger_until_it_is_revoked(chromium, lane, 
     assert "u1" not in stranger.page.inner_text("main").split()
     assert stranger.elsewhere == []
     page.get_by_text("Share", exact=True).click()
+    page.once("dialog", lambda dialog: dialog.accept())  # what happens to the link, and whether to
     page.get_by_role("button", name="Revoke").click()
     assert stranger.page.goto(address).status == 404
     seen.close()

@@ -80,11 +80,8 @@ class MemberForm(forms.Form):
     """A person's role; "" takes it away."""
 
     username = forms.CharField(label=gettext_lazy("Member"), max_length=MAX_USERNAME)
-    role = forms.ChoiceField(
-        required=False,
-        label=gettext_lazy("Role"),
-        choices=lambda: [*_roles(), ("", gettext_lazy("no role"))],
-    )
+    # Rows of members have a button that sends "", and asks first.
+    role = forms.ChoiceField(required=False, label=gettext_lazy("Role"), choices=_roles)
 
 
 class InvitationForm(forms.Form):
