@@ -15,6 +15,7 @@ NAMES = (
     "web",
     "ofrep",
     "start",
+    "backup",
     "newcomer",
     "memory",
     "power",

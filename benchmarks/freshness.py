@@ -98,7 +98,7 @@ def _build(events: int):
     experiment = _define(str(events), units)
     _expose(experiment, units)
     with connection.cursor() as cursor:
-        cursor.execute(_EVENTS, [experiment.project_id, events, units, "stored"])
+        cursor.execute(EVENTS_OF_UNITS, [experiment.project_id, events, units, "stored"])
         cursor.execute("ANALYZE experiments_event; ANALYZE experiments_exposure")
     return experiment
 
@@ -176,7 +176,7 @@ def _expose(experiment, units: int) -> None:
         )
 
 
-_EVENTS = """INSERT INTO experiments_event (project_id, event_id, name, unit_id, item_known, value,
+EVENTS_OF_UNITS = """INSERT INTO experiments_event (project_id, event_id, name, unit_id, item_known, value,
         occurred_at, properties, source)
     SELECT %s, 'e' || given.label || n, (ARRAY['view', 'view', 'view', 'click', 'purchase'])[1 + n %% 5],
         'u' || 1 + (n * 7919::bigint) %% given.units, true, n %% 17,
@@ -193,7 +193,7 @@ def _add_events(experiment, new: int, label: str) -> None:
             "SELECT units FROM experiments_exposuretotal WHERE experiment_id = %s", [experiment.pk]
         )
         units = sum(row[0] for row in cursor.fetchall())
-        cursor.execute(_EVENTS, [experiment.project_id, new, units, label])
+        cursor.execute(EVENTS_OF_UNITS, [experiment.project_id, new, units, label])
 
 
 def _refresh(experiment) -> float:
