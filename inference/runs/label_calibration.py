@@ -3,7 +3,8 @@
 A regression with little regularisation is too sure of itself, one with much too unsure. Dividing its
 logits by a temperature T leaves the order of labels as it is and makes the confidences honest (Guo et
 al. 2017, On calibration of modern neural networks). T minimises the log loss of a validation part: each
-label's last fifth of the rows that are learnt from. The held-out rows, which judge, are never read.
+label's last fifth of the rows that are learnt from. The held-out rows, which judge, are never read. A
+model whose probabilities are true as they are keeps them: T is 1 there.
 What is cheap to fit is fitted twice: without the validation part for T, then on all with that T. What
 is dear never learns from the validation part.
 
@@ -21,7 +22,13 @@ import numpy as np
 
 from inference.algorithms import CUSTOM, classifiers
 from inference.evaluation.labelling import MIN_PROBABILITY
-from inference.runs.label_isotonic import Comparison, compare_maps, fit_maps
+from inference.runs.label_isotonic import (
+    Comparison,
+    compare_maps,
+    fit_maps,
+    half_of_each_label,
+    log_scores,
+)
 from inference.serving.isotonic import METHOD as ISOTONIC
 from inference.serving.text_classifiers import softmax
 from inference.training.snapshot import Examples
@@ -38,6 +45,7 @@ if TYPE_CHECKING:
 
 MIN_ROWS = 50  # of fewer, T's standard error is as large as what it mends
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0  # at either end the probabilities say nothing any more
+MIN_GAIN = 0.001  # of log score a row: a true label's probability grows by a thousandth of itself
 HEAD = frozenset(("weights", "offset"))
 
 
@@ -133,24 +141,34 @@ def _calibrate(run: LabelRun, draft: ArtifactDraft, validation: LabelledData) ->
     if not draft.arrays.keys() >= HEAD:  # a package's classifier, of a form without a linear head
         return None
     stated, truth = run.predict(draft, validation), validation.truth
-    scale, rows = _by_temperature(stated, truth), len(truth)
-    comparison = compare_maps(stated, truth, _by_temperature)
+    scale, rows = choose_scale(stated, truth), len(truth)
+    comparison = compare_maps(stated, truth, choose_scale)
     maps = fit_maps(scale(stated), truth) if comparison is not None else None
     return Calibration(scale.temperature, rows, maps, comparison)
 
 
 @dataclass(frozen=True, slots=True)
-class _Scale:
+class Scale:
     """Divides logits by a temperature."""
 
     temperature: float
 
     def __call__(self, stated: Floats) -> Floats:
+        """Return probabilities, (rows, labels), at this temperature."""
         return undo_temperature(stated, 1 / self.temperature)
 
 
-def _by_temperature(stated: Floats, truth: NDArray[np.int64]) -> _Scale:
-    return _Scale(fit_temperature(stated, truth))
+def choose_scale(stated: Floats, truth: NDArray[np.int64]) -> Scale:
+    """Fit a temperature; 1 where one gains nothing to speak of on rows that it was not fitted on.
+
+    A model that is calibrated already would only be bent by the validation part's chance.
+    """
+    halves = half_of_each_label(truth)
+    gain = np.empty(len(truth))
+    for fitted in (halves, ~halves):
+        scaled = Scale(fit_temperature(stated[fitted], truth[fitted]))(stated[~fitted])
+        gain[~fitted] = log_scores(scaled, truth[~fitted]) - log_scores(stated[~fitted], truth[~fitted])
+    return Scale(fit_temperature(stated, truth) if gain.mean() > MIN_GAIN else 1.0)
 
 
 def without_maps(draft: ArtifactDraft) -> ArtifactDraft:

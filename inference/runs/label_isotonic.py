@@ -76,7 +76,7 @@ def compare_maps(
     """
     if len(truth) < MIN_ROWS:
         return None
-    halves = np.arange(len(truth)) % 2 == 0
+    halves = half_of_each_label(truth)
     simple, mapped = np.empty_like(probabilities), np.empty_like(probabilities)
     for fitted in (halves, ~halves):
         scale = by_temperature(probabilities[fitted], truth[fitted])
@@ -85,9 +85,16 @@ def compare_maps(
         mapped[~fitted] = maps.apply(simple[~fitted])
     gain = _brier(simple, truth) - _brier(mapped, truth)
     error = gain.std() / np.sqrt(len(gain))
-    if gain.mean() <= error or _log_score(mapped, truth) < _log_score(simple, truth):
+    if gain.mean() <= error or log_scores(mapped, truth).mean() < log_scores(simple, truth).mean():
         return None
     return Comparison(float(_brier(simple, truth).mean()), float(_brier(mapped, truth).mean()))
+
+
+def half_of_each_label(truth: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return every second row of each label, (rows,)."""
+    halves = np.empty(len(truth), bool)
+    halves[np.argsort(truth, kind="stable")] = np.arange(len(truth)) % 2 == 0
+    return halves
 
 
 def _brier(probabilities: Floats, truth: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -97,6 +104,8 @@ def _brier(probabilities: Floats, truth: NDArray[np.int64]) -> NDArray[np.float6
     return scores
 
 
-def _log_score(probabilities: Floats, truth: NDArray[np.int64]) -> float:
+def log_scores(probabilities: Floats, truth: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the log of what each row's true label was given."""
     of_truth = probabilities[np.arange(len(truth)), truth]
-    return float(np.log(np.maximum(of_truth, MIN_PROBABILITY)).mean())
+    scores: NDArray[np.float64] = np.log(np.maximum(of_truth, MIN_PROBABILITY, dtype=np.float64))
+    return scores

@@ -13,6 +13,7 @@ from inference.evaluation.labelling import score_labels
 from inference.runs.label_and_judge import label_and_judge
 from inference.runs.label_calibration import (
     CalibratedRecipe,
+    choose_scale,
     fit_temperature,
     undo_temperature,
     without_maps,
@@ -60,6 +61,16 @@ def test_a_temperature_makes_confidence_true():
     assert errors[0] > 0.1
     assert errors[1] < 0.02
     assert undo_temperature(calibrated, temperature) == pytest.approx(sure, abs=1e-3)
+
+
+def test_probabilities_that_are_true_already_stay_as_they_are():
+    rng = np.random.default_rng(1)
+    logits = rng.normal(0, 1.5, (600, 3))
+    truth = (logits + rng.gumbel(size=logits.shape)).argmax(1)
+    true = softmax(logits.astype(np.float32))
+    assert fit_temperature(true, truth) != pytest.approx(1, abs=0.01)  # chance would bend it
+    assert choose_scale(true, truth).temperature == 1
+    assert choose_scale(softmax((3 * logits).astype(np.float32)), truth).temperature > 2
 
 
 def test_a_few_rows_that_are_all_right_do_not_ask_for_certainty():
