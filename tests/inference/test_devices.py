@@ -16,6 +16,7 @@ from inference.encoders.device import pick_device, training_precision
 from inference.generators import GENERATORS
 from inference.options import FitOptions
 from inference.recommenders import RECOMMENDERS
+from inference.training.adapt_params import OBJECTIVES, SIMCSE, VIEWS
 from inference.training.data import TrainingData
 from tests.support.learning import ITEMS, PER_GROUP
 from tests.support.other_device import MixedDevicesError, OneDevice
@@ -83,8 +84,10 @@ PATHS = {
     "tuned-two-tower by adalora": fit_recommender("tuned-two-tower", {**TOWERS, "method": "adalora"}),
     "pretrain by dropout": fit_recommender("pretrain", {"steps": 2, "batch": 4}),
     "pretrain by crop": fit_recommender("pretrain", {"steps": 2, "batch": 4, "views": "crop"}),
+    "pretrain by tsdae": fit_recommender("pretrain", {"steps": 2, "batch": 4, "objective": "tsdae"}),
     "bert over items": fit_recommender("bert", {**STEPS, "steps": 2, "method": "full"}),
     "bert over labels": fit_classifier("bert", {**BRIEF, "class_weight": "balanced"}),
+    "bert over labels by adalora": fit_classifier("bert", {**BRIEF, "method": "adalora"}),
     "frozen-head": fit_classifier("frozen-head", {}),
     "private-head": fit_private_head,
     "distil": shrink("distil", 1),
@@ -125,6 +128,9 @@ def test_what_trains_in_torch_is_among_the_paths():
     }
     in_torch = {name for name, one in sources.items() if "torch" in inspect.getsource(one)}
     assert in_torch - {path.split()[0] for path in PATHS} == set()
+    # What has a loss of its own is a path of its own.
+    adaptations = {f"pretrain by {one}" for one in (*VIEWS, *OBJECTIVES) if one != SIMCSE}
+    assert adaptations <= PATHS.keys()
 
 
 @pytest.mark.parametrize(
