@@ -48,6 +48,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/djade --check --target-version 5.2 $$(git ls-files 'platform/*.html')
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
+# Without the files of tests/support/slow_files.py, which `make test ARGS=--slow` runs too.
 # The checks keep one core busy for a minute, so the tests begin beside them.
 test: $(VENV)/.installed-dev
 	$(MAKE) --no-print-directory --jobs 2 lint pytest
@@ -77,7 +78,7 @@ test-mlflow: $(VENV)/.installed-infra $(VENV)/.installed-mlflow
 
 # Slower by a fifth, so a target of its own.
 coverage: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --ignore=tests/infra $(ARGS)
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --slow --ignore=tests/infra $(ARGS)
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-bench.txt

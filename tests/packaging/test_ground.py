@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.slow_files import SLOW_FILES
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -134,3 +136,18 @@ def test_every_link_in_the_docs_leads_somewhere():
         for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
             if not link.startswith("http"):
                 assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_slow_files_are_there_and_only_a_whole_run_has_them():
+    assert [name for name in SLOW_FILES if not (ROOT / "tests" / name).exists()] == []
+    collected = {}
+    for options in ((), ("--slow",)):
+        command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "tests/faults", *options]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        collected[options] = {
+            line.partition("::")[0] for line in done.stdout.splitlines() if "::" in line
+        }
+    assert collected[()] == set()
+    assert "tests/faults/test_faults.py" in collected["--slow",]
+    named = [sys.executable, "-m", "pytest", "--collect-only", "-q", "tests/faults/test_faults.py"]
+    assert "::" in subprocess.run(named, cwd=ROOT, capture_output=True, text=True, check=False).stdout

@@ -46,31 +46,6 @@ _started = []
 _started_early = []
 
 
-# What takes longest begins first, so that no worker is idle at the end; what waits for a platform stands
-# beside what computes. Then these folders, whose files are long, and all others.
-SLOW_FILES = (
-    "commands/test_replay.py", "faults/test_faults.py", "embedded/test_supervisor.py",
-    "upgrade/test_homes.py", "packaging/test_image.py", "inference/test_runs.py",
-    "hostile/test_hostile.py", "dashboard/test_browser.py", "faults/test_segment_clients.py",
-    "commands/test_console.py", "inference/test_killed.py", "loop/test_month.py",
-    "inference/test_classify.py", "inference/test_training.py", "inference/test_private_head.py",
-    "inference/test_preferences.py", "inference/test_pretrain.py", "inference/test_compression.py",
-    "generate/test_version_checks.py", "inference/test_own_models.py", "api/test_schema.py",
-)  # fmt: skip
-SLOW_FOLDERS = ("inference", "upgrade", "embedded", "clients", "loop", "commands")
-
-
-def pytest_collection_modifyitems(items):
-    files = {name: number for number, name in enumerate(SLOW_FILES)}
-    folders = {name: number for number, name in enumerate(SLOW_FOLDERS, len(files))}
-
-    def rank(item):
-        path = item.nodeid.partition("::")[0].removeprefix("tests/")
-        return files.get(path, folders.get(path.partition("/")[0], len(files) + len(folders)))
-
-    items.sort(key=rank)  # stable: within a folder the order stays
-
-
 def freeze_collected() -> None:
     """Look for garbage again, but not among what the collected tests and their imports are."""
     gc.collect()
