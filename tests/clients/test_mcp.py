@@ -62,10 +62,9 @@ def test_an_agent_creates_starts_explains_and_stops(lane, shop):
 
     async def steps(client, ask):
         assert [one["key"] for one in await ask("list_surfaces")] == ["home-feed"]
-        assert {one["label"] for one in await ask("list_models", surface="home-feed")} == {
-            shop.champion.label,
-            rival,
-        }
+        models = {one["label"]: one for one in await ask("list_models", surface="home-feed")}
+        assert set(models) == {shop.champion.label, rival}
+        assert "gate" in models[rival]
         assert (await ask("list_metrics"))[0]["key"] == "clicks"
         draft = await ask(
             "create_draft",
@@ -139,19 +138,28 @@ def test_what_the_key_may_not_is_refused_in_a_sentence(lane, shop):
 
 def test_it_names_the_modes_that_can_be_planned():
     assert server.PlanMode == kinds.PlanMode
+    assert server.Mode == kinds.Mode
 
 
 def test_it_plans_in_every_mode_as_the_api_does(lane, shop):
-    shop.surface.project.metrics.exclude(pk=shop.metric.pk).delete()
+    rival = builders.make_version(shop.surface, [1] * 10).label
+    shop.project.metrics.create(key="buys", kind="mean", event="buy")
     for number in range(40):
         builders.make_slate(shop, f"u{number}", context={"store": f"s{number // 2}"})
     rows = Rows(events=[builders.event(shop.project, unit=f"u{n}", event_id=f"e{n}") for n in range(9)])
     builders.write(rows)
 
     async def steps(_client, ask):
-        planned = {}
+        planned, drafts = {}, {}
         for mode in ("split", "interleave"):
-            planned[mode] = await ask("plan_experiment", surface="home-feed", min_lift=0.5, mode=mode)
+            planned[mode] = await ask(
+                "plan_experiment", surface="home-feed", min_lift=0.5, mode=mode, metric="clicks"
+            )
+            drafts[mode] = await ask(
+                "create_draft", key=f"by-{mode}", surface="home-feed", control=shop.champion.label,
+                treatment=rival, metric="clicks", name="Newer first", mode=mode, allocation=0.5,
+                planned_units=planned[mode]["planned_units"], guardrails={"buys": 0.02} if mode == "split" else None,
+            )  # fmt: skip
         refusals = [
             await ask("plan_experiment", surface="home-feed", min_lift=0.5, **fields)
             for fields in (
@@ -162,14 +170,20 @@ def test_it_plans_in_every_mode_as_the_api_does(lane, shop):
                 {"mode": "interleave", "cluster_by": "store"},
             )
         ]
-        return planned, refusals
+        return planned, drafts, refusals
 
-    planned, refusals = use(make_server(lane.url, shop.secret), steps)
+    planned, drafts, refusals = use(make_server(lane.url, shop.secret), steps)
     headers = {"Authorization": f"Bearer {shop.secret}"}
     for mode, answer in planned.items():
-        path = f"/v1/surfaces/home-feed/plan?min_lift=0.5&mode={mode}"
+        path = f"/v1/surfaces/home-feed/plan?min_lift=0.5&mode={mode}&metric=clicks"
         expected = lane.client.get(path, headers=headers).json()
         assert (answer["mode"], answer["planned_units"]) == (mode, expected["planned_units"])
+        draft = drafts[mode]
+        assert isinstance(draft, dict), draft
+        assert (draft["mode"], draft["policy"]["planned_units"]) == (mode, expected["planned_units"])
+        assert (draft["name"], draft["allocation"]) == ("Newer first", 0.5)
+    (guardrail,) = drafts["split"]["metrics"][1:]
+    assert (guardrail["metric"], guardrail["role"], guardrail["margin"]) == ("buys", "guardrail", 0.02)
     assert planned["interleave"]["planned_units"] < planned["split"]["planned_units"]
     for words, refusal in zip(
         (

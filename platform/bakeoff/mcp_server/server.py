@@ -30,6 +30,7 @@ Tool = Any
 # As `experiments.kinds` has it. The protocol reads it at start, which imports nothing of `experiments`
 # to be fast: only a plan without a surface does.
 PlanMode = Literal["split", "interleave", "cluster", "switchback"]
+Mode = Literal["split", "interleave", "bandit", "cluster", "switchback"]
 
 
 def make_server(url: str, key: str, *, read_only: bool = False) -> MCPServer[Any]:
@@ -76,7 +77,8 @@ def _prompts() -> list[Callable[..., str]]:
         return (
             f"Plan a test of this idea on surface {surface!r}: {idea!r}. List its models and metrics. "
             "Ask for the smallest lift worth shipping, call plan_experiment with the surface and a "
-            "mode, and name users and weeks. Then create a draft. Do not start it."
+            "mode, and name users and weeks. Then create a draft with its mode and planned_units. "
+            "Do not start it."
         )
 
     return [explain_experiment, plan_test]
@@ -115,9 +117,10 @@ def _lists(platform: Platform) -> list[Callable[..., Awaitable[Any]]]:
         return [{name: row[name] for name in ("key", "kind", "event", "direction")} for row in rows]
 
     async def list_models(surface: str) -> list[dict[str, Any]]:
-        """List a surface's model versions, newest first."""
+        """List a surface's model versions, newest first, with what the gate measured and decided."""
         rows = await platform.get(f"/v1/surfaces/{segment(surface)}/models")
-        return [{name: row[name] for name in ("label", "alias", "created_at")} for row in rows]
+        names = ("label", "alias", "created_at", "gate", "promoted_against")
+        return [{name: row[name] for name in names} for row in rows]
 
     return [list_surfaces, list_experiments, list_metrics, list_models]
 
@@ -213,20 +216,50 @@ def _plan_proportion(
 
 
 def _create_draft(platform: Platform) -> Callable[..., Awaitable[Any]]:
-    async def create_draft(
-        key: str, surface: str, control: str, treatment: str, metric: str, hypothesis: str = ""
+    async def create_draft(  # noqa: PLR0913, PLR0917  an agent names what it knows
+        key: str,
+        surface: str,
+        control: str,
+        treatment: str,
+        metric: str,
+        hypothesis: str = "",
+        name: str = "",
+        mode: Mode = "split",
+        planned_units: int | None = None,
+        allocation: float = 1.0,
+        guardrails: dict[str, float] | None = None,
+        cluster_by: str | None = None,
+        block_seconds: float | None = None,
+        carry_over_seconds: float | None = None,
     ) -> dict[str, Any]:
-        """Create a draft of two model versions (such as two-tower@7); it takes no traffic yet."""
+        """Create a draft of two model versions (such as two-tower@7); it takes no traffic yet.
+
+        From plan_experiment: mode, planned_units, and what that mode names (cluster_by; block_seconds
+        and carry_over_seconds). allocation: share of the traffic that takes part. guardrails: the
+        relative loss that each of these metrics may show, such as {"purchases": 0.02}.
+        """
         sides = (("control", control), ("treatment", treatment))
+        policy = {"planned_units": planned_units, "cluster_by": cluster_by,
+                  "block_seconds": block_seconds, "carry_over_seconds": carry_over_seconds}  # fmt: skip
         body = {
             "key": key,
             "surface": surface,
+            "name": name,
             "hypothesis": hypothesis,
+            "mode": mode,
+            "allocation": allocation,
+            "policy": {field: value for field, value in policy.items() if value is not None},
             "variants": [
                 {"key": side, "model": model, "weight": 0.5, "is_control": side == "control"}
                 for side, model in sides
             ],
-            "metrics": [{"metric": metric}],
+            "metrics": [
+                {"metric": metric},
+                *(
+                    {"metric": guardrail, "role": "guardrail", "margin": margin}
+                    for guardrail, margin in (guardrails or {}).items()
+                ),
+            ],
         }
         draft: dict[str, Any] = await platform.post("/v1/experiments", body)
         return draft
