@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from bakeoff import __version__
+from bakeoff.secret_files import SecretFileError, take_secret_files
 
 # Where each stands, and what it does: the list of all of them imports none. A test compares the words.
 COMMANDS = {
@@ -178,6 +179,7 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Import the subcommand that is called; where an operator wants traces, begin its span."""
         name, command, rest = super().resolve_command(ctx, args)
+        _take_secrets(name)
         # A shell that completes a command parses it, too, at each key: nothing is run.
         runs = name not in SERVERS and not ctx.resilient_parsing
         if name and command and runs and os.environ.get("BAKEOFF_OTLP_ENDPOINT"):
@@ -218,6 +220,19 @@ class LazyGroup(click.Group):
             if sentence is None:
                 raise
             raise click.ClickException(sentence) from error
+
+
+def _take_secrets(command: str | None) -> None:
+    """Read settings by file before options do, whose defaults some of them are.
+
+    Raises:
+        click.ClickException: a file breaks its rule.
+    """
+    try:
+        take_secret_files(os.environ)
+    except SecretFileError as error:
+        if command != "config":  # `config check` names it among what else is wrong
+            raise click.ClickException(str(error)) from error
 
 
 def _path_of(command: click.Command, ctx: click.Context, arguments: list[str]) -> list[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from bakeoff.secret_files import PROVIDER_KEY, SECRETS, SUFFIX
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 OURS = "BAKEOFF_"
+PROVIDER_KEY = "BAKEOFF_PROVIDER_KEY_"
+SUFFIX = "_FILE"
 # docs/settings.md has their types, defaults and meanings; a test compares both.
 SETTINGS = (
     "BAKEOFF_HOME", "DATABASE_URL", "DATABASE_REPLICA_URL", "BAKEOFF_POOLED", "REDIS_URL", "BROKER_URL",
@@ -30,6 +30,21 @@ SETTINGS = (
     "BAKEOFF_OIDC_GROUPS_CLAIM", "BAKEOFF_OIDC_ROLES", "BAKEOFF_PROJECT", "BAKEOFF_WAREHOUSE",
     "SECRET_KEY", "SECRET_KEY_FALLBACKS",
 )  # fmt: skip
+# Of libraries, which read them themselves.
+FOREIGN_SECRETS = (
+    "PGPASSWORD", "OTEL_EXPORTER_OTLP_HEADERS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN", "GOOGLE_SERVICE_ACCOUNT_KEY",
+)  # fmt: skip
+# What can hold a password, a token or a URL with either: no backup and no log may show them.
+SECRETS = (
+    "DATABASE_URL", "DATABASE_REPLICA_URL", "REDIS_URL", "BROKER_URL", "SECRET_KEY",
+    "SECRET_KEY_FALLBACKS", "BAKEOFF_METRICS_TOKEN", "BAKEOFF_SMTP_PASSWORD",
+    "BAKEOFF_OIDC_CLIENT_SECRET", "BAKEOFF_KEY", "BAKEOFF_WAREHOUSE", "BAKEOFF_OTLP_ENDPOINT",
+    "BAKEOFF_SMTP_USER",  # some senders of e-mail give a token in its place
+    *FOREIGN_SECRETS,
+)  # fmt: skip
+# What `NAME_FILE` may name the file of, beside keys of providers.
+BY_FILE = (*SETTINGS, *FOREIGN_SECRETS)
 
 
 def unknown_settings(names: Iterable[str]) -> Iterator[str]:
@@ -38,7 +53,7 @@ def unknown_settings(names: Iterable[str]) -> Iterator[str]:
     Args:
         names: of the environment.
     """
-    known = {*SETTINGS, *(f"{name}{SUFFIX}" for name in SECRETS)}
+    known = {*SETTINGS, *(f"{name}{SUFFIX}" for name in BY_FILE)}
     for name in sorted(names):
         if not name.startswith(OURS) or name in known or name.startswith(PROVIDER_KEY):
             continue

@@ -1,4 +1,4 @@
-"""Secrets by file, as Kubernetes and container engines mount them: `NAME_FILE` is the file of `NAME`.
+"""Settings by file, as container engines mount secrets: `NAME_FILE` is the file of `NAME`.
 
 SecretFileError     the file cannot be read, or says nothing, or both are set; never shows a secret
 """
@@ -8,31 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bakeoff.known_settings import BY_FILE, PROVIDER_KEY, SUFFIX
+
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-SUFFIX = "_FILE"
-SECRETS = (
-    "DATABASE_URL",
-    "DATABASE_REPLICA_URL",
-    "PGPASSWORD",
-    "REDIS_URL",
-    "BROKER_URL",
-    "SECRET_KEY",
-    "SECRET_KEY_FALLBACKS",
-    "BAKEOFF_METRICS_TOKEN",
-    "BAKEOFF_SMTP_PASSWORD",
-    "BAKEOFF_OIDC_CLIENT_SECRET",
-    # The object store's library reads them itself.
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-)
-PROVIDER_KEY = "BAKEOFF_PROVIDER_KEY_"
-
 
 class SecretFileError(ValueError):
-    """A file of a secret breaks its rule."""
+    """A file of a setting breaks its rule."""
 
 
 def take_secret_files(env: MutableMapping[str, str]) -> None:
@@ -44,7 +27,7 @@ def take_secret_files(env: MutableMapping[str, str]) -> None:
     Raises:
         SecretFileError: a file cannot be read or is empty, or the variable is set, too.
     """
-    for variable in [name for name in env if name.endswith(SUFFIX) and _is_secret(name)]:
+    for variable in [name for name in env if name.endswith(SUFFIX) and _is_ours(name)]:
         name, path = variable.removesuffix(SUFFIX), env[variable]
         if not path:
             continue
@@ -54,9 +37,9 @@ def take_secret_files(env: MutableMapping[str, str]) -> None:
         del env[variable]
 
 
-def _is_secret(variable: str) -> bool:
+def _is_ours(variable: str) -> bool:
     name = variable.removesuffix(SUFFIX)
-    return name in SECRETS or name.startswith(PROVIDER_KEY)
+    return name in BY_FILE or name.startswith(PROVIDER_KEY)
 
 
 def _read(variable: str, path: str) -> str:
@@ -66,5 +49,5 @@ def _read(variable: str, path: str) -> str:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise SecretFileError(f"{variable} == '{path}', cannot be read: {reason}.") from error
     if not text:
-        raise SecretFileError(f"{variable} == '{path}', must hold a secret: it is empty.")
+        raise SecretFileError(f"{variable} == '{path}', must hold a value: it is empty.")
     return text

@@ -113,10 +113,15 @@ def test_backed_up_under_load_and_restored_elsewhere_it_goes_on(
     experiment = prepare_experiment(shop)
     with Ledger(lane, busy) as ledger:
         started = time.monotonic()
-        done = console("backup", folder)
+        done = console(
+            "backup", folder,
+            BAKEOFF_KEY="sk_hunter2", BAKEOFF_WAREHOUSE="clickhouse://bi:hunter2@warehouse", BAKEOFF_DEVICE="cpu",
+        )  # fmt: skip
         ended = time.monotonic()
     manifest = Manifest.read(folder)
     assert manifest.spilled == 1
+    assert manifest.settings["BAKEOFF_DEVICE"] == "cpu"
+    assert "hunter2" not in str(manifest.settings)
     assert "1 commits that wait" in done.output
     assert folder.stat().st_mode & 0o077 == 0
     restored = restore(folder, other_home)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from bakeoff.cli import main
 from bakeoff.environment import SettingError, read_environment
-from bakeoff.known_settings import SETTINGS, unknown_settings
-from bakeoff.secret_files import SECRETS
+from bakeoff.known_settings import FOREIGN_SECRETS, SECRETS, SETTINGS, unknown_settings
 from tests.support.config_checks import check
 
 ROOT = Path(__file__).parents[2]
@@ -22,8 +24,32 @@ def test_the_table_of_settings_is_that_of_the_docs():
     rows = re.findall(r"^\| ([A-Z_<>, ]+) \|", page, re.MULTILINE)
     documented = {name for row in rows for name in row.split(", ")}
     assert documented == {*SETTINGS, "BAKEOFF_PROVIDER_KEY_<NAME>"}
-    files = page.partition("### Secrets by file")[2]
-    assert all(name in files for name in SECRETS)
+    files = page.partition("### Settings by file")[2]
+    assert all(name in files for name in FOREIGN_SECRETS)
+
+
+def test_every_setting_that_a_backup_shows_was_decided_to_hold_no_secret():
+    """A new setting belongs here or in SECRETS: of a URL, whether its rule refuses a password."""
+    assert set(SETTINGS) - set(SECRETS) == {
+        "BAKEOFF_HOME", "BAKEOFF_POOLED", "BAKEOFF_ENCODER", "BAKEOFF_IMAGE_ENCODER",
+        "BAKEOFF_TICK_SECONDS", "BAKEOFF_TORCH_THREADS", "BAKEOFF_TRAINING_PROCESSES",
+        "BAKEOFF_CHECKPOINT_SECONDS", "BAKEOFF_DEVICE", "BAKEOFF_PUBLIC_URL", "BAKEOFF_TRUSTED_PROXIES",
+        "BAKEOFF_ALLOWED_HOSTS", "BAKEOFF_KEY_GROUP", "BAKEOFF_KEY_RATE", "BAKEOFF_ADDRESS_RATE",
+        "BAKEOFF_UNIT_RATE", "BAKEOFF_OUTGOING_ALLOW", "BAKEOFF_PROVIDERS", "BAKEOFF_LOCAL_LLM",
+        "BAKEOFF_LOCAL_MODELS", "BAKEOFF_SMTP_HOST", "BAKEOFF_SMTP_SECURITY", "BAKEOFF_SMTP_PORT",
+        "BAKEOFF_SMTP_FROM", "BAKEOFF_MIN_GROUP_USERS", "BAKEOFF_SECOND_FACTOR", "BAKEOFF_ARTIFACTS",
+        "BAKEOFF_ARCHIVE", "BAKEOFF_ARCHIVE_AFTER_MONTHS", "BAKEOFF_LOG_FORMAT", "BAKEOFF_LOG_LEVEL",
+        "BAKEOFF_LOG_MEGABYTES", "BAKEOFF_DEBUG", "BAKEOFF_OTLP_CONTENT", "BAKEOFF_OIDC_ISSUER",
+        "BAKEOFF_OIDC_CLIENT_ID", "BAKEOFF_OIDC_SCOPES", "BAKEOFF_OIDC_GROUPS_CLAIM",
+        "BAKEOFF_OIDC_ROLES", "BAKEOFF_PROJECT",
+    }  # fmt: skip
+
+
+def test_the_chart_takes_secrets_that_the_platform_reads_and_no_other():
+    schema = json.loads((ROOT / "deploy" / "helm" / "bakeoff" / "values.schema.json").read_text())
+    names, providers = schema["properties"]["secretKeys"]["items"]["anyOf"]
+    assert set(names["enum"]) == {*SETTINGS, *FOREIGN_SECRETS} - {"BAKEOFF_HOME"}
+    assert providers == {"pattern": "^BAKEOFF_PROVIDER_KEY_[A-Z0-9_]+$"}
 
 
 def test_a_name_that_is_none_is_named_with_a_suggestion():
@@ -120,21 +146,38 @@ def test_a_secret_is_taken_from_its_file(tmp_path, monkeypatch):
     monkeypatch.setenv("BAKEOFF_METRICS_TOKEN_FILE", str(file))
     monkeypatch.setenv("BAKEOFF_METRICS_TOKEN", "")
     monkeypatch.setenv("BAKEOFF_PROVIDER_KEY_OPENAI_FILE", str(file))
+    monkeypatch.setenv("BAKEOFF_SMTP_USER_FILE", str(file))  # a token, with some senders of e-mail
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS_FILE", str(file))
     monkeypatch.setenv("PGPASSWORD_FILE", "")
+    taken = ("BAKEOFF_PROVIDER_KEY_OPENAI", "BAKEOFF_SMTP_USER", "OTEL_EXPORTER_OTLP_HEADERS")
     try:
         assert read_environment().metrics_token == "a token of 24 characters"
-        assert os.environ["BAKEOFF_PROVIDER_KEY_OPENAI"] == "a token of 24 characters"
+        for name in taken:
+            assert os.environ[name] == "a token of 24 characters"
         # Taken once: what this process starts finds the secret and no file.
         assert "BAKEOFF_METRICS_TOKEN_FILE" not in os.environ
     finally:
-        os.environ.pop("BAKEOFF_PROVIDER_KEY_OPENAI", None)
+        for name in taken:
+            os.environ.pop(name, None)
+
+
+def test_an_option_is_taken_from_the_file_of_its_variable(tmp_path):
+    file = tmp_path / "warehouse"
+    file.write_text("mysql://bi:hunter2@host/shop\n")
+    done = CliRunner().invoke(
+        main, ["analyze", "exposures", "--events", "e", "--metrics-file", str(tmp_path / "no.json")],
+        env={"BAKEOFF_WAREHOUSE": None, "BAKEOFF_WAREHOUSE_FILE": str(file)},
+    )  # fmt: skip
+    # Without a warehouse, exposures would be a file that is missed first.
+    assert "no.json', cannot be read" in done.output
+    assert "BAKEOFF_WAREHOUSE" not in os.environ
 
 
 @pytest.mark.parametrize(
     ("content", "also", "sentence"),
     [
         (None, "", r"SECRET_KEY_FILE == '.*', cannot be read: No such file or directory\."),
-        (b" \n", "", r"SECRET_KEY_FILE == '.*', must hold a secret: it is empty\."),
+        (b" \n", "", r"SECRET_KEY_FILE == '.*', must hold a value: it is empty\."),
         (b"\xff\xfe", "", r"SECRET_KEY_FILE == '.*', cannot be read: it is no text\."),
         (b"abc", "xyz", r"SECRET_KEY and SECRET_KEY_FILE are both set, must be one of them\."),
     ],

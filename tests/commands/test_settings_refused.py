@@ -14,6 +14,7 @@ from tests.support.console import NO_REDIS, NOWHERE
         ({"REDIS_URL": "http://:hidden@x"}, "REDIS_URL begins with 'http', must begin with one of"),
         ({"BROKER_URL": "amqp://:hidden@x"}, "BROKER_URL begins with 'amqp', must begin with one of"),
         ({"BAKEOFF_TICK_SECONDS": "soon"}, "BAKEOFF_TICK_SECONDS == 'soon', must be a positive number"),
+        ({"SECRET_KEY_FILE": "/nowhere"}, "SECRET_KEY_FILE == '/nowhere', cannot be read: No such file"),
     ],
 )  # fmt: skip
 def test_a_setting_that_breaks_its_rule_is_one_sentence(console, tmp_path, variables, sentence):

@@ -11,8 +11,7 @@ import pytest
 import yaml
 
 from bakeoff import __version__
-from bakeoff.known_settings import SETTINGS
-from bakeoff.secret_files import SECRETS
+from bakeoff.known_settings import SECRETS, SETTINGS
 from inference.queues import QUEUES
 
 ROOT = Path(__file__).parents[2]

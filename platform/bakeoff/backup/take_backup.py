@@ -30,8 +30,7 @@ from bakeoff.backup.manifest import (
     files_of,
 )
 from bakeoff.backup.postgres_tools import dump
-from bakeoff.known_settings import SETTINGS
-from bakeoff.secret_files import SECRETS
+from bakeoff.known_settings import SECRETS, SETTINGS
 from experiments.ingest.spill import STREAM
 from inference.redis_clients import redis_client
 from inference.serving.artifact import ArtifactError, check_artifact
