@@ -27,13 +27,14 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 
 install: $(VENV)/.installed
 
-# The image installs requirements.txt, and what builds the package, by hash; torch comes from an index of
-# its own. Renew it after each change of a pin.
+# The image installs requirements.txt, what builds the package, and the extras that settings need (oidc,
+# otel), by hash; torch comes from an index of its own. Renew it after each change of a pin.
 lock:
 	test -x $(VENV)/lock/bin/uv || $(PYTHON) -m venv $(VENV)/lock
 	$(VENV)/lock/bin/python -m pip install --disable-pip-version-check -q -r requirements-lock.txt
 	{ grep -E '^[a-z]' requirements.txt | grep -v '^torch=='; \
-		grep -E '^(hatchling|pluggy|tomlkit|trove-classifiers)==' requirements-dev.txt; } \
+		grep -E '^(hatchling|pluggy|tomlkit|trove-classifiers)==' requirements-dev.txt; \
+		grep -E '^(authlib|googleapis-common-protos|joserfc|opentelemetry-[a-z-]+)==' requirements-dev.txt; } \
 	| $(VENV)/lock/bin/uv pip compile --no-config --no-deps --generate-hashes --no-annotate --no-header \
 		--python-version 3.11.9 --quiet --output-file requirements.lock -
 

@@ -230,17 +230,6 @@ def test_values_of_the_object_store_that_need_each_other_are_named(chart, change
     assert sentence in str(refusal.value)
 
 
-def test_compose_passes_the_object_store_on_where_it_is_set():
-    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-    passed = {name for name, value in compose["x-bakeoff"]["environment"].items() if value is None}
-    assert passed >= {
-        "BAKEOFF_ARTIFACTS", "BAKEOFF_ARCHIVE", "AWS_REGION", "AWS_ENDPOINT",
-        "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-    }  # fmt: skip
-    # The image has the library without which these settings are refused.
-    assert re.search(r"^obstore==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
-
-
 def test_migrations_come_first_and_web_ends_without_losing_requests(chart):
     objects = rendered(chart)
     hooks = objects["Job", "demo-migrate"]["metadata"]["annotations"]

@@ -9,20 +9,28 @@ import signal
 import socket
 import subprocess
 import time
+from importlib.metadata import requires
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx2
 import psycopg
 import pytest
 import redis
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from psycopg.conninfo import conninfo_to_dict
 
 from bakeoff.container_check import UnhealthyError, check_beats, check_web, main, part_of
 from bakeoff.environment import read_environment
+from bakeoff.known_settings import FOREIGN_SECRETS, SETTINGS
 from inference.serving.beats import SILENT_SECONDS, Beat, LastBeat, write_beat
 from tests.support.servers import WARM
 from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -49,12 +57,35 @@ def pins_of(file: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", "\n".join(lines), re.MULTILINE))
 
 
+def needed_by(extras: Iterable[str]) -> set[str]:
+    """Names of what the package needs with these extras, and of what that needs."""
+    visited: set[tuple[str, str]] = set()
+    waiting = [("bakeoff", extra) for extra in extras]
+    while waiting:
+        name, extra = waiting.pop()
+        if (name, extra) in visited:
+            continue
+        visited.add((name, extra))
+        for need in map(Requirement, requires(name) or ()):
+            if need.marker is None or need.marker.evaluate({"extra": extra}):
+                waiting += [(canonicalize_name(need.name), one) for one in need.extras or [""]]
+    return {name for name, _extra in visited} - {"bakeoff"}
+
+
+def extras_of_settings() -> set[str]:
+    """The extras without which a setting is refused."""
+    extras = set(re.findall(r"needs the extra `([a-z-]+)`", (ROOT / "docs/settings.md").read_text()))
+    assert extras >= {"objectstore", "oidc", "otel"}
+    return extras
+
+
 def test_the_image_installs_what_was_tested_and_by_hash():
     text = (ROOT / "requirements.lock").read_text()
     pins, dev = pins_of("requirements.txt"), pins_of("requirements-dev.txt")
     torch = pins.pop("torch")
     builds = {name: dev[name] for name in ("hatchling", "pluggy", "tomlkit", "trove-classifiers")}
-    assert pins_of("requirements.lock") == pins | builds, "run `make lock`"
+    extras = {name: dev[name] for name in needed_by(extras_of_settings()) - set(pins) - {"torch"}}
+    assert pins_of("requirements.lock") == pins | builds | extras, "run `make lock`"
     assert "://" not in text
     for package in re.split(r"^(?=[a-z])", text, flags=re.MULTILINE)[1:]:
         assert re.fullmatch(r"\S+==\S+( \\\n    --hash=sha256:[0-9a-f]{64})+\n", package), package
@@ -153,6 +184,21 @@ def test_no_password_stands_in_an_address():
                 assert variable in {"PGPASSWORD", "POSTGRES_PASSWORD"}, name
         if url := environment.get("DATABASE_URL"):
             assert conninfo_to_dict(url)["dbname"] == "bakeoff"
+
+
+def test_the_composition_passes_every_setting_on():
+    """What is exported or stands in .env; keys of providers come by the file alone."""
+    parts = [
+        one for one in COMPOSE["services"].values() if "DATABASE_URL" in one.get("environment", {})
+    ]
+    assert len(parts) == 8
+    for service in parts:
+        assert service["env_file"] == [{"path": ".env", "required": False}]
+        assert {*SETTINGS, *FOREIGN_SECRETS} - set(service["environment"]) == {"BAKEOFF_HOME"}
+        own = {name for name, value in service["environment"].items() if value is not None}
+        assert own == {
+            "DATABASE_URL", "PGPASSWORD", "REDIS_URL", "BROKER_URL", "SECRET_KEY", "BAKEOFF_ALLOWED_HOSTS",
+        }  # fmt: skip
 
 
 def test_everything_waits_for_the_migrations_and_has_time_to_stop():
