@@ -7,6 +7,7 @@ import threading
 import timeit
 
 import pytest
+from uuid_utils import uuid7
 
 from bakeoff.environment import SettingError, read_environment
 from bakeoff.gateway.http.errors import ApiError
@@ -85,6 +86,11 @@ def test_pages_and_the_api_are_counted_by_their_route_and_not_by_what_is_typed(l
 def test_rows_that_are_spilled_or_kept_nowhere_are_counted(lane, shop, outage):
     changes = Changes(lane)
     body = {"event_id": "e1", "name": "click", "unit_id": "u1"}
+    outage.redis.cut()  # feedback whose slate may be spilled must wait behind it
+    about = {"recommendation_id": str(uuid7()), "kind": "thumb", "value": 1, "unit_id": "u1"}
+    assert outage.lane.post("/v1/feedback", about, shop.public).status_code == 503
+    assert changes()['bakeoff_durability_total{outcome="unavailable"}'] == 1
+    outage.redis.mend()
     outage.postgres.cut()
     assert outage.lane.post("/v1/events", body, shop.public).json()["durability"] == "spilled"
     assert changes()['bakeoff_durability_total{outcome="spilled"}'] == 1

@@ -37,7 +37,7 @@ CASES = {
     "BakeoffSpilling": ({"bakeoff_spill_entries": "3x90"}, {"bakeoff_spill_entries": "0x90"}),
     "BakeoffSpillFilling": ({"bakeoff_spill_entries": "60000x90"}, {"bakeoff_spill_entries": "0x90"}),
     "BakeoffCommitsSetAside": ({"bakeoff_spill_refused_entries": "1x90"}, {"bakeoff_spill_refused_entries": "0x90"}),
-    "BakeoffRowsRefused": ({'bakeoff_durability_total{outcome="unavailable"}': "0+1x90"}, {'bakeoff_durability_total{outcome="unavailable"}': "7x90", 'bakeoff_durability_total{outcome="committed"}': "0+100x90"}),
+    "BakeoffRowsRefused": ({'bakeoff_durability_total{outcome="unavailable"}': "0x87 1x3"}, {'bakeoff_durability_total{outcome="unavailable"}': "7x90", 'bakeoff_durability_total{outcome="committed"}': "0+100x90"}),
     "BakeoffWriterFull": ({"bakeoff_writer_waiting_requests": "3000x90"}, {"bakeoff_writer_waiting_requests": "20x90"}),
     "BakeoffCommitsSlow": (
         {'bakeoff_commit_seconds_bucket{le="0.5"}': "0+90x90", 'bakeoff_commit_seconds_bucket{le="3"}': "0+100x90", 'bakeoff_commit_seconds_bucket{le="+Inf"}': "0+100x90"},

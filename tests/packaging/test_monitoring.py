@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import yaml
 
 from bakeoff import platform_metrics
 from bakeoff.gateway.scrape import read_registry
-from tests.support.metrics import read_families
+from tests.support.metrics import read_families, read_samples
 
 ROOT = Path(__file__).parents[2]
 RULES = [
@@ -54,6 +56,18 @@ def names_in(expression: str) -> set[str]:
 def test_rules_and_panels_ask_for_what_there_is(families, title):
     known = {f"{name.removesuffix('_total')}{suffix}" for name in families for suffix in SUFFIXES}
     assert names_in(EXPRESSIONS[title]) - known == set()
+
+
+FRESH = "from bakeoff.gateway.scrape import read_registry; print(read_registry().decode())"
+
+
+@pytest.mark.parametrize("alert", [rule["alert"] for rule in RULES if "increase(" in rule["expr"]])
+def test_what_an_increase_is_taken_of_is_there_before_the_first_one(tables, alert):
+    """From nothing to one is no increase to Prometheus: the first loss would be told to nobody."""
+    done = subprocess.run([sys.executable, "-c", FRESH], capture_output=True, text=True, check=True)
+    samples = read_samples(done.stdout + platform_metrics.read().decode())
+    for name in re.findall(r"increase\((\w+(?:\{[^}]*\})?)\[", EXPRESSIONS[alert]):
+        assert samples.get(name) is not None, name
 
 
 def test_the_docs_name_every_metric_and_no_other(families):

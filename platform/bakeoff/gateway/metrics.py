@@ -54,6 +54,9 @@ _DURABILITY = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+# With zeros: an increase from nothing to one could not be seen, and the first loss must be.
+for _outcome in ("committed", "spilled", "set_aside", "refused", "unavailable"):
+    _DURABILITY.labels(_outcome)
 # Of several processes the fullest queue and the oldest configuration matter: one of them is enough.
 WRITER_WAITING = Gauge(
     "bakeoff_writer_waiting_requests",

@@ -73,8 +73,9 @@ class _Waiting:
     span: CommitSpan | None = None
 
 
-def unavailable() -> ApiError:
-    """Return the answer when nothing can be kept."""
+def _unavailable(requests: int = 1) -> ApiError:
+    """Count requests of which nothing can be kept; return their answer."""
+    count_durable("unavailable", requests)
     return ApiError(
         503,
         "cannot_commit",
@@ -124,7 +125,7 @@ class GroupCommit:
             logger.warning("requests that are not written at the end: %d", self._queue.qsize())
         await self._supervisor.stop("writer", "withdrawals")
         while not self._queue.empty():
-            _fail(self._queue.get_nowait(), unavailable())
+            _fail(self._queue.get_nowait(), _unavailable())
         await self._writer.stop()
 
     async def commit(self, rows: Rows) -> CommitResult:
@@ -189,9 +190,10 @@ class GroupCommit:
             await spill(self._cache, payload)
         except CannotSpillError as error:
             self._doubts.add(error.doubtful)
-            raise unavailable() from None
+            raise _unavailable() from None
         except (redis.exceptions.RedisError, OSError):
-            raise unavailable() from None
+            raise _unavailable() from None
+        count_durable("spilled", 1)
         return CommitResult("spilled", None)
 
 
@@ -268,7 +270,8 @@ class _Writer:
 
     def _settle(self, batch: Sequence[_Waiting]) -> None:
         for waiting in batch:
-            _fail(waiting, unavailable())  # whoever has no answer by now
+            if not waiting.done.done():
+                _fail(waiting, _unavailable())
             self._queue.task_done()
 
     def _settle_spilled(self, batch: Sequence[_Waiting], spilling: asyncio.Task[None]) -> None:
@@ -415,9 +418,9 @@ class _Writer:
         except CannotSpillError as second:
             logger.warning("rows are refused: %s; %s", error, second)
             self._doubts.add(second.doubtful)
-            count_durable("unavailable", len(batch))
+            refusal = _unavailable(len(batch))
             for waiting in batch:
-                _fail(waiting, unavailable())
+                _fail(waiting, refusal)
             return
         count_durable("spilled" if stream == STREAM else "set_aside", len(batch))
         for waiting in batch:
