@@ -13,17 +13,20 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 import psycopg
 import pytest
+import redis
 
 from bakeoff.embedded.postgres import BINARIES
 from bakeoff.environment import read_environment
 from experiments.ingest.spill import STREAM
 from experiments.programme.serving_metrics import SERVING_METRICS
+from inference.serving.beats import Beat, forget_beat, write_beat
 from tests.support.faults.platform import PlatformUnderTest
 from tests.support.servers import WARM
 
@@ -124,8 +127,17 @@ def migrated(old, platform):
     # The tests' own, in a part of it where nobody else writes.
     variables["REDIS_URL"] = read_environment().redis_url.replace("db=0", "db=7")
     migrate = [WARM, "-m", "bakeoff", "migrate"]
-    done = subprocess.run(migrate, env=variables, check=False, capture_output=True, text=True)
+    cache = redis.Redis.from_url(variables["REDIS_URL"])
+    older = Beat("worker-loop@older", 1, (), 1, "", 0.0, time.time())
+    write_beat(cache, older)
+    refused = subprocess.run(migrate, env=variables, check=False, capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("Error: Stop what works on the database first"), refused.stderr
+    assert "change: worker-loop@older." in refused.stderr
+    offline = [*migrate, "--offline"]
+    done = subprocess.run(offline, env=variables, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    forget_beat(cache, older.name)
     return variables
 
 
