@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
+from typing import NamedTuple
 
+import orjson
 import pytest
+from django.conf import settings
 from django.db import connection
 
 from bakeoff.accounts.models import Membership
-from experiments.ingest.spill import REFUSED
+from experiments.ingest.spill import REFUSED, STREAM
 from inference.cache import cache_client
+from inference.serving.heartbeats import ServingHeartbeat
+from inference.serving.keys import SERVING, serving_key
+from inference.serving.remote_store import use_remote
+from tests.support import builders
 from tests.support.dashboard import sign_in
 
 
@@ -22,6 +30,12 @@ def health(shop):
         return client.get("/health/").content.decode()
 
     return read
+
+
+class _Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
 
 
 def publish(lane) -> None:
@@ -53,6 +67,56 @@ def test_rows_that_cannot_be_followed_are_named_to_their_own_people(lane, shop, 
     assert f"{project.slug}: surface home-feed" in health()
     Membership.objects.filter(project=project).delete()
     assert "surface home-feed" not in health()
+
+
+def test_versions_that_do_not_answer_are_named_with_their_remedy(shop, health):
+    champion = shop.surface.versions.get(alias="champion")
+    other = builders.make_shop().surface.versions.get(alias="champion")
+    ailing = ServingHeartbeat(breakers=[champion.pk, other.pk], unserved=[champion.pk])
+    cache = cache_client()
+    cache.sadd(SERVING, "ailing:1")
+    cache.set(serving_key("ailing:1"), orjson.dumps(asdict(ailing)), ex=60)
+    try:
+        page = health()
+    finally:
+        cache.srem(SERVING, "ailing:1")
+        cache.delete(serving_key("ailing:1"))
+    label = f"<strong>home-feed: {champion.label}</strong>"
+    assert f"{label}: it failed again and again, so its circuit breaker is open. It is tried" in page
+    assert f"{label}: it cannot be loaded, so lists answer in its place. Promote another" in page
+    assert page.count("its circuit breaker is open") == 1  # another project's is not shown
+    assert "All systems operational" not in page
+
+
+def test_a_full_disk_waiting_commits_and_no_web_process_are_issues(health, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: _Usage(100, 95, 5))
+    monkeypatch.setattr("bakeoff.dashboard.platform_health.read_heartbeats", lambda _cache: {})
+    cache_client().xadd(STREAM, {"events": "[]"})
+    try:
+        page = health()
+    finally:
+        cache_client().delete(STREAM)
+    assert "it is nearly full, and PostgreSQL refuses writes on a full one. Give it more room" in page
+    assert "commits that wait in the cache for PostgreSQL: 1. They are written by themselves" in page
+    assert "none has reported, so nobody can say what is served. Restart them" in page
+
+
+def test_an_artifact_is_missing_where_neither_machine_nor_store_has_it(shop, health, tmp_path):
+    pytest.importorskip("obstore")
+    digest, missing = "0" * 64, "the artifact of "
+    shop.surface.versions.filter(alias="champion").update(artifact_sha256=digest)
+    assert missing in health()
+    artifacts = settings.BAKEOFF.artifacts
+    try:
+        use_remote(artifacts, f"file://{tmp_path}/away")
+        assert missing not in health()  # nobody can say while the store is away
+        use_remote(artifacts, f"file://{tmp_path}")
+        assert missing in health()
+        (tmp_path / "artifacts" / digest).mkdir(parents=True)
+        (tmp_path / "artifacts" / digest / "manifest.json").write_text("{}")
+        assert missing not in health()  # it comes when it is needed
+    finally:
+        use_remote(artifacts, "")
 
 
 def test_facts_that_were_put_aside_are_counted(lane, shop, health):

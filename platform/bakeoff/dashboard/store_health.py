@@ -1,4 +1,4 @@
-"""Whether the object stores of artifacts and of the archive answer, asked now and then.
+"""Whether the object stores of artifacts and of the archive answer, and have what they should.
 
 The health page asks every few seconds and must not wait for a store that is away each time.
 """
@@ -14,7 +14,7 @@ from django.conf import settings
 from experiments.archive.place import ID_FILE as ARCHIVE_ID
 from experiments.archive.place import ArchiveError
 from experiments.archive.state import archive_place, missing_files
-from inference.serving.remote_store import RemoteStoreError, remote_of
+from inference.serving.remote_store import MANIFEST, RemoteStoreError, remote_of
 from inference.serving.store import ID_FILE
 
 if TYPE_CHECKING:
@@ -45,6 +45,20 @@ def forget_problems() -> None:
     """Ask anew at the next call."""
     with _Last.lock:
         _Last.read_at = -EVERY_SECONDS
+
+
+def is_artifact_missing(digest: str) -> bool:
+    """Whether neither this machine nor the object store has an artifact; False while nobody can say."""
+    artifacts = settings.BAKEOFF.artifacts
+    if (artifacts / digest).exists():
+        return False
+    if (remote := remote_of(artifacts)) is None:
+        return True
+    try:
+        remote.refuse_while_away()
+        return remote.size_of(f"artifacts/{digest}/{MANIFEST}") is None
+    except RemoteStoreError:
+        return False  # `store_problems` names the store
 
 
 def _read() -> Iterator[tuple[str, str]]:

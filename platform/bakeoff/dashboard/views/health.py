@@ -9,7 +9,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from bakeoff.dashboard.access import projects_of
-from bakeoff.dashboard.health import health_issues, platform_health
+from bakeoff.dashboard.health import health_issues
+from bakeoff.dashboard.platform_health import platform_health
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
