@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from bakeoff import __version__
+from bakeoff.container_check import part_of
 from bakeoff.known_settings import SECRETS, SETTINGS
 from inference.queues import QUEUES
 
@@ -228,6 +229,19 @@ def test_values_of_the_object_store_that_need_each_other_are_named(chart, change
     with pytest.raises(helm_python.HelmError) as refusal:
         rendered(chart, objectStore=OBJECT_STORE | changes)
     assert sentence in str(refusal.value)
+
+
+def test_workers_and_beat_are_restarted_by_their_signs_of_life(chart):
+    for name, pod in pods(rendered(chart)).items():
+        part = part_of(" ".join(pod["containers"][0].get("args", ())))
+        if part is None:
+            continue
+        for probe, patience in (("startupProbe", 300), ("livenessProbe", 180)):
+            about = pod["containers"][0][probe]
+            assert about["exec"]["command"] == [
+                "python", "-m", "bakeoff.container_check", part, "--alive",
+            ], name  # fmt: skip
+            assert about["periodSeconds"] * about["failureThreshold"] == patience
 
 
 def test_migrations_come_first_and_web_ends_without_losing_requests(chart):

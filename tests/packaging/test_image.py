@@ -248,6 +248,11 @@ def test_anybodys_own_part_by_this_image_is_checked_as_what_it_is(tmp_path, monk
         first.write_text(f"python\0-m\0celery\0-A\0bakeoff.celery\0{part}\0")
         assert main([]) == 1
         assert capsys.readouterr().err == f"Error: {part} at nowhere-1 has given no sign of life.\n"
+        assert main([part, "--alive"]) == 1
+        with monkeypatch.context() as away:
+            away.setenv("REDIS_URL", f"unix://{tmp_path}/none.sock?db=0")
+            assert (main([part]), main([part, "--alive"])) == (1, 0)
+            assert capsys.readouterr().err.count("The cache gives no answer") == 2
     first.write_text("python\0-m\0bakeoff\0migrate\0")
     assert main([]) == 0
     first.unlink()

@@ -112,3 +112,17 @@ volumeMounts:
 {{- end }}
   - {name: tmp, mountPath: /tmp}
 {{- end }}
+
+{{- /* Probes of a worker or beat, by its signs of life; an interpreter starts for each, so they are rare. */}}
+{{- define "bakeoff.signsOfLife" -}}
+startupProbe:
+  exec: {command: [python, -m, bakeoff.container_check, {{ . }}, --alive]}
+  periodSeconds: 15
+  timeoutSeconds: 15
+  failureThreshold: 20
+livenessProbe:
+  exec: {command: [python, -m, bakeoff.container_check, {{ . }}, --alive]}
+  periodSeconds: 60
+  timeoutSeconds: 30
+  failureThreshold: 3
+{{- end }}
