@@ -5,15 +5,23 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 from pathlib import Path
 
 import pytest
+import requests
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
 from click.testing import CliRunner
 
 from bakeoff.cli import main
+from bakeoff.commands.config_check_outside import _faults_of_provider
 from bakeoff.environment import SettingError, read_environment
 from bakeoff.known_settings import FOREIGN_SECRETS, SECRETS, SETTINGS, unknown_settings
+from bakeoff.oidc_settings import OidcSettings
 from tests.support.config_checks import check
+from tests.support.debian_servers import free_port
+from tests.support.oidc import running_provider
 
 ROOT = Path(__file__).parents[2]
 AWAY = "postgresql://bakeoff:hunter2@127.0.0.1:1/bakeoff"
@@ -216,6 +224,60 @@ def test_the_archive_is_tried(tmp_path):
     done = check("--no-connect", BAKEOFF_ARCHIVE="s3://key:hunter2@cold")
     assert done.stdout.startswith("BAKEOFF_ARCHIVE must be a bucket and a prefix alone")
     assert "hunter2" not in done.stdout
+
+
+def _sign_in(_server, _session, _envelope, _mechanism, data):
+    return AuthResult(success=data.password == b"right", handled=False)
+
+
+@pytest.fixture
+def smtp():
+    controller = Controller(
+        object(), hostname="127.0.0.1", port=free_port(), authenticator=_sign_in, auth_require_tls=False
+    )
+    controller.start()
+    yield {
+        "BAKEOFF_SMTP_HOST": "127.0.0.1",
+        "BAKEOFF_SMTP_PORT": str(controller.port),
+        "BAKEOFF_SMTP_SECURITY": "none",
+        "BAKEOFF_SMTP_USER": "bakeoff",
+    }
+    controller.stop()
+
+
+def test_identity_provider_smtp_and_the_receiver_of_traces_are_tried(smtp):
+    with running_provider() as provider, socket.create_server(("127.0.0.1", 0)) as receiver:
+        client = {"BAKEOFF_OIDC_CLIENT_ID": "bakeoff", "BAKEOFF_OIDC_CLIENT_SECRET": "a secret"}
+        traces = f"http://127.0.0.1:{receiver.getsockname()[1]}"
+        done = check(
+            **client, **smtp, BAKEOFF_SMTP_PASSWORD="right",
+            BAKEOFF_OIDC_ISSUER=provider.issuer, BAKEOFF_OTLP_ENDPOINT=traces,
+        )  # fmt: skip
+        right = (0, "The settings are right, and the servers answer.\n")
+        assert (done.returncode, done.stdout) == right, done.stderr
+        receiver.close()
+        done = check(
+            **client, **smtp, BAKEOFF_SMTP_PASSWORD="hunter2",
+            BAKEOFF_OIDC_ISSUER=f"{provider.issuer}/realms/none", BAKEOFF_OTLP_ENDPOINT=traces,
+        )  # fmt: skip
+    assert (done.returncode, "hunter2" in done.stdout + done.stderr) == (1, False)
+    oidc, mail, spans = done.stdout.splitlines()
+    assert oidc.endswith(
+        "/realms/none/.well-known/openid-configuration answers with status 404, must be 200."
+    )
+    assert mail.startswith("BAKEOFF_SMTP_HOST: the server answers 535: ")
+    assert spans.startswith("BAKEOFF_OTLP_ENDPOINT: 127.0.0.1 does not answer: ")
+
+
+def test_a_provider_that_calls_itself_something_else_is_named(monkeypatch):
+    about = requests.Response()
+    about.status_code, about._content = 200, b'{"issuer": "https://other.example/"}'
+    monkeypatch.setattr("requests.get", lambda *_, **__: about)
+    settings = OidcSettings("https://id.example", "bakeoff", "a secret")
+    assert list(_faults_of_provider(settings)) == [
+        "BAKEOFF_OIDC_ISSUER == 'https://id.example', must be what the provider calls itself: "
+        "'https://other.example/'."
+    ]
 
 
 def test_the_object_store_is_tried(tmp_path):

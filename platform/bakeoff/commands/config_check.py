@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bakeoff.commands.config_check_outside import faults_outside, line_of
 from bakeoff.commands.terminal import echo
 from bakeoff.environment import SettingError, read_environment
 from bakeoff.known_settings import unknown_settings
@@ -66,6 +67,7 @@ def _faults_of_servers(environment: Environment) -> Iterator[str]:
     yield from _faults_of_broker(environment)
     yield from _faults_of_artifacts(environment)
     yield from _faults_of_archive(environment)
+    yield from faults_outside(environment)
 
 
 def _faults_of_postgres(environment: Environment) -> Iterator[str]:
@@ -82,7 +84,7 @@ def _faults_of_postgres(environment: Environment) -> Iterator[str]:
     except psycopg.ProgrammingError:
         return  # named above
     except psycopg.Error as error:
-        yield f"DATABASE_URL: {_line_of(error)}."
+        yield f"DATABASE_URL: {line_of(error)}."
         return
     if version < OLDEST_POSTGRES:
         yield f"DATABASE_URL: PostgreSQL == {version}, must be {OLDEST_POSTGRES} or later."
@@ -107,7 +109,7 @@ def _faults_of_replica(environment: Environment) -> Iterator[str]:
     except psycopg.ProgrammingError:
         return  # named above
     except psycopg.Error as error:
-        yield f"DATABASE_REPLICA_URL: {_line_of(error)}."
+        yield f"DATABASE_REPLICA_URL: {line_of(error)}."
 
 
 def _faults_of_redis(environment: Environment) -> Iterator[str]:
@@ -125,7 +127,7 @@ def _faults_of_redis(environment: Environment) -> Iterator[str]:
             about: Any = client.info("everything")
             why = why_unfit(about)
     except (redis.RedisError, OSError, ValueError) as error:
-        yield f"REDIS_URL: {_line_of(error)}."
+        yield f"REDIS_URL: {line_of(error)}."
     else:
         if why:
             yield f"REDIS_URL: {why}"
@@ -157,7 +159,7 @@ def _faults_of_broker(environment: Environment) -> Iterator[str]:
             broker_url=environment.broker_url,
             group=environment.broker_options.get("master_name", ""),
         )
-        yield f"BROKER_URL: {absence or _line_of(error)}."
+        yield f"BROKER_URL: {absence or line_of(error)}."
 
 
 def _faults_of_artifacts(environment: Environment) -> Iterator[str]:
@@ -182,9 +184,3 @@ def _faults_of_archive(environment: Environment) -> Iterator[str]:
         open_place(environment.archive).probe()
     except ArchiveError as error:
         yield f"BAKEOFF_ARCHIVE: {error}"
-
-
-def _line_of(error: BaseException) -> str:
-    """Return what a driver says in one line, without the period that may end it."""
-    text = " ".join(str(error).split())
-    return (text or type(error).__name__).rstrip(".")
