@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from inference.free_memory import free_memory
 from inference.options import FitOptions, bounded, read_params
 from inference.recommenders.protocol import default_order, nearest_by_content
 from inference.serving.scorers import draft_neighbours
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from scipy.sparse import csr_array
 
     from inference.serving.artifact import ArtifactDraft
     from inference.training.data import TrainingData
 
 MAX_ITEMS = 30_000  # the dense inverse takes 8 n² bytes: 7 GB
+ROWS = 1000  # that are made at once
 
 
 @dataclass(frozen=True)
@@ -52,31 +55,74 @@ class Ease:
         """Solve.
 
         Raises:
-            ValueError: more items than a dense inverse is sensible for.
+            ValueError: more items than a dense inverse is sensible for, or has memory for.
         """
-        from scipy import linalg  # noqa: PLC0415  web processes know recommenders by name alone
-
         params = read_params(EaseParams, options.params)
         n = len(data.item_ids)
         if n > MAX_ITEMS:
             raise ValueError(f"items == {n}, must be at most {MAX_ITEMS} for 'ease': use 'item-knn'.")
+        needed, free = 8 * n * n, free_memory()
+        if needed > free:
+            raise ValueError(
+                f"items == {n}, whose inverse takes {needed / 1e9:.1f} GB of memory for 'ease', must "
+                f"take at most the {free / 1e9:.1f} GB that are free: use 'item-knn'."
+            )
         liked = data.signed_likes(params.dislike).astype(np.float64)
-        options.report(0.1, f"inverting {n} × {n}")
-        gram = (liked.T @ liked).toarray()
-        gram[np.diag_indices(n)] += params.l2
-        inverse = linalg.inv(gram, overwrite_a=True, check_finite=False)
-        weights = -inverse / np.diag(inverse)
+        options.report(0.1, f"multiplying {n} × {n}")
+        inverse = _invert(_gram(liked, params.l2), params.l2, options)
+        weights = np.divide(inverse, -np.diag(inverse).copy(), out=inverse)
         weights[np.diag_indices(n)] = 0
         _place_cold(data, weights, params.cold)
         options.report(1.0, "solved")
         return draft_neighbours(
             item_ids=data.item_ids,
-            similarity=weights.astype(np.float32),
+            similarity=weights,
             keep=params.keep,
             bias=(1e-6 * np.log1p(data.popularity)).astype(np.float32),  # breaks ties
             default_order=default_order(data.popularity, limit=n),
             about={"algorithm": self.name, "params": asdict(params)},
         )
+
+
+def _gram(liked: csr_array, l2: float) -> NDArray[np.float64]:
+    """Return XᵀX + λI, dense; made by rows, because the sparse product of all takes as much again."""
+    by_item = liked.T.tocsr()
+    n = by_item.shape[0]
+    gram = np.empty((n, n))
+    for start in range(0, n, ROWS):
+        gram[start : start + ROWS] = (by_item[start : start + ROWS] @ liked).toarray()
+    gram[np.diag_indices(n)] += l2
+    return gram
+
+
+def _invert(gram: NDArray[np.float64], l2: float, options: FitOptions) -> NDArray[np.float64]:
+    """Invert a symmetric positive definite matrix in its own memory.
+
+    Between its steps it reports: one that is out of time ends there.
+
+    Raises:
+        ValueError: it is singular to the last digit.
+    """
+    from scipy.linalg import lapack  # noqa: PLC0415  web processes know recommenders by name alone
+
+    n = len(gram)
+    options.report(0.2, f"inverting {n} × {n}")
+    # A symmetric matrix is its own transpose, which LAPACK, column by column, need not copy.
+    factor, failed = lapack.dpotrf(gram.T, lower=True, clean=False, overwrite_a=True)
+    options.report(0.5, f"inverting {n} × {n}")
+    half, singular = lapack.dpotri(factor, lower=True, overwrite_c=True)
+    if failed or singular:
+        raise ValueError(
+            f"l2 == {l2:g}, must be larger: items that are liked by the same units have no inverse."
+        )
+    options.report(0.9, "mirroring")
+    inverse: NDArray[np.float64] = half.T
+    for start in range(0, n, ROWS):
+        stop = min(start + ROWS, n)
+        block = inverse[start:stop, start:stop]
+        block[:] = np.triu(block) + np.triu(block, 1).T
+        inverse[stop:, start:stop] = inverse[start:stop, stop:].T
+    return inverse
 
 
 def _place_cold(data: TrainingData, weights: NDArray[np.float64], weight: float) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -43,3 +46,19 @@ def test_item_knn_keeps_what_is_liked_together_and_no_more():
 def test_ease_says_up_to_how_many_items_it_goes():
     with pytest.raises(ValueError, match="items == 60000, must be at most 30000 for 'ease'"):
         RECOMMENDERS["ease"].fit(liked_together(), FitOptions())
+
+
+@pytest.mark.parametrize("of", ["the machine", "the container"])
+def test_ease_takes_no_memory_that_is_not_there(monkeypatch, tmp_path, of):
+    data = replace(liked_together(), item_ids=[f"i{n}" for n in range(20_000)])
+    if of == "the machine":
+        there = SimpleNamespace(available=2 * 10**9)
+        monkeypatch.setattr("psutil.virtual_memory", lambda: there)
+    else:
+        monkeypatch.setattr("inference.free_memory.CGROUP", tmp_path)
+        (tmp_path / "memory.max").write_text("3000000000\n")
+        (tmp_path / "memory.current").write_text("1500000000\n")
+        (tmp_path / "memory.stat").write_text("anon 1000000000\ninactive_file 500000000\n")
+    rule = "whose inverse takes 3.2 GB of memory for 'ease', must take at most the 2.0 GB that are free"
+    with pytest.raises(ValueError, match=rule):
+        RECOMMENDERS["ease"].fit(data, FitOptions())

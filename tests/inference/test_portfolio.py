@@ -82,6 +82,9 @@ def test_who_is_out_of_time_is_stopped_and_listed(tmp_path, monkeypatch):
     no_champion = run_of(tmp_path, champion=None)
     with pytest.raises(RunError, match="no candidate could be judged: slow: out_of_time"):
         choose_recipe(no_champion, only, RunProgress(), now=lambda: float(next(ticks)))
+    brief = Portfolio(algorithms=["ease"], budget_seconds=3.0)
+    with pytest.raises(RunError, match="no candidate could be judged: ease: out_of_time"):
+        choose_recipe(no_champion, brief, RunProgress(), now=lambda: float(next(ticks)))
 
 
 def test_who_fails_does_not_fail_the_run(tmp_path):
