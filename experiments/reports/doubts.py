@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from experiments.reports.leading_variant import reasons_left
 from experiments.reports.remaining import describe_seconds
 from experiments.reports.stored_text import show_stored
 
@@ -25,7 +26,7 @@ def describe_doubts(experiment: Experiment, look: Look | None) -> list[str]:
     doubts = [
         _("'%(variant)s' takes no traffic any more: %(reason)s")
         % {"variant": key, "reason": show_stored(reason)}
-        for key, reason in _left(experiment).items()
+        for key, reason in reasons_left(experiment.decisions.all()).items()
     ]
     enough = [row for row in look.served_variants if row.slates >= MIN_SLATES]
     shares = {row.variant: row.fallback for row in enough}
@@ -50,13 +51,3 @@ def describe_doubts(experiment: Experiment, look: Look | None) -> list[str]:
             % {"duration": describe_seconds(age)}
         )
     return doubts
-
-
-def _left(experiment: Experiment) -> dict[str, str]:
-    """Return the treatments that left a running experiment, and why."""
-    decisions = experiment.decisions.filter(action=experiment.decisions.model.Action.ROLL_BACK)
-    return {
-        decision.evidence["variant"]: decision.reason.partition(": ")[2]
-        for decision in decisions
-        if "variant" in decision.evidence
-    }

@@ -206,6 +206,7 @@ class ExperimentReport:
         return {
             "action": self.verdict.action,
             "sentence": self.verdict.sentence,
+            "variant": self.verdict.variant,
             "next_step": describe_next_step(self),
             "effect": self.verdict.effect,
             "ci": self.verdict.interval,

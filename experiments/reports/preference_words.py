@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
-from experiments.reports.percentages import percent
+from experiments.reports.percentages import NOISE, percent
 from experiments.reports.read_together import primary_of, variants_of
 from experiments.reports.stored_text import join_sentences
 from experiments.reports.tile import Tile
@@ -64,7 +64,8 @@ def _direction(one: Preference) -> str:
 
 def _signed(value: float) -> str:
     """Return clicks per user with a sign, as percentages of other tiles have it."""
-    return f"{value:+.2g}".replace("-", "−")
+    # Credit that cancels out leaves the noise of adding floats in any order: 0, not −9e−18.
+    return f"{value if abs(value) >= NOISE else 0.0:+.2g}".replace("-", "−")
 
 
 def describe_preference_tile(report: ExperimentReport) -> Tile:

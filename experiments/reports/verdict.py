@@ -11,13 +11,14 @@ from django.utils.translation import gettext_noop
 
 from experiments.models import Experiment, Metric
 from experiments.reports.holdback_gain import gain_of
+from experiments.reports.leading_variant import decided_variant, leading_comparison
 from experiments.reports.percentages import percent
 from experiments.reports.preference_words import describe_preference, preference_about
 from experiments.reports.read_together import last_look, primary_of, variant_of
 from experiments.reports.stored_text import end_sentence, join_sentences, show_stored
 
 if TYPE_CHECKING:
-    from experiments.models import Variant
+    from experiments.models import Decision, Look, Variant
     from experiments.stats.comparison import Comparison
     from experiments.stats.effect import Effect
     from experiments.stats.look_result import LookResult
@@ -61,6 +62,8 @@ class VerdictSummary:
         units: complete units that it rests on.
         metric: name of the primary metric.
         details: effect, interval and the rule's reason; empty before the first look.
+        variant: key of the treatment that effect and interval are of; empty before the first look.
+        name: of that treatment, as sentences call it.
     """
 
     action: str
@@ -70,6 +73,24 @@ class VerdictSummary:
     units: int
     metric: str = ""
     details: str = ""
+    variant: str = ""
+    name: str = ""
+
+
+class _Ruling(NamedTuple):
+    """What is done, or was done, with an experiment.
+
+    Attributes:
+        action: of the decision, else of the last look.
+        word: how pages call it.
+        reason: in words, as it is stored.
+        variant: key of what was shipped or switched off; empty where the numbers alone name one.
+    """
+
+    action: str
+    word: str
+    reason: str
+    variant: str
 
 
 def word_of(action: str, *, is_over: bool = False) -> str:
@@ -96,53 +117,53 @@ def summarise_verdict(experiment: Experiment) -> VerdictSummary:
         is_draft = experiment.state == Experiment.State.DRAFT
         sentence = _("Not started.") if is_draft else _("No analysis yet.")
         return VerdictSummary("keep_running", sentence, None, None, 0)
-    action = decision.action if decision is not None else look.action
-    reason = decision.reason if decision is not None else look.reason
-    word = word_of(action, is_over=decision is not None)
-    comparison = primary_comparison(experiment, look.parsed_result)
-    interval = comparison.lift_interval if comparison else None
+    result = look.parsed_result
+    source: Look | Decision = look if decision is None else decision
+    ruling = _Ruling(
+        action=source.action,
+        word=word_of(source.action, is_over=decision is not None),
+        reason=source.reason,
+        variant=decided_variant(experiment, decision),
+    )
+    comparison = leading_comparison(experiment, result, decision)
     return VerdictSummary(
-        action=action,
-        sentence=_sentence(experiment, look.parsed_result, action=action, word=word, reason=reason),
+        action=ruling.action,
+        sentence=_sentence(experiment, result, comparison, ruling),
         effect=comparison.lift if comparison else None,
-        interval=interval,
+        interval=comparison.lift_interval if comparison else None,
         units=round(look.information * experiment.parsed_policy.planned_units),
         metric=_measure_in(experiment),
-        details=_details(experiment, comparison, reason),
+        details=_details(experiment, comparison, ruling.reason),
+        variant=comparison.variant if comparison else "",
+        name=label_of(variant_of(experiment, comparison.variant)) if comparison else "",
     )
 
 
-def primary_comparison(experiment: Experiment, result: LookResult) -> Comparison | None:
-    """Return the comparison that the result is about, else the first treatment's."""
-    rows = result.of_metric(primary_of(experiment).metric.key)
-    return next((row for row in rows if row.variant == result.variant), rows[0] if rows else None)
-
-
 def _sentence(
-    experiment: Experiment, result: LookResult, *, action: str, word: str, reason: str
+    experiment: Experiment, result: LookResult, comparison: Comparison | None, ruling: _Ruling
 ) -> str:
     """Return what to do, or what was done, and why."""
     if experiment.purpose != Experiment.Purpose.TEST:
         return gain_of(experiment).sentence
-    comparison, preference = primary_comparison(experiment, result), preference_about(result)
-    if action == "halt":
-        return _with_reason(word, reason)
+    preference = preference_about(result)
+    if ruling.action == "halt":
+        return _with_reason(ruling.word, ruling.reason)
     if preference is not None and preference.units:
-        head = _head(experiment, preference.variant, action=action, word=word)
+        head = _head(experiment, ruling.variant or preference.variant, ruling)
         return join_sentences(head, describe_preference(experiment, preference))
     if comparison is None or comparison.effect is None:
-        return _with_reason(word, reason)
-    return _describe_verdict(experiment, comparison, action=action, word=word, reason=reason)
+        return _with_reason(ruling.word, ruling.reason)
+    return _describe_verdict(experiment, comparison, ruling)
 
 
-def _head(experiment: Experiment, variant: str, *, action: str, word: str) -> str:
+def _head(experiment: Experiment, variant: str, ruling: _Ruling) -> str:
     """Return the word of an action, and the variant that it is about."""
-    if action not in NAMED:
-        return end_sentence(word)
+    if ruling.action not in NAMED:
+        return end_sentence(ruling.word)
     name = label_of(variant_of(experiment, variant))
-    if action == "prefer":
+    if ruling.action == "prefer":
         return _("Users prefer %(name)s.") % {"name": name}
-    return _("%(action)s %(name)s.") % {"action": word, "name": name}
+    return _("%(action)s %(name)s.") % {"action": ruling.word, "name": name}
 
 
 def label_of(variant: Variant) -> str:
@@ -154,22 +175,23 @@ def label_of(variant: Variant) -> str:
     return variant.key
 
 
-def _describe_verdict(
-    experiment: Experiment, comparison: Comparison, *, action: str, word: str, reason: str
-) -> str:
+def _describe_verdict(experiment: Experiment, comparison: Comparison, ruling: _Ruling) -> str:
     """Return what to do, or what was done, and what the treatment changed."""
-    head = _head(experiment, comparison.variant, action=action, word=word)
-    label = label_of(variant_of(experiment, comparison.variant))
-    name = _("It") if action in NAMED else label
+    about = ruling.variant or comparison.variant
+    head = _head(experiment, about, ruling)
+    # The control, too, can be shipped: then the numbers are of another variant.
+    is_named = ruling.action in NAMED and about == comparison.variant
+    name = None if is_named else label_of(variant_of(experiment, comparison.variant))
     parts = [head, _describe_comparison(experiment, comparison, name)]
-    if harmed := re.search(r"guardrail '([^']+)' is harmed", reason):
+    if harmed := re.search(r"guardrail '([^']+)' is harmed", ruling.reason):
         parts.append(_("The guardrail metric %(metric)s got worse.") % {"metric": harmed[1]})
-    if reason.startswith(("breaker: ", "shipped as the better bet")):
-        parts.append(end_sentence(show_stored(reason)))
+    if ruling.reason.startswith(("breaker: ", "shipped as the better bet")):
+        parts.append(end_sentence(show_stored(ruling.reason)))
     return join_sentences(*parts)
 
 
-def _describe_comparison(experiment: Experiment, comparison: Comparison, name: str) -> str:
+def _describe_comparison(experiment: Experiment, comparison: Comparison, name: str | None) -> str:
+    """Return what a treatment changed; without a name it was named just before."""
     effect = comparison.effect
     if effect is None:
         return ""
@@ -201,11 +223,11 @@ def _change_of(comparison: Comparison, effect: Effect) -> _Change:
     return _Change(None, estimate, is_relative)
 
 
-def _describe_change(experiment: Experiment, effect: Effect, change: _Change, name: str) -> str:
+def _describe_change(experiment: Experiment, effect: Effect, change: _Change, name: str | None) -> str:
     """Return what the treatment did to the primary metric, without statistics."""
     metric, size = primary_of(experiment).metric, abs(change.estimate)
     values = {
-        "name": name,
+        "name": name or _("It"),
         "metric": _measure_in(experiment),
         "treatment": level_of(metric, effect.treatment),
         "control": level_of(metric, effect.control),
@@ -213,6 +235,10 @@ def _describe_change(experiment: Experiment, effect: Effect, change: _Change, na
     }
     if change.near is None:
         text = _("No clear difference in %(metric)s: %(treatment)s against %(control)s.")
+        if name is not None and count_treatments(experiment) > 1:
+            text = _(
+                "No clear difference in %(metric)s for %(name)s: %(treatment)s against %(control)s."
+            )
     elif abs(change.near) < UNCERTAIN_SIZE * size:
         text = (
             _(

@@ -16,6 +16,7 @@ from django.utils.translation import ngettext
 from experiments.models import Decision, Experiment
 from experiments.reports.code_names import name_of
 from experiments.reports.holdback_gain import HEADLINES
+from experiments.reports.leading_variant import reasons_left
 from experiments.reports.live_counts import LiveCount, describe_outcomes, read_live_counts
 from experiments.reports.next_step import describe_next_step, first_results
 from experiments.reports.percentages import percent
@@ -229,8 +230,7 @@ def _preferred(report: ExperimentReport) -> str:
 
 
 def _effect_tile(report: ExperimentReport) -> Tile:
-    metric = report.verdict.metric
-    title = _("Effect on %(metric)s") % {"metric": metric} if metric else _("Effect")
+    title = _effect_title(report)
     if not report.healthy:
         return Tile(title, _("Unknown"), [_("The numbers cannot be trusted, so none is shown here")])
     if report.interleaving is not None and report.verdict.units:
@@ -248,17 +248,46 @@ def _effect_tile(report: ExperimentReport) -> Tile:
     ends = _("%(low)s to %(high)s") % {"low": low, "high": high}
     if row.judgement == "inconclusive":
         lines = [_("%(change)s, but it could be %(ends)s") % {"change": change, "ends": ends}]
-        return Tile(title, _("No clear change"), [*lines, report.interval_name])
+        return Tile(title, _("No clear change"), [*lines, report.interval_name, *_undecided(report)])
     is_better = row.judgement == "better"
     lines = [(_("Better: %(ends)s") if is_better else _("Worse: %(ends)s")) % {"ends": ends}]
-    return Tile(title, change, [*lines, report.interval_name], "good" if is_better else "bad")
+    lines += [report.interval_name, *_undecided(report)]
+    return Tile(title, change, lines, "good" if is_better else "bad")
 
 
 def primary_row(report: ExperimentReport) -> ComparisonRow | None:
-    """Return the primary metric's row of the treatment that the last look is about, else the first."""
+    """Return the primary metric's row of the treatment that the verdict is about."""
     rows = [row for row in report.metrics if row.role == "primary"]
-    about = report.look.parsed_result.variant if report.look is not None else None
-    return next((row for row in rows if row.variant == about), rows[0] if rows else None)
+    return next((row for row in rows if row.variant == report.verdict.variant), None)
+
+
+def _effect_title(report: ExperimentReport) -> str:
+    """Return what the tile of the effect is about: with several treatments, which one."""
+    metric, name = report.verdict.metric, report.verdict.name
+    if not metric:
+        return _("Effect")
+    # Before the first results no treatment leads, and numbers that cannot be trusted name none.
+    if not name or not _has_several(report) or _is_early(report) or not report.healthy:
+        return _("Effect on %(metric)s") % {"metric": metric}
+    return _("Effect of %(name)s on %(metric)s") % {"name": name, "metric": metric}
+
+
+def _has_several(report: ExperimentReport) -> bool:
+    return len(report.variants) > 2
+
+
+def _undecided(report: ExperimentReport) -> list[str]:
+    """Say how many of several treatments wait for a verdict; nothing for one, or after the end."""
+    if not _has_several(report) or report.experiment.state != Experiment.State.RUNNING:
+        return []
+    left = set(reasons_left(report.decisions))
+    if report.look is not None:
+        left |= set(report.look.parsed_result.leaving)
+    rows = [row for row in report.metrics if row.role == "primary"]
+    open_now = [row for row in rows if row.judgement == "inconclusive" and row.variant not in left]
+    return [
+        _("Undecided: %(count)s of %(all)s treatments") % {"count": len(open_now), "all": len(rows)}
+    ]
 
 
 def _write(value: float | None, *, is_relative: bool) -> str:

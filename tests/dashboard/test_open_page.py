@@ -151,6 +151,9 @@ def test_only_the_variant_that_a_person_or_a_verdict_named_is_preselected(shop):
     visits(experiment, {"control": 1, "treatment": 2, "treatment-2": 3})
     assert look_at_experiment(experiment_id=experiment.pk).action == "ship"
     assert selected(client.get(address)) == ["treatment-2"]
+    assert client.post(address, {"variant": "control"}).status_code == 302
+    report = client.get(address.removesuffix("act/ship/")).content.decode()
+    assert "Shipped popularity@1. popularity@3 raised clicks per user by 133%" in report
 
 
 def test_learnings_that_are_too_long_stay_in_their_field(shop):

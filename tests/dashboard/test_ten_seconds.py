@@ -57,6 +57,21 @@ ENGLISH = {
         "Keep running. No clear difference in clicks per user: 1.5 against 1.5.",
         "Nothing to do: a verdict is expected within about 17 days.",
     ),
+    "several": (
+        ["Keep running", "2,201 of 3,400 planned users to go, about 17 days at this pace."],
+        [
+            "No clear change",
+            "+0.1%, but it could be −11% to +13%",
+            "98.33% CI, valid at any time",
+            "Undecided: 2 of 3 treatments",
+        ],
+        [
+            "1 warning",
+            "'treatment' takes no traffic any more: Significantly worse: z = -20.35, needed 4.35",
+        ],
+        "Keep running. No clear difference in clicks per user for popularity@4: 1.5 against 1.5.",
+        "Nothing to do: a verdict is expected within about 17 days.",
+    ),
     "halt": (
         ["Halted", "Bakeoff, DATE"],
         ["Unknown", "The numbers cannot be trusted, so none is shown here"],
@@ -213,6 +228,7 @@ CHINESE = {
         "无需操作：约 24 小时 后得出首批结果；每位用户观察 1 天。",
     ),
     "day_9": ("继续运行。每用户 clicks没有明显差异：1.5 对 1.5。", "无需操作：预计约 17 天 内得出结论。"),
+    "several": ("继续运行。popularity@4 的每用户 clicks没有明显差异：1.5 对 1.5。", "无需操作：预计约 17 天 内得出结论。"),
     "halt": ("已中止：数据不可信，因此不据此作任何决定。", "现在由 popularity@1 服务所有用户。请先找出原因，再开始新的实验。"),
     "futile": (
         "没有胜者。每用户 clicks没有明显差异：1.5 对 1.5。",
@@ -271,6 +287,12 @@ def texts_of(html: str) -> list[str]:
 def test_a_stranger_is_told_what_how_much_whether_to_trust_it_and_what_is_next(experiments, name):
     tiles, sentence, following = read_top(experiments[name], "en")
     assert (*tiles, sentence, following) == ENGLISH[name]
+
+
+def test_of_several_treatments_the_tile_names_the_one_that_leads(experiments):
+    client = sign_in(experiments["several"].project)
+    page = client.get(report_path(experiments["several"])).content.decode()
+    assert "<h2>Effect of popularity@4 on clicks per user</h2>" in page
 
 
 @pytest.mark.parametrize("name", MAKERS)

@@ -11,8 +11,8 @@ from tests.support.builders import QUICK_POLICY, Shop, make_shop, now, visits
 from tests.support.mode_reports import MODE_REPORTS
 
 
-def _start(shop: Shop, title: str, **policy) -> Experiment:
-    experiment = shop.run_experiment(**(QUICK_POLICY | policy))
+def _start(shop: Shop, title: str, *, treatments: int = 1, **policy) -> Experiment:
+    experiment = shop.run_experiment(treatments=treatments, **(QUICK_POLICY | policy))
     experiment.name = title
     experiment.save(update_fields=["name"])
     return experiment
@@ -40,12 +40,26 @@ def _day_1(shop: Shop) -> Experiment:
     return experiment
 
 
-def _day_9(shop: Shop) -> Experiment:
-    experiment = _start(shop, "Fresh titles first", planned_units=3400)
+def _nine_days_old(experiment: Experiment) -> Experiment:
     start = now() - timedelta(days=9)
     Experiment.objects.filter(pk=experiment.pk).update(started_at=start)
     experiment.epochs.update(started_at=start)
+    return experiment
+
+
+def _day_9(shop: Shop) -> Experiment:
+    experiment = _nine_days_old(_start(shop, "Fresh titles first", planned_units=3400))
     visits(experiment, {"control": 1, "treatment": 1}, units=580)
+    return experiment
+
+
+def _several(shop: Shop) -> Experiment:
+    """One treatment leaves as it is worse; of the two that go on, the second is ahead, not clearly."""
+    experiment = _nine_days_old(_start(shop, "Three orders", treatments=3, planned_units=3400))
+    units = {"control": range(300), "treatment": range(300), "treatment-2": range(300),
+             "treatment-3": range(1, 300)}  # fmt: skip
+    clicks = {"control": 1, "treatment": 0, "treatment-2": 1, "treatment-3": 1}
+    visits(experiment, clicks, units=units)
     return experiment
 
 
@@ -79,6 +93,7 @@ MAKERS = {
     "roll_back": _roll_back,
     "day_1": _day_1,
     "day_9": _day_9,
+    "several": _several,
     "halt": _halt,
     "futile": _futile,
     "holdback_lost": _holdback_lost,
