@@ -16,6 +16,7 @@ from django.utils import timezone
 from bakeoff.accounts.actors import PLATFORM
 from experiments.actions.check_assignment import CannotAssignError
 from experiments.actions.close_holdback import close_holdback
+from experiments.actions.define_experiment import MAX_EXPERIMENT_NAME
 from experiments.actions.free_keys import free_key
 from experiments.actions.layer_slots import Slot, holdback_slot
 from experiments.actions.start_experiment import begin
@@ -93,6 +94,8 @@ def _start(promotion: Promotion, programme: Programme, slot: Slot) -> Experiment
         key=free_key(
             test.project_id, f"{test.surface.key}-holdback-{version.algorithm}-{version.number}"
         ),
+        # Both versions, in no language; pages say beside it what it is.
+        name=f"{version.label} / {promotion.former.label}"[:MAX_EXPERIMENT_NAME],
         purpose=Experiment.Purpose.HOLDBACK,
         owner=PLATFORM,
         salt=new_salt(),

@@ -1,4 +1,4 @@
-"""Change what an experiment is called or tagged, in any state: nothing that is counted contains it."""
+"""Change what an experiment is called, its tags and its owner, in any state: no count contains them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 
+from bakeoff.accounts.actors import PLATFORM
 from bakeoff.accounts.audit import record_audit
-from experiments.actions.define_experiment import check_name, check_tags_of
+from experiments.actions.define_experiment import CannotDefineError, check_name, check_tags_of
 from experiments.models import Experiment
 
 if TYPE_CHECKING:
@@ -15,18 +16,25 @@ if TYPE_CHECKING:
 
 
 def rename_experiment(
-    *, experiment: Experiment, by: str, name: str | None = None, tags: Sequence[str] | None = None
+    *,
+    experiment: Experiment,
+    by: str,
+    name: str | None = None,
+    tags: Sequence[str] | None = None,
+    owner: str | None = None,
 ) -> Experiment:
-    """Change the name that pages show beside the key, and the tags by which people find it.
+    """Change the name that pages show beside the key, the tags by which people find it, and its owner.
 
     Args:
         experiment: whose.
         by: who.
         name: an empty one takes it away; None: it stays.
         tags: all of them; None: they stay.
+        owner: whom questions about it go to, a member of the project; None: it stays.
 
     Raises:
-        CannotDefineError: the name or a tag is too long, or tags are too many or repeated.
+        CannotDefineError: the name or a tag is too long, tags are too many or repeated, or the owner
+            breaks a rule.
     """
     wanted: dict[str, object] = {}
     if name is not None:
@@ -38,6 +46,9 @@ def rename_experiment(
     with transaction.atomic():
         # Of two who rename at once, the second records the first one's name as the one before.
         locked = Experiment.objects.select_for_update(of=("self",), no_key=True).get(pk=experiment.pk)
+        if owner is not None and owner != locked.owner:
+            _check_owner(locked, owner)
+            wanted["owner"] = owner
         changed = {
             field: [getattr(locked, field), value]
             for field, value in wanted.items()
@@ -56,3 +67,15 @@ def rename_experiment(
             detail={"changed": changed},
         )
     return locked
+
+
+def _check_owner(experiment: Experiment, owner: str) -> None:
+    # The autopilot conducts what the platform owns: to give it away would stop that.
+    if experiment.owner == PLATFORM:
+        raise CannotDefineError(
+            f"owner == '{owner[:80]}', must stay '{PLATFORM}', which conducts it.", field="owner"
+        )
+    if not experiment.project.memberships.filter(user__username=owner).exists():
+        raise CannotDefineError(
+            f"owner == '{owner[:80]}', must be a member of the project.", field="owner"
+        )

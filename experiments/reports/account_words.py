@@ -22,6 +22,14 @@ ACCOUNT_SENTENCES = (
         "scope == '{value}', must be one of {values} for a {kind}_ key.",
         gettext_noop("A key of this kind cannot have the scope “%(value)s”."),
     ),
+    (
+        "owner == '{value}', must be a member of the project.",
+        gettext_noop("“%(value)s” is no member of this project."),
+    ),
+    (
+        "owner == '{value}', must stay 'platform', which conducts it.",
+        gettext_noop("The platform conducts this one, and stays its owner."),
+    ),
     ("scopes == [], must have one of {values}.", gettext_noop("Select at least one scope.")),
     (
         "origin == '{value}', must be scheme and host, such as https://shop.example.",

@@ -17,6 +17,7 @@ from experiments.actions.rename_experiment import rename_experiment
 from experiments.actions.start_experiment import start_experiment
 from experiments.models import Experiment, Metric, SavedGroup
 from tests.support import builders
+from tests.support.dashboard import make_user, report_path, sign_in
 
 
 @pytest.fixture
@@ -244,6 +245,37 @@ def test_a_name_changes_in_any_state_and_is_part_of_no_rule(lane, shop, draft):
         ["Careful clicks, spring", ""],
     ]
     assert patch(lane, "careful", shop.secret, {"name": "x", "sticky": True}).status_code == 409
+
+
+def test_an_owner_is_a_member_in_any_state_and_the_platform_stays_one(lane, shop, draft):
+    person = make_user(shop.project).username
+    start_experiment(experiment=draft, by="a test")
+    answer = patch(lane, "careful", shop.secret, {"owner": person, "name": "Spring"})
+    assert (answer.status_code, answer.json()["owner"]) == (200, person)
+    (entry,) = AuditEntry.objects.filter(project=shop.project, action="rename")
+    assert entry.detail["changed"]["owner"][1] == person
+    for body, status in (
+        ({"owner": "nobody-here"}, 422),
+        ({"owner": "platform"}, 422),
+        ({"owner": ""}, 400),
+        ({"owner": person, "sticky": True}, 422),
+    ):
+        refused = patch(lane, "careful", shop.secret, body)
+        assert (refused.status_code, refused.json()["error"]["field"]) == (status, "owner")
+    headers = {"Authorization": f"Bearer {shop.secret}"}
+    for owner, keys in ((person, ["careful"]), ("nobody-here", [])):
+        listed = lane.client.get("/v1/experiments", params={"owner": owner}, headers=headers)
+        assert [one["key"] for one in listed.json()] == keys
+    Experiment.objects.filter(pk=draft.pk).update(owner="platform")
+    refused = patch(lane, "careful", shop.secret, {"owner": person})
+    assert "must stay 'platform'" in refused.json()["error"]["message"]
+    client = sign_in(shop.project, role="analyst")
+    page = client.post(report_path(draft, "act/rename/"), {"name": "Autumn", "owner": person})
+    assert "The platform conducts this one, and stays its owner." in page.content.decode()
+    shown = client.get(report_path(draft, "act/rename/")).content.decode()
+    assert 'value="Spring"' in shown  # the refused name was not stored
+    surface = client.get(f"/p/{shop.project.slug}/surfaces/{draft.surface.key}/").content.decode()
+    assert ">Spring</a>" in surface
 
 
 def test_a_name_goes_with_a_draft_and_has_a_longest(lane, shop, draft):

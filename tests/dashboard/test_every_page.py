@@ -220,7 +220,7 @@ def visit_acts(visit: Visit, seeded: Seeded) -> None:
     slug = seeded.slug
     for experiment, verbs in (
         (seeded.draft, "start discard"),
-        (seeded.running, "ship ramp turn-off turn-on stop"),
+        (seeded.running, "ship ramp turn-off turn-on stop rename"),
         (seeded.shipped, "learn archive restore"),
     ):
         for verb in verbs.split():
@@ -259,8 +259,9 @@ def visit_registry(visit: Visit, seeded: Seeded) -> None:
         ("slack", "hooks"),
         ("email", "ops@shop.example"),
     ):
-        visit.post("alerts-subscribe", slug, name="new", kind=kind, target=target)
-    visit.post("alerts-subscribe", slug, name="ops", kind="webhook", target="https://hooks.example")
+        visit.post("alerts-subscribe", slug, status=422, name="new", kind=kind, target=target)
+    taken = {"name": "ops", "kind": "webhook", "target": "https://hooks.example"}
+    visit.post("alerts-subscribe", slug, status=422, **taken)
     visit.post("metrics", slug, status=422, key="two words", kind="mean")
     visit_metrics(visit, seeded)
     visit.get("feedback-survey-answers", slug, "why")
@@ -371,7 +372,7 @@ def visit_refused_settings(visit: Visit, seeded: Seeded) -> None:
 def visit_shared(visit: Visit, seeded: Seeded) -> None:
     """Share a report and read the copy, which keeps the language in which it was made."""
     visit.post("share", seeded.slug, seeded.shipped.key, days="3")
-    visit.post("share", seeded.slug, seeded.shipped.key, days="0")
+    visit.post("share", seeded.slug, seeded.shipped.key, status=422, days="0")
     text = " ".join(" ".join(page.pieces) for page in visit.pages.values())
     token = re.findall(r"/shared/([\w:-]+)/", text)[-1]
     visit.get("shared", token, client=Client())

@@ -318,6 +318,10 @@ VERBS = {
             shows={"data_learnings": ""},
         ),
     ),
+    "act rename": (
+        ANALYSE,
+        act(running, "rename", {"name": "Newer first"}, name="Newer first"),
+    ),
     "act tag": (
         ANALYSE,
         act(ended, "tag", {"tags": "Spring, Home"}, tags=["Spring", "Home"], shows={"data_tags": ""}),

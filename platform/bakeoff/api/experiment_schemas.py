@@ -31,6 +31,9 @@ def definition() -> tuple[Prefetch[Any, Any, Any], ...]:
     )
 
 
+MAX_EXPERIMENT_OWNER = 150  # as the column is wide
+
+
 class VariantIn(RequestSchema):
     """A variant to be: `model` is a version such as `two-tower@7`; a flag's has a `value` instead."""
 
@@ -120,6 +123,12 @@ class ExperimentIn(RequestSchema):
 class ExperimentPatch(ExperimentIn):
     """What changes of a draft; a field that is not named stays as it is."""
 
+    owner: str = Field(
+        "",
+        min_length=1,
+        max_length=MAX_EXPERIMENT_OWNER,
+        description="Whom questions about it go to: a member of the project, by username.",
+    )
     # The defaults only make them optional: fields that were not sent are not read.
     key: str = Field("", min_length=1, max_length=100, pattern=KEY)
     surface: str = ""
@@ -155,6 +164,7 @@ class ExperimentOut(Schema):
 
     key: str
     name: str
+    owner: str
     tags: list[str]
     surface: str
     variants: list[VariantOut]

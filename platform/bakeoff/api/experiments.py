@@ -12,6 +12,7 @@ from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.draft_fields import draft_fields, find_experiment, find_surface
 from bakeoff.api.errors import Problem
 from bakeoff.api.experiment_schemas import (
+    MAX_EXPERIMENT_OWNER,
     DecisionOut,
     ExperimentIn,
     ExperimentOut,
@@ -33,6 +34,7 @@ from experiments.models.experiment import WrongStateError
 from experiments.reports.experiment_report import report_for_programs
 
 router = Router(tags=["experiments"])
+LABELS = {"name", "tags", "owner"}  # what no count contains
 
 
 @router.get("/experiments", response={200: list[ExperimentOut]})
@@ -41,6 +43,7 @@ def list_experiments(
     state: Literal["draft", "running", "ended"] | None = None,
     purpose: Purpose | None = None,
     tag: Annotated[str, Query(max_length=MAX_TAG)] = "",
+    owner: Annotated[str, Query(max_length=MAX_EXPERIMENT_OWNER)] = "",
     limit: Limit = ROWS,
     offset: Offset = 0,
 ) -> Any:
@@ -48,7 +51,8 @@ def list_experiments(
     experiments = Experiment.objects.filter(project=project_of(request)).select_related(
         "surface", "layer"
     )
-    wanted = {"state": state, "purpose": purpose, "tags__contains": [tag] if tag else None}
+    wanted = {"state": state, "purpose": purpose, "owner": owner,
+              "tags__contains": [tag] if tag else None}  # fmt: skip
     rows = experiments.filter(**{name: value for name, value in wanted.items() if value})
     return page_of(
         request, rows.prefetch_related(*definition()), ExperimentOut, limit=limit, offset=offset
@@ -69,9 +73,11 @@ def make_experiment(request: HttpRequest, payload: ExperimentIn) -> Any:
 
 @router.patch("/experiments/{key}", response={200: ExperimentOut})
 def change_draft(request: HttpRequest, key: str, payload: ExperimentPatch) -> Any:
-    """Change the named fields of a draft; all others stay. `name` and `tags` may change in any state.
+    """Change the named fields of a draft; all others stay.
 
-    `policy` is merged field by field (null takes a field back to its default); lists are stated whole.
+    `name`, `tags` and `owner` (a member of the project) may change in any state; `owner` changes with
+    no other field than these. `policy` is merged field by field (null takes a field back to its
+    default); lists are stated whole.
     """
     experiment = find_experiment(request, key)
     project = project_of(request)
@@ -86,8 +92,12 @@ def change_draft(request: HttpRequest, key: str, payload: ExperimentPatch) -> An
         return replace(stored, surface=surface, **draft_fields(surface, named))
 
     try:
-        if fields and fields.keys() <= {"name", "tags"}:
+        if fields and fields.keys() <= LABELS:
             return rename_experiment(experiment=experiment, by=actor_of(request), **fields)
+        if "owner" in fields:
+            named = sorted(fields.keys() - LABELS)
+            sentence = f"fields == {named}, must be changed in a request without owner."
+            raise Problem(422, "cannot_define", sentence, "owner")
         return edit_draft(experiment=experiment, edit=edit, by=actor_of(request))
     except CannotDefineError as error:
         raise Problem(422, "cannot_define", str(error), error.field) from error

@@ -42,13 +42,20 @@ class ChangedSubscriptionForm(forms.Form):
 class NewSubscriptionForm(ChangedSubscriptionForm):
     """A subscription to be."""
 
-    kind = forms.ChoiceField(label=gettext_lazy("Kind"), choices=_kinds)
+    # The action says why a kind cannot be chosen here.
+    kind = forms.CharField(label=gettext_lazy("Kind"), widget=forms.Select)
     target = forms.CharField(
         label=gettext_lazy("Target"),
         max_length=MAX_TARGET,
         widget=forms.TextInput(attrs={"placeholder": "https://hooks.example/bakeoff"}),
     )
     field_order = ("name", "kind", "target", "events")
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Offer the kinds that can be created here."""
+        super().__init__(*args, **options)
+        offered: Any = self.fields["kind"].widget
+        offered.choices = _kinds()
 
 
 def new_subscription_form(data: Mapping[str, Any] | None = None) -> NewSubscriptionForm:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from bakeoff.dashboard.access import ADMIN, ANALYST, OPERATOR, may, projects_of
 from bakeoff.dashboard.second_factor_gate import owes_code
 from bakeoff.page_tickets import write_ticket
+from experiments.models import Experiment
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -140,5 +141,9 @@ def _crumbs(match: ResolverMatch | None, section: str, project: Project) -> list
     key = match.kwargs.get("key")
     pages = {"experiments": "report", "surfaces": "surface", "metrics": "metric"}
     if key and section in pages:
-        crumbs.append((key, reverse(pages[section], args=[project.slug, key])))
+        name = ""
+        if section == "experiments":  # as its page is titled
+            names = Experiment.objects.filter(project=project, key=key).values_list("name", flat=True)
+            name = names.first() or ""
+        crumbs.append((name or key, reverse(pages[section], args=[project.slug, key])))
     return crumbs

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy
 
 from bakeoff.accounts.edit_keys import MAX_NAME
@@ -33,7 +34,7 @@ class KeyForm(forms.Form):
     scopes = forms.MultipleChoiceField(
         required=False,
         label=gettext_lazy("Scopes"),
-        choices=[(scope, scope) for scope in SCOPES],
+        choices=[(scope, format_html("<code>{}</code>", scope)) for scope in SCOPES],
         widget=forms.CheckboxSelectMultiple,
     )
     origins = forms.CharField(

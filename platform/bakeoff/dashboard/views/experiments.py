@@ -76,12 +76,9 @@ def list_experiments(request: HttpRequest, slug: str) -> HttpResponse:
         experiments = experiments.filter(tags__contains=[tag])
     if words:
         experiments = experiments.filter(
-            Q(key__icontains=words)
-            | Q(name__icontains=words)
-            | Q(hypothesis__icontains=words)
-            | Q(learnings__icontains=words)
-            | Q(tags__contains=[words])
-        )
+            Q(key__icontains=words) | Q(name__icontains=words) | Q(hypothesis__icontains=words)
+            | Q(learnings__icontains=words) | Q(tags__contains=[words]) | Q(owner=words)
+        )  # fmt: skip
     page = page_of(request, experiments)
     context = {
         "page": page,
@@ -198,6 +195,7 @@ class Act:
         asks: fields that it asks for: name and label.
         danger: whether it cannot be undone.
         done: what the page says afterwards.
+        filled: what its fields hold at first.
     """
 
     title: Any
@@ -207,6 +205,7 @@ class Act:
     asks: tuple[tuple[str, Any], ...] = ()
     danger: bool = False
     done: Any = ""
+    filled: Callable[[Experiment], Mapping[str, str]] = lambda _experiment: {}
 
 
 def _number(request: HttpRequest, name: str) -> float:
@@ -258,6 +257,11 @@ def _learn(experiment: Experiment, request: HttpRequest) -> None:
 def _tag(experiment: Experiment, request: HttpRequest) -> None:
     tags = TagsField(required=False).clean(request.POST.get("tags", ""))
     rename_experiment(experiment=experiment, tags=tags, by=str(request.user))
+
+
+def _rename(experiment: Experiment, request: HttpRequest) -> None:
+    sent = {name: request.POST[name].strip() for name in ("name", "owner") if name in request.POST}
+    rename_experiment(experiment=experiment, by=str(request.user), **sent)
 
 
 REASON = ("reason", gettext_lazy("Reason"))
@@ -334,6 +338,15 @@ ACTS: dict[str, Act] = {
         lambda e, r: switch(experiment=e, enabled=True, by=str(r.user)),
         done=gettext_lazy("Experiment turned on"),
     ),
+    "rename": Act(
+        gettext_lazy("Rename"),
+        ANALYST,
+        lambda _e: _("The key stays, and with it every link. The owner is a member of the project."),
+        _rename,
+        (("name", gettext_lazy("Name")), ("owner", gettext_lazy("Owner"))),
+        done=gettext_lazy("Name and owner saved"),
+        filled=lambda e: {"name": e.name, "owner": e.owner},
+    ),
     "archive": Act(
         gettext_lazy("Archive"),
         ANALYST,
@@ -374,7 +387,7 @@ ACTS: dict[str, Act] = {
     ),
 }
 # Of holdbacks and holdouts: the platform conducts them.
-MEASURED = {"stop", "learn", "tag", "archive", "restore"}
+MEASURED = {"stop", "learn", "rename", "tag", "archive", "restore"}
 REFUSALS = (
     RefusedError,
     WrongStateError,
@@ -391,9 +404,9 @@ def acts_for(experiment: Experiment, person: Any) -> list[tuple[str, Act]]:
     by_state = {
         Experiment.State.DRAFT: ("start", "discard"),
         Experiment.State.RUNNING: (
-            "ship", "ramp", "turn-off" if experiment.enabled else "turn-on", "stop", "tag"
+            "ship", "ramp", "turn-off" if experiment.enabled else "turn-on", "stop", "rename", "tag"
         ),
-        Experiment.State.ENDED: ("learn", "tag", "restore" if experiment.archived_at else "archive"),
+        Experiment.State.ENDED: ("learn", "rename", "tag", "restore" if experiment.archived_at else "archive"),
     }  # fmt: skip
     names = by_state[Experiment.State(experiment.state)]
     if experiment.purpose != Experiment.Purpose.TEST:
@@ -428,7 +441,7 @@ def act(request: HttpRequest, slug: str, key: str, verb: str) -> HttpResponse:
         "act": chosen,
         "says": chosen.says(experiment),
         "problem": problem,
-        "typed": request.POST,
+        "typed": request.POST if request.method == "POST" else chosen.filled(experiment),
         "variants": experiment.variants.select_related("model_version"),
         "selected": request.POST.get("variant") or (verb == "ship" and _to_ship(experiment)),
         "max_learnings": MAX_LEARNINGS,
