@@ -33,6 +33,7 @@ from experiments.reports.stored_quality import (
     quality_path,
 )
 from experiments.reports.stored_text import show_stored
+from experiments.reports.tracking_checks import MissingOutcome, find_missing_outcome
 from experiments.reports.verdict import (
     VerdictSummary,
     count_treatments,
@@ -113,6 +114,7 @@ class ExperimentReport:
     yearly: YearlyImpact | None = None
     after_shipping: AfterShipping | None = None
     generation: Mapping[str, GenerationUse] = field(default_factory=dict)
+    missing_outcome: MissingOutcome | None = None
 
     @property
     def quality_chart(self) -> Chart | None:
@@ -137,8 +139,7 @@ class ExperimentReport:
     @property
     def users(self) -> int:
         """Users who were exposed, each counted once."""
-        counts = [row.units for row in self.variants]
-        return max(counts, default=0) if self.shares_lists else sum(counts)
+        return _users_of(self.experiment, self.variants)
 
     @property
     def data_as_of(self) -> datetime | None:
@@ -182,6 +183,7 @@ class ExperimentReport:
             },
             "remaining": self.remaining,
             "warnings": self.warnings,
+            "missing_outcome": asdict(self.missing_outcome) if self.missing_outcome else None,
             "variants": [asdict(row) for row in self.variants],
             "over_time": [asdict(row) for row in self.charts.over_time],
             "segments": [row.as_json() for row in self.segments],
@@ -236,6 +238,8 @@ def report_on(experiment: Experiment) -> ExperimentReport:
     quarantined = count_quarantined(experiment)
     decisions = list(experiment.decisions.select_related("promoted", "replaced"))
     verdict = summarise_verdict(experiment)
+    breaker = breaker_report_of(experiment, decisions)
+    users = _users_of(experiment, variants)
     return ExperimentReport(
         experiment=experiment,
         verdict=verdict,
@@ -266,7 +270,7 @@ def report_on(experiment: Experiment) -> ExperimentReport:
         interval_name=interval_name(experiment, primary=True),
         interval_meaning=interval_meaning(experiment),
         gain=gain_of(experiment) if experiment.purpose != experiment.Purpose.TEST else None,
-        breaker=breaker_report_of(experiment, decisions),
+        breaker=breaker,
         interleaving=interleaving_report_of(experiment, look),
         bandit=bandit_report_of(experiment, look),
         clusters=cluster_report_of(experiment, look),
@@ -275,7 +279,16 @@ def report_on(experiment: Experiment) -> ExperimentReport:
         yearly=_yearly(experiment, looks, metrics),
         after_shipping=read_after_shipping(decisions, verdict.metric),
         generation=_generation(looks, variants),
+        missing_outcome=find_missing_outcome(experiment, breaker, users=users, units=verdict.units),
     )
+
+
+def _users_of(experiment: Experiment, variants: Sequence[VariantRow]) -> int:
+    """Return users who were exposed, each counted once."""
+    counts = [row.units for row in variants]
+    if experiment.mode == experiment.Mode.INTERLEAVE:  # each user meets all variants
+        return max(counts, default=0)
+    return sum(counts)
 
 
 def _generation(looks: list[Look], variants: list[VariantRow]) -> dict[str, GenerationUse]:

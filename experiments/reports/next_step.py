@@ -36,6 +36,11 @@ def describe_next_step(report: ExperimentReport) -> str:
 
 
 def _while_running(report: ExperimentReport) -> str:
+    if (missing := report.missing_outcome) is not None:
+        return _(
+            "Check that your product sends '%(event)s' with the user IDs of its exposures: without it "
+            "there is no verdict."
+        ) % {"event": missing.event}
     if report.look is None or not report.verdict.units:
         return _before_results(report)
     return _your_decision(report) or _nothing_to_do(report)

@@ -23,6 +23,7 @@ from experiments.reports.percentages import percent
 from experiments.reports.preference_words import describe_preference_tile
 from experiments.reports.stored_text import end_sentence, join_sentences, show_stored
 from experiments.reports.tile import TONES, Tile
+from experiments.reports.tracking_checks import tracking_checks
 from experiments.reports.verdict import word_of
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from experiments.reports.breaker_report import BreakerTrip
     from experiments.reports.comparison_row import ComparisonRow
     from experiments.reports.experiment_report import ExperimentReport
+    from experiments.reports.tracking_checks import TrackingCheck
 
 # What a holdback or a holdout has measured so far, as an action that has a sign and a tone.
 GAIN_ACTIONS = {
@@ -53,6 +55,7 @@ class VerdictTiles:
         next_step: what happens next, or what to do.
         analysed: how many users, or blocks of time, of those that were planned.
         live: counts that judge nothing; empty once there are results.
+        checks: of the first day: whether what it needs arrives; likewise.
     """
 
     decision: Tile
@@ -62,6 +65,7 @@ class VerdictTiles:
     next_step: str
     analysed: str
     live: Sequence[LiveCount] = ()
+    checks: Sequence[TrackingCheck] = ()
 
     @property
     def named(self) -> Sequence[tuple[str, Tile]]:
@@ -71,6 +75,7 @@ class VerdictTiles:
 
 def tiles_of(report: ExperimentReport) -> VerdictTiles:
     """Return the top of a report."""
+    starts = _is_early(report) and bool(report.users)
     return VerdictTiles(
         decision=_decision_tile(report),
         effect=_effect_tile(report),
@@ -78,7 +83,8 @@ def tiles_of(report: ExperimentReport) -> VerdictTiles:
         sentence=_sentence(report),
         next_step=describe_next_step(report),
         analysed=_analysed(report),
-        live=read_live_counts(report) if _is_early(report) and report.users else (),
+        live=read_live_counts(report) if starts else (),
+        checks=tracking_checks(report, _split(report)) if starts else (),
     )
 
 
@@ -330,6 +336,11 @@ def _health_tile(report: ExperimentReport) -> Tile:
         return Tile(title, _("Not trustworthy"), [end_sentence(show_stored(reason))], "bad", "halt")
     if report.verdict.action == Decision.Action.HALT:  # no look said so: a variant could not serve
         return Tile(title, _("A problem stopped it"), [], "bad", "halt")
+    if (missing := report.missing_outcome) is not None:
+        values = {"metric": missing.metric, "event": missing.event, "users": f"{missing.users:,}"}
+        line = _("Not one of %(users)s users had an event '%(event)s' that it counts") % values
+        headline = _("No %(metric)s recorded yet") % values
+        return Tile(title, headline, [line, _split(report)], "wait")
     if report.warnings:
         count = len(report.warnings)
         text = ngettext("%(count)s warning", "%(count)s warnings", count) % {"count": count}

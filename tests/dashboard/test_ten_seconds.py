@@ -46,6 +46,19 @@ ENGLISH = {
         "Not judged yet: 150 users with clicks (78 in control, 72 in treatment).",
         "Nothing to do: first results in about 24 hours; each user is followed for 1 day.",
     ),
+    "no_events": (
+        ["Too early", "10,000 users planned"],
+        ["No results yet", "First results in about 22 hours; each user is followed for 1 day."],
+        [
+            "No clicks recorded yet",
+            "Not one of 400 users had an event 'click' that it counts",
+            "Split 50% / 50%, as planned",
+        ],
+        "Too early to tell: 400 users so far (200 in control, 200 in treatment). "
+        "Not judged yet: 0 users with clicks (0 in control, 0 in treatment).",
+        "Check that your product sends 'click' with the user IDs of its exposures: without it there is no "
+        "verdict.",
+    ),
     "day_9": (
         ["Keep running", "2,240 of 3,400 planned users to go, about 17 days at this pace."],
         ["No clear change", "+0.0%, but it could be −7.1% to +7.6%", "95% CI, valid at any time"],
@@ -227,6 +240,10 @@ CHINESE = {
         "现在判断为时过早：目前有 150 个用户（对照组 78，实验组 72）。尚未评判：150 名用户有 clicks（对照组 78，实验组 72）。",
         "无需操作：约 24 小时 后得出首批结果；每位用户观察 1 天。",
     ),
+    "no_events": (
+        "现在判断为时过早：目前有 400 个用户（对照组 200，实验组 200）。尚未评判：0 名用户有 clicks（对照组 0，实验组 0）。",
+        "请检查产品是否以曝光时的用户标识发送“click”：没有它就得不出结论。",
+    ),
     "day_9": ("继续运行。每用户 clicks没有明显差异：1.5 对 1.5。", "无需操作：预计约 17 天 内得出结论。"),
     "several": ("继续运行。popularity@4 的每用户 clicks没有明显差异：1.5 对 1.5。", "无需操作：预计约 17 天 内得出结论。"),
     "halt": ("已中止：数据不可信，因此不据此作任何决定。", "现在由 popularity@1 服务所有用户。请先找出原因，再开始新的实验。"),
@@ -287,6 +304,20 @@ def texts_of(html: str) -> list[str]:
 def test_a_stranger_is_told_what_how_much_whether_to_trust_it_and_what_is_next(experiments, name):
     tiles, sentence, following = read_top(experiments[name], "en")
     assert (*tiles, sentence, following) == ENGLISH[name]
+
+
+def test_the_first_day_has_its_checks_as_a_list(experiments):
+    shown = {}
+    for name in ("day_1", "no_events", "day_9"):
+        page = sign_in(experiments[name].project).get(report_path(experiments[name])).content.decode()
+        shown[name] = re.findall(r'<li><span class="badge \w+">(.*?)</li>', page)
+    assert [unescape(re.sub("</?span>", "", line)) for line in shown["day_1"]] == [
+        "✓ fine Split between variants: Split 52% / 48%, planned 50% / 50%",
+        "✓ fine Events match users: 150 of 150 users with clicks",
+        "✓ fine Users in both variants: 0 of 150 users",
+    ]
+    assert "– look here</span> Events match users: 0 of 400 users with clicks" in shown["no_events"]
+    assert shown["day_9"] == []
 
 
 def test_of_several_treatments_the_tile_names_the_one_that_leads(experiments):

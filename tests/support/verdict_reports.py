@@ -40,6 +40,16 @@ def _day_1(shop: Shop) -> Experiment:
     return experiment
 
 
+def _no_events(shop: Shop) -> Experiment:
+    """A day's window, two hours ago; users came, and nobody's clicks."""
+    experiment = _start(shop, "Covers of the season", planned_units=10_000, window_seconds=86_400.0)
+    start = now() - timedelta(hours=2)
+    Experiment.objects.filter(pk=experiment.pk).update(started_at=start)
+    even = range(0, 400, 2)  # of whom nobody clicks
+    visits(experiment, {"control": 0, "treatment": 0}, units={"control": even, "treatment": even})
+    return experiment
+
+
 def _nine_days_old(experiment: Experiment) -> Experiment:
     start = now() - timedelta(days=9)
     Experiment.objects.filter(pk=experiment.pk).update(started_at=start)
@@ -92,6 +102,7 @@ MAKERS = {
     "ship": _ship,
     "roll_back": _roll_back,
     "day_1": _day_1,
+    "no_events": _no_events,
     "day_9": _day_9,
     "several": _several,
     "halt": _halt,
