@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import httpx2
@@ -60,3 +61,11 @@ def plan_address(shop, **fields) -> str:
     } | fields  # fmt: skip
     query = "&".join(f"{name}={value}" for name, value in filled.items())
     return f"/p/{shop.project.slug}/plan/?{query}"
+
+
+def shared_copy(experiment: Experiment) -> str:
+    """Return what a stranger reads who has a link to a frozen copy of a report."""
+    analyst = sign_in(experiment.project, role="analyst")
+    done = analyst.post(report_path(experiment, "share/"), {"days": "3"}, follow=True)
+    link = re.search(r"/shared/[\w-]+/", done.content.decode())
+    return Client().get(link[0]).content.decode()

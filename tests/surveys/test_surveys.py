@@ -25,7 +25,7 @@ from experiments.survey_question import SurveyError, SurveyQuestion
 from inference.models import Surface
 from tests.support import builders
 from tests.support.commands import run
-from tests.support.dashboard import sign_in
+from tests.support.dashboard import shared_copy, sign_in
 from tests.support.html import has
 
 REASONS = ("Too expensive", "Not for me", "Seen before")
@@ -261,6 +261,8 @@ def test_variants_are_compared_and_response_rates_stand_beside(tested, shop):
     report = page(shop, "report", tested.key)
     assert has(report, data_survey="liked")
     assert has(report, data_differs="true")
+    assert has(shared_copy(tested), data_survey="liked")
+    assert has(shared_copy(tested), data_differs="true")
     headers = {"authorization": f"Bearer {shop.secret}"}
     done = Client().get(f"/v1/experiments/{tested.key}/surveys", headers=headers).json()
     assert done["answers"][0]["difference"] == pytest.approx(row.difference)

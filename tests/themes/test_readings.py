@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -27,7 +28,7 @@ from experiments.themes.grouping import MIN_TEXTS
 from experiments.themes.text_vectors import CHARACTERS
 from tests.support import builders
 from tests.support.commands import run
-from tests.support.dashboard import sign_in
+from tests.support.dashboard import shared_copy, sign_in
 from tests.support.html import has
 from tests.support.page_charts import read_charts
 
@@ -286,7 +287,7 @@ def tested(shop, tiny_bert):
     return experiment
 
 
-def test_variants_are_compared_by_users_with_an_interval(tested, shop):
+def test_variants_are_compared_by_users_with_an_interval(tested, shop, settings):
     rows = compare_themes(tested)
     top = rows[0]
     assert top.difference > 0
@@ -306,6 +307,14 @@ def test_variants_are_compared_by_users_with_an_interval(tested, shop):
     assert answer["themes"][0]["theme"] == top.theme
     page = show(shop, "report", tested.key)
     assert has(page, data_theme=str(top.theme))
+    assert "All themes of the surface" in page
+    copy = shared_copy(tested)
+    assert has(copy, data_theme=str(top.theme))
+    assert "All themes of the surface" not in copy  # whoever has the link sees no other page
+    assert "<q>" in page
+    assert "<q>" not in copy
+    settings.BAKEOFF = replace(settings.BAKEOFF, min_group_users=1000)
+    assert not has(shared_copy(tested), data_theme=str(top.theme))
 
 
 def test_one_user_who_writes_often_is_one_and_excluded_users_are_none(tested, shop):

@@ -33,7 +33,11 @@ from experiments.reports.experiment_report import (
 )
 from experiments.reports.feedback_report import report_feedback
 from experiments.reports.notebook import notebook_of
-from experiments.reports.small_groups import min_group_users
+from experiments.reports.small_groups import (
+    hide_small_surveys,
+    hide_small_themes,
+    min_group_users,
+)
 from experiments.reports.variant_surveys import compare_surveys
 from experiments.reports.variant_themes import compare_themes
 from experiments.reports.verdict_tiles import tiles_of
@@ -57,7 +61,20 @@ def _context(experiment: Experiment) -> dict[str, Any]:
         "titles": items,
         "variants": experiment.variants.select_related("model_version", "rules"),
         "feedback": report_feedback(experiment) if experiment.started_at else None,
+        "themes": compare_themes(experiment)[:THEMES] if experiment.started_at else [],
+        "surveys": compare_surveys(experiment) if experiment.started_at else None,
         "css": _css(),
+    }
+
+
+def _context_of_copy(experiment: Experiment) -> dict[str, Any]:
+    """Return the same for a file or a frozen copy, which leave the platform: no words of few users."""
+    context = _context(experiment)
+    surveys = context["surveys"]
+    return context | {
+        "is_copy": True,
+        "themes": hide_small_themes(context["themes"]),
+        "surveys": hide_small_surveys(surveys) if surveys is not None else None,
     }
 
 
@@ -93,8 +110,6 @@ def report_page(
     context = _context(experiment)
     context |= {
         "comments": Comment.objects.filter(experiment=experiment).select_related("author"),
-        "themes": compare_themes(experiment)[:THEMES] if experiment.started_at else (),
-        "surveys": compare_surveys(experiment) if experiment.started_at else None,
         "quotes": _quotes(experiment, context["report"]),
         "acts": acts_for(experiment, request.user),
         "may_share": may(request.user, experiment.project, ANALYST),
@@ -156,13 +171,13 @@ def _pdf(request: HttpRequest, experiment: Experiment, name: str) -> HttpRespons
             content_type="text/plain; charset=utf-8",
             status=501,
         )
-    page = render_to_string("dashboard/shared.html", _context(experiment), request)
+    page = render_to_string("dashboard/shared.html", _context_of_copy(experiment), request)
     return _attached(HTML(string=page).write_pdf(), "application/pdf", name)
 
 
 def _frozen(experiment: Experiment) -> str:
     """Return a report that stands alone: it has no script that lets the keyboard reach wide tables."""
-    page = render_to_string("dashboard/shared.html", _context(experiment))
+    page = render_to_string("dashboard/shared.html", _context_of_copy(experiment))
     return page.replace("<table", '<table tabindex="0"')
 
 
