@@ -111,7 +111,12 @@ class SlateReasons:
         if place is None:
             if slot.score is None:
                 return [Reason("named", "The request names it, and the version does not know it.")]
-            return [Reason("static_list", "It is in the surface's static list.")]
+            if not self.ranks_of:
+                return [Reason("static_list", "It is in the surface's static list.")]
+            message = (
+                f"The caps left too few of {len(self.ranks_of)} candidates: all items were ranked."
+            )
+            return [Reason("widened", message), *_by_slot(slot)]
         reasons = [
             Reason(
                 "model",
@@ -122,15 +127,7 @@ class SlateReasons:
             reasons.append(Reason("boosted", f"Boosts divide its rank by {place.boost:.3g}."))
         if place.buried:
             reasons.append(self._buried())
-        if slot.allowed is not None:
-            reasons.append(
-                Reason(
-                    "by_slot",
-                    f"It was {slot.rank} of {slot.allowed} that caps, diversity and pins left for the "
-                    "slot.",
-                )
-            )
-        return reasons
+        return reasons + _by_slot(slot)
 
     def why_not(self, item_id: str) -> list[Reason]:
         """Return why an item is not in the slate; everything that speaks against it."""
@@ -243,6 +240,13 @@ class SlateReasons:
                     )
                 )
         return reasons
+
+
+def _by_slot(slot: Slot) -> list[Reason]:
+    if slot.allowed is None:
+        return []
+    left = f"It was {slot.rank} of {slot.allowed} that caps, diversity and pins left for the slot."
+    return [Reason("by_slot", left)]
 
 
 def _time(seconds: float) -> str:

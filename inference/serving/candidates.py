@@ -1,7 +1,7 @@
 """The candidates of a request: what may be shown, of the best list that there is for the unit.
 
-A list was made before the request. Where its filter leaves too few of the list, all items that may be
-shown are the candidates.
+A list was made before the request. Where the request's filter leaves too few of the list, all items
+that may be shown are the candidates; where its caps do, these fill the rest of the slate.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class Candidates(NamedTuple):
 def find_candidates(ranker: ItemRanker, request: SlateRequest) -> Candidates:
     """Return the candidates after all filters, the unit's history, and the reason of a fallback."""
     recent = ranker.indices_of(request.recent)
-    banned = set(ranker.indices_of(request.exclude))
     if request.only is not None:
         # What a request names is ranked even if the unit liked it already.
+        banned = set(ranker.indices_of(request.exclude))
         named = np.array(ranker.indices_of(dict.fromkeys(request.only)), dtype=np.int32)
         return Candidates(_without(banned, request.eligible.keep(ranker, named)), recent, None)
     again = ranker.indices_of(request.again)
-    banned.update(set(recent).difference(again))
+    banned = _banned(ranker, request, recent)
     items, fallback = _listed(ranker, request, recent, banned)
     if again:
         # The lists were made without what the unit liked.
@@ -64,6 +64,20 @@ def find_candidates(ranker: ItemRanker, request: SlateRequest) -> Candidates:
         # A unit that has refused the whole list since it was made gets what is left.
         allowed = _without(banned, _widen(ranker, request, recent))
     return Candidates(allowed, recent, fallback)
+
+
+def add_all(ranker: ItemRanker, request: SlateRequest, candidates: Candidates) -> Candidates:
+    """Return candidates, and after them all other items that may be shown."""
+    banned = _banned(ranker, request, candidates.recent)
+    every = _without(banned, _widen(ranker, request, candidates.recent))
+    others = every[~np.isin(every, candidates.items)]
+    return candidates._replace(items=np.concatenate([candidates.items, others]))
+
+
+def _banned(ranker: ItemRanker, request: SlateRequest, recent: Sequence[int]) -> set[int]:
+    """Return what the unit does not want, or has liked and is not to see again."""
+    liked = set(recent).difference(ranker.indices_of(request.again))
+    return liked.union(ranker.indices_of(request.exclude))
 
 
 def _listed(

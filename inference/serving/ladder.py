@@ -160,6 +160,28 @@ def serve(
     return _explain(ranker, slate, candidates.recent) if request.explain else slate
 
 
+def fill_up(
+    ranker: ItemRanker,
+    request: SlateRequest,
+    slate: ServedSlate,
+    candidates: Candidates,
+    *,
+    rng: Generator,
+) -> ServedSlate:
+    """Fill the slots for which caps have left nothing, from all items that may be shown.
+
+    Args:
+        ranker: which has ranked the slate.
+        request: the request.
+        slate: what was drawn.
+        candidates: what it was drawn from, and after these the others, as `add_all` returns them.
+        rng: source of the draw.
+    """
+    scores = ranker.score(candidates.items, candidates.recent)
+    slate = fill_slate(ranker, request, candidates, scores, rng=rng, before=slate.slots)
+    return _explain(ranker, slate, candidates.recent) if request.explain else slate
+
+
 def _explain(ranker: ItemRanker, slate: ServedSlate, recent: Sequence[int]) -> ServedSlate:
     """Name in each slot the recent item that adds most to its score; none where none adds anything.
 
@@ -181,7 +203,13 @@ def _explain(ranker: ItemRanker, slate: ServedSlate, recent: Sequence[int]) -> S
 
 
 def fill_slate(
-    ranker: ItemRanker, request: SlateRequest, candidates: Candidates, scores: Floats, *, rng: Generator
+    ranker: ItemRanker,
+    request: SlateRequest,
+    candidates: Candidates,
+    scores: Floats,
+    *,
+    rng: Generator,
+    before: Sequence[Slot] | None = None,
 ) -> ServedSlate:
     """Draw a slate from scored candidates.
 
@@ -191,6 +219,7 @@ def fill_slate(
         candidates: at least one candidate.
         scores: of the candidates, (m,).
         rng: source of the draw.
+        before: a slate that caps left short, drawn from the first candidates; None for a new one.
     """
     items = candidates.items
     unranked: Sequence[str] = ()
@@ -206,7 +235,7 @@ def fill_slate(
         ruled = _with_new(_ruled(request, ranker, items, unranked), new)
         count += len(unranked)
         order = np.concatenate([order, np.arange(len(items), count, dtype=np.int32)])
-        slots, is_short = _fill_by_rules(ruled, request, scores, order=order, rng=rng)
+        slots, is_short = _fill_by_rules(ruled, request, scores, order=order, rng=rng, before=before)
     return ServedSlate(
         slots=slots,
         fallback=candidates.fallback,
@@ -276,6 +305,7 @@ def _fill_by_rules(
     *,
     order: Indices,
     rng: Generator | None,
+    before: Sequence[Slot] | None = None,
 ) -> tuple[list[Slot], bool]:
     """Draw from candidates that rules say something about; without a generator, take the best.
 
@@ -288,7 +318,10 @@ def _fill_by_rules(
     temperature = request.temperature if rng is not None else 0.0
     order = rerank(order, rules)
     if rules.by_slot:
-        drawn = draw_by_slot(order, request.k, rules, temperature=temperature, rng=rng)
+        drawn_before = None if before is None else _drawn_before(ruled, before)
+        drawn = draw_by_slot(
+            order, request.k, rules, temperature=temperature, rng=rng, before=drawn_before
+        )
     else:
         drawn = draw_at_once(order, request.k, rules.new, temperature=temperature, rng=rng)
     slots = [
@@ -306,6 +339,18 @@ def _fill_by_rules(
     # A pin may stand beside the candidates: it leaves none of them out.
     chosen = sum(slot.candidate < len(order) for slot in drawn)
     return slots, len(drawn) < request.k and chosen < len(order)
+
+
+def _drawn_before(ruled: RuledCandidates, before: Sequence[Slot]) -> list[DrawnSlot]:
+    """Return the slots of a short slate up to the first one for which nothing was left."""
+    names, drawn = ruled.names, []
+    pins = {position: names[candidate] for position, candidate in ruled.rules.pins.items()}
+    for position, slot in enumerate(before):
+        if slot.rank == 0 and pins.get(position) != slot.item_id:
+            break  # it has moved up, for nothing was left above it
+        candidate = names.index(slot.item_id)  # not far: what was drawn from comes first
+        drawn.append(DrawnSlot(candidate, slot.rank, slot.allowed, slot.propensity, slot.chance))
+    return drawn
 
 
 def _is_explored(slot: DrawnSlot, position: int, rules: SlotRules) -> bool:

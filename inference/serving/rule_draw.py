@@ -169,8 +169,12 @@ def draw_by_slot(
     *,
     temperature: float,
     rng: Generator | None,
+    before: Sequence[DrawnSlot] | None = None,
 ) -> list[DrawnSlot]:
     """Draw a slate slot by slot; it is shorter than k when the caps leave nothing.
+
+    The slots that were drawn from too few candidates stay, and the others are drawn from these: the
+    chance of each, given those before it, is still what is logged of it.
 
     Args:
         order: candidates, best first.
@@ -178,14 +182,21 @@ def draw_by_slot(
         rules: of the slate.
         temperature: τ ≥ 0; 0 takes the best of each slot.
         rng: source of the draw; None at τ = 0.
+        before: the first slots, as they were drawn from some of the candidates; None for a new slate.
     """
-    state = _Slate(_pool(order, rules), rules, k)
+    # All that there are where the best were too few.
+    state = _Slate(_pool(order, rules) if before is None else order, rules, k)
     slots: list[DrawnSlot] = []
+    drawn = before or ()
     for position in range(k):
         pin = state.pins.get(position)
         if pin is not None:
             state.take_pin(pin)
             slots.append(DrawnSlot(pin, 0, 1, 1.0))
+            continue
+        if position < len(drawn):
+            state.take(drawn[position].candidate)
+            slots.append(drawn[position])
             continue
         slot = state.draw(temperature, rng)
         if slot is not None:  # else a shorter slate: what is pinned further down moves up
@@ -300,6 +311,10 @@ class _Slate:
         """Put what is pinned into the next slot; the caps have counted it from the start."""
         if self._likeness is not None:
             self._likeness.add(candidate)
+
+    def take(self, candidate: int) -> None:
+        """Put into the next slot what was drawn for it."""
+        self._take(int(np.flatnonzero(self.pool == candidate)[0]))
 
     def _choose(self, rng: Generator | None) -> tuple[Mask, float | None]:
         """Draw whether a slot is for new items or for the others; return these and the chance of it."""

@@ -250,3 +250,33 @@ def test_what_is_logged_of_a_ruled_slate_gives_its_chances_again(lane, shop):
         slate = Slate.objects.get(recommendation_id=data["recommendation_id"])
         for _item, _score, rank, propensity, _explored, allowed in slate.slots:
             assert propensity_of(rank, allowed, 4, temperature=1.0) == propensity
+
+
+def test_what_caps_leave_open_is_filled_from_the_whole_catalogue(lane, shop):
+    items = [ItemDraft(f"i{n}", properties={"brand": f"b{n // 2}"}) for n in range(10)]
+    write_items(project_id=shop.project.pk, items=items)
+    shop.surface.candidates = 3  # i0 and i1 of one brand, i2 of another
+    shop.surface.save()
+    lane.refresh()
+    caps = {"caps": {"brand": 1}}
+    assert names(ask(lane, shop, k=5, **caps)) == ["i0", "i2", "i4", "i6", "i8"]
+    assert ask(lane, shop, k=6, **caps).json()["short_because"] == "caps"
+    assert names(ask(lane, shop, k=3, exclude=["i4", "i5"], **caps)) == ["i0", "i2", "i6"]
+    pin = {"pin": [{"item_id": "i9", "position": 4}]}
+    assert names(ask(lane, shop, k=5, **caps, **pin)) == ["i0", "i2", "i4", "i9", "i6"]
+    body = {"surface": "home-feed", "unit_id": "u1", "k": 3, **caps}
+    shown = lane.post("/v1/recommend/preview", body, shop.secret).json()["items"]
+    assert [item["reasons"][0]["code"] for item in shown] == ["model", "model", "widened"]
+    shop.surface.exploration = 1.0
+    shop.surface.save()
+    lane.refresh()
+    for n in range(20):
+        data = ask(lane, shop, unit_id=f"u{n}", k=5, **caps, **pin).json()
+        shown = [int(item["item_id"][1:]) for item in data["items"]]
+        assert shown[3] == 9
+        assert {one // 2 for one in shown} == {0, 1, 2, 3, 4}
+        slate = Slate.objects.get(recommendation_id=data["recommendation_id"])
+        for _item, _score, rank, propensity, _explored, allowed in slate.slots:
+            assert propensity_of(rank, allowed, 5, temperature=1.0) == propensity
+        # Of three candidates, then of one brand's, then of what is neither theirs nor the pin's.
+        assert [slot[5] for slot in slate.slots] == [3, slate.slots[1][5], 4, 1, 2]

@@ -15,7 +15,13 @@ from bakeoff.gateway.slates.bound_rules import bind, make_ready
 from bakeoff.gateway.slates.interleave import interleave
 from bakeoff.gateway.slates.new_items import NewItemPlaces, new_candidates
 from bakeoff.gateway.slates.order_lists import hint_for, reason_of, require_order
-from bakeoff.gateway.slates.prepared import Prepared, for_version, is_long, shadow_question
+from bakeoff.gateway.slates.prepared import (
+    MAX_SCANNED,
+    Prepared,
+    for_version,
+    is_long,
+    shadow_question,
+)
 from bakeoff.gateway.slates.remote_scorer import RemoteError
 from bakeoff.gateway.slates.requests import (
     LatestRequest,
@@ -28,9 +34,9 @@ from bakeoff.gateway.slates.search import QUERY
 from bakeoff.gateway.slates.similar import SIMILAR_TO, Subject, stand_in_for
 from bakeoff.gateway.slates.unit_history import UnitHistory, read_history
 from experiments.ingest.redact import redact
-from inference.serving.candidates import find_candidates
+from inference.serving.candidates import add_all, find_candidates
 from inference.serving.context_ranker import in_context, reads_context
-from inference.serving.ladder import ServedSlate, SlateRequest, fill_slate, serve
+from inference.serving.ladder import ServedSlate, SlateRequest, fill_slate, fill_up, serve
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -325,16 +331,22 @@ class Recommending:
             return await self._draw_remotely(
                 request, visitor, ranker, remote=model.remote, version_id=version.version_id
             )
-        candidates = None
-        if ranker is not None and is_long(ranker, request):
+        if ranker is None:
+            return serve(None, request, rng=self._rng, no_model_reason="model_unavailable")
+        if is_long(ranker, request):
             candidates = await asyncio.to_thread(find_candidates, ranker, request)
-        return serve(
-            ranker,
-            request,
-            rng=self._rng,
-            no_model_reason="model_unavailable",
-            candidates=candidates,
+        else:
+            candidates = find_candidates(ranker, request)
+        slate = serve(
+            ranker, request, rng=self._rng, no_model_reason="model_unavailable", candidates=candidates
         )
+        if not slate.short_by_caps or request.only is not None or not len(candidates.items):
+            return slate
+        if len(ranker.item_ids) > MAX_SCANNED:
+            wide = await asyncio.to_thread(add_all, ranker, request, candidates)
+        else:
+            wide = add_all(ranker, request, candidates)
+        return fill_up(ranker, request, slate, wide, rng=self._rng)
 
     async def _draw_remotely(
         self,
