@@ -22,6 +22,7 @@ from inference.actions.place_items import needs_places
 from inference.cache import cache_client
 from inference.models import ModelVersion, Surface
 from inference.sending import PLACE_ITEMS, send
+from inference.serving.artifact import ArtifactError
 from inference.serving.keys import dirty_key, histories_key, marked_key
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def mark_soon(*, surface: Surface) -> None:
     try:
         mark_all_units(surface=surface)
     # A project with years of events takes longer than a person waits; the reconciler has the time.
-    except (RedisError, OSError, OperationalError) as error:
+    except (RedisError, OSError, OperationalError, ArtifactError) as error:
         logger.warning("units of '%s' are marked later: %s", surface, error)
 
 

@@ -15,9 +15,10 @@ from inference.models import Item
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+# What encoders read, and what an item is placed by among those that a version has learnt.
 EMBEDDED = frozenset(
-    {"title", "text", "properties", "labels", "image_url", "image_sha256"}
-)  # what encoders read
+    {"title", "text", "properties", "labels", "image_url", "image_sha256", "vector", "group_id"}
+)
 # What a deleted item keeps is its name: versions that learnt it must not show it.
 _EMPTY: dict[str, Any] = {
     "title": "",

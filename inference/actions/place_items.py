@@ -23,6 +23,8 @@ from inference.encoders.image_vectors import image_vectors_of
 from inference.encoders.item_vectors import custom_vectors_of, stored_vectors
 from inference.encoders.vector_graph import VectorGraph
 from inference.models import Item, ModelVersion, Surface
+from inference.outages import is_outage
+from inference.serving.artifact import ArtifactError, check_artifact
 from inference.serving.centred import centred, mean_of
 from inference.serving.changes import announce_catalogue
 from inference.serving.placed_items import MAX_NEIGHBOURS
@@ -67,7 +69,11 @@ class KnownItems:
 
 
 def place_items(items: Sequence[Item]) -> int:
-    """Place those items that a version in use does not know; return how many were written."""
+    """Place those items that a version in use does not know; return how many were written.
+
+    Raises:
+        ArtifactError: the object store, which holds a version in use, is away.
+    """
     by_project: dict[int, list[Item]] = defaultdict(list)
     for item in items:
         by_project[item.project_id].append(item)
@@ -239,30 +245,44 @@ def _digests(project_id: int) -> tuple[str, ...]:
     versions = ModelVersion.objects.filter(
         surface__project_id=project_id, surface__kind=Surface.Kind.RECOMMEND, alias__in=_IN_USE
     )
-    return tuple(sorted(set(versions.values_list("artifact_sha256", flat=True))))
+    digests = set(versions.values_list("artifact_sha256", flat=True))
+    # What cannot be read is left out of what is remembered by these: it may be readable again.
+    return tuple(sorted(digest for digest in digests if _items_of(digest)))
+
+
+def _items_of(digest: str) -> tuple[str, ...]:
+    """Return the items of a version; none of what holds no items, as an order, or is damaged.
+
+    Raises:
+        ArtifactError: the object store is away. Without the version's items, places would be wrong.
+    """
+    try:
+        return _read_items(digest)
+    except ArtifactError as error:
+        if is_outage(error):
+            raise
+        return ()
 
 
 @lru_cache(maxsize=16)
-def _items_of(digest: str) -> tuple[str, ...]:
-    """Return the items of a version; none of what holds no items, as an order, or cannot be read."""
-    try:
-        return tuple(json.loads((settings.BAKEOFF.artifacts / digest / "items.json").read_bytes()))
-    except (OSError, ValueError):
+def _read_items(digest: str) -> tuple[str, ...]:
+    folder, manifest = check_artifact(settings.BAKEOFF.artifacts, digest)
+    if "items.json" not in manifest["files"]:
         return ()
+    return tuple(json.loads((folder / "items.json").read_bytes()))
 
 
 @lru_cache(maxsize=4)
 def _known_to_all(digests: tuple[str, ...]) -> frozenset[str]:
     """Return the items that every version with items knows: all of them can place by these."""
-    known = [frozenset(ids) for digest in digests if (ids := _items_of(digest))]
+    known = [frozenset(_items_of(digest)) for digest in digests]
     return frozenset.intersection(*known) if known else frozenset()
 
 
 @lru_cache(maxsize=1)  # a catalogue's vectors are large, and items of one project come together
 def _known_items(project_id: int, digests: tuple[str, ...]) -> KnownItems:
     known = _known_to_all(digests)
-    order = next(of_one for digest in digests if (of_one := _items_of(digest)))
-    ids = [item_id for item_id in order if item_id in known][:MAX_KNOWN]
+    ids = [item_id for item_id in _items_of(digests[0]) if item_id in known][:MAX_KNOWN]
     items: dict[str, Item] = {}
     for start in range(0, len(ids), CHUNK):
         chunk = Item.objects.filter(project_id=project_id, item_id__in=ids[start : start + CHUNK])

@@ -204,6 +204,16 @@ def test_a_version_that_came_into_use_has_its_unknown_items_placed(lane, books):
     assert not Item.objects.get(project=books.project, item_id="between").neighbours
 
 
+def test_a_changed_vector_or_group_places_an_item_anew(books, lane):
+    arrive(lane, books, ItemDraft("new"))
+    item = Item.objects.get(project=books.project, item_id="new")
+    lose_messages()
+    for changes in ({"group_id": "shirt"}, {"vector": [1.0, 0.0]}, {"price": 3.0}):
+        headers = {"Authorization": f"Bearer {books.secret}"}
+        assert lane.client.patch("/v1/items/new", json=changes, headers=headers).status_code == 200
+    assert messages("embed") == [[[item.pk]], [[item.pk]]]
+
+
 def test_without_an_encoder_labels_and_group_place_it(lane, books, monkeypatch):
     from inference.encoders import item_vectors
     from inference.encoders.locate import NotFoundError

@@ -18,6 +18,7 @@ from bakeoff.backup.manifest import BackupError
 from bakeoff.gateway.config.versions import VersionLoader
 from experiments.assignment import VersionReference
 from inference.actions.clean_artifacts import clean_artifacts
+from inference.actions.place_items import place_items
 from inference.models import ArtifactStore, ModelVersion, TrainingRun
 from inference.outages import is_outage
 from inference.serving import remote_store, store
@@ -83,6 +84,26 @@ def test_what_one_machine_trains_another_serves(learner, machines, settings, mon
     assert served.ranker.item_ids
     check_artifact(machines.b, digest)
     assert not list(machines.b.glob(".new-*"))
+
+
+def test_an_item_is_placed_on_a_machine_that_has_no_version_yet(tables, machines, settings, s3):
+    settings.BAKEOFF = replace(django_settings.BAKEOFF, home=machines.a.parent)
+    shop = builders.make_shop(items=3)
+    digest = save_artifact(machines.a, draft_artifact(items=3, seed=77))  # that no other test reads
+    shop.surface.versions.update(artifact_sha256=digest)
+    shop.project.items.update(group_id="shirt")
+    new = shop.project.items.create(item_id="new", group_id="shirt")
+    root, handler = s3
+    settings.BAKEOFF = replace(django_settings.BAKEOFF, home=root.parent)
+    handler.status, handler.code = 400, "Broken"
+    with pytest.raises(ArtifactError, match="does not answer"):  # so its task is sent again
+        place_items([new])
+    settings.BAKEOFF = replace(django_settings.BAKEOFF, home=machines.b.parent)
+    machines.away()
+    assert place_items([new]) == 0
+    machines.back()
+    assert place_items([new]) == 1
+    assert {name for name, _ in new.neighbours} == set(shop.items)
 
 
 def test_a_version_waits_for_the_store_and_what_is_cached_serves(machines):
