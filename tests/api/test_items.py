@@ -57,6 +57,21 @@ def test_a_change_is_served_without_anybody_reloading(call, served):
     wait_for(lambda: [one["title"] for one in served(k=2)] == ["Item i0", "Back"])
 
 
+def test_an_item_that_is_read_and_written_again_keeps_its_vector(call, shop):
+    vector = [0.1, -2.5, 3e-7, 12345.678]
+    call("PATCH", "/items/i0", {"vector": vector})
+    item = call("GET", "/items/i0").json()
+    assert item["vector"] == pytest.approx(vector, rel=1e-7)
+    assert item["vector"][:3] == vector[:3]
+    before = bytes(shop.project.items.get(item_id="i0").vector)
+    written = {name: item[name] for name in item if name not in {"image_sha256", "updated_at"}}
+    assert call("PUT", "/items", {"items": [written | {"title": "New"}]}).json() == {"written": 1}
+    after = shop.project.items.get(item_id="i0")
+    assert (after.title, bytes(after.vector)) == ("New", before)
+    assert call("GET", "/items/i1").json()["vector"] is None
+    assert "vector" not in call("GET", "/items").json()["items"][0]
+
+
 def test_an_answer_says_what_the_catalogue_says_of_an_item(call, served):
     item = {
         "item_id": "i0",

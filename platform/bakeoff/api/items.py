@@ -6,6 +6,7 @@ import codecs
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import numpy as np
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
 from pydantic import AfterValidator, ValidationError
@@ -118,6 +119,19 @@ class ItemOut(Schema):
     updated_at: datetime
 
 
+class ItemWithVector(ItemOut):
+    """An item with all that a request may write of it."""
+
+    vector: list[float] | None = Field(description="As it was written, in single precision.")
+
+    @staticmethod
+    def resolve_vector(item: Item) -> list[float] | None:
+        """Return the vector, by the shortest numbers that are the same in single precision."""
+        if item.vector is None:
+            return None
+        return [float(str(number)) for number in np.frombuffer(item.vector, dtype="<f4")]
+
+
 class ItemPage(Schema):
     """Items in the order of their ids."""
 
@@ -214,9 +228,9 @@ def delete_many(request: HttpRequest, payload: ItemIds) -> Any:
     return {"deleted": count}
 
 
-@router.get("/items/{path:item_id}", response={200: ItemOut})
+@router.get("/items/{path:item_id}", response={200: ItemWithVector})
 def get_item(request: HttpRequest, item_id: str) -> Any:
-    """Return one item."""
+    """Return one item, with its vector."""
     return get_or_404(Item.objects.filter(project=project_of(request)), "item", item_id=item_id)
 
 
