@@ -8,8 +8,10 @@ from pyarrow import parquet
 from uuid_utils import uuid7
 
 from bakeoff.cli import main
+from experiments.actions.load_catalogue import write_items
 from experiments.ingest.rows import Rows
 from experiments.models import Exposure, Slate
+from inference.actions.load_items import ItemDraft
 from tests.support import builders
 
 UNITS = [f"u{n:02}" for n in range(24)]
@@ -77,8 +79,17 @@ def test_exposures_may_be_recorded_at_once_for_the_users_of_a_file(lane, shop, t
     users = tmp_path / "users.txt"
     users.write_text("u01\n\nnobody-knew\n")
     file = tmp_path / "home.parquet"
-    export(lane, shop, file, "--users", str(users), "--record-exposures", "now")
-    assert {row["unit_id"] for row in parquet.read_table(file).to_pylist()} == {"u01", "nobody-knew"}
+    about = {"price": 49.5, "url": "https://shop.example/1", "image_url": "https://shop.example/1.png"}
+    about |= {"labels": ["red"], "properties": {"brand": "Acme"}}
+    write_items(project_id=shop.project.pk, items=[ItemDraft(i, **about) for i in shop.items])
+    lane.refresh()
+    options = ("--users", str(users), "--record-exposures", "now", "--fields", "brand,labels")
+    export(lane, shop, file, *options)
+    rows = parquet.read_table(file).to_pylist()
+    assert {row["unit_id"] for row in rows} == {"u01", "nobody-knew"}
+    names = ("price", "url", "image_url", "labels", "brand")
+    expected = (*list(about.values())[:3], '["red"]', "Acme")
+    assert {tuple(row[name] for name in names) for row in rows} == {expected}
     assert Exposure.objects.filter(experiment=trial).count() == 2
 
 

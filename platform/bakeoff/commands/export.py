@@ -43,6 +43,9 @@ def export() -> None:
 )
 @click.option("--context", default="{}", help="Context of every request, as JSON.")
 @click.option(
+    "--fields", default="", help="More fields and properties of items, with commas; a column each."
+)
+@click.option(
     "--record-exposures",
     type=click.Choice(["now", "later"]),
     default="later",
@@ -55,11 +58,19 @@ def recommendations(surface: str, slug: str | None, **options: Any) -> None:
 
     Every user gets what POST /v1/recommend answers: their variant, the rules, the fallbacks.
     """
-    from bakeoff.replay.recommendation_export import Export, ExportError, export_recommendations
+    from bakeoff.replay.recommendation_export import (
+        SCHEMA,
+        Export,
+        ExportError,
+        export_recommendations,
+    )
 
     file: Path = options["file"]
     if not file.parent.is_dir():
         raise click.UsageError(f"folder of '{file}' does not exist.")
+    fields = tuple(dict.fromkeys(name for one in options["fields"].split(",") if (name := one.strip())))
+    if taken := set(fields).intersection(SCHEMA.names):
+        raise click.UsageError(f"fields == '{min(taken)}', must not name a column of every file.")
     row = find_surface(find_project(slug), surface)
     wanted = Export(
         url=options["url"],
@@ -68,6 +79,7 @@ def recommendations(surface: str, slug: str | None, **options: Any) -> None:
         k=options["k"],
         context=_context(options["context"]),
         expose=options["record_exposures"] == "now",
+        fields=fields,
     )
     with _units(row, options["users_file"]) as units, progress("users", None) as advance:
         try:

@@ -7,6 +7,7 @@ rows, however many units there are.
 
 from __future__ import annotations
 
+import json
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +20,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 REQUESTS_AT_ONCE = 8
@@ -27,12 +28,16 @@ WINDOW = 64  # requests that are sent or wait: a slow one holds the others up no
 GROUP_ROWS = 20_000  # rows that wait in memory for their group of the file
 TIMEOUT_SECONDS = 30.0
 RETRIES = 20  # a platform that restarts is back within them
+OF_ITEMS = ("url", "image_url", "price")  # beside the title, which every answer has
 SCHEMA = pa.schema(
     [
         ("unit_id", pa.string()),
         ("position", pa.int32()),
         ("item_id", pa.string()),
         ("title", pa.string()),
+        ("url", pa.string()),
+        ("image_url", pa.string()),
+        ("price", pa.float64()),
         ("score", pa.float64()),
         ("slate_id", pa.string()),
         ("experiment", pa.string()),
@@ -58,6 +63,7 @@ class Export:
         k: items per unit.
         context: of every request.
         expose: whether units count as having seen their slates now.
+        fields: further fields and properties of the items, a column of texts each.
     """
 
     url: str
@@ -66,6 +72,12 @@ class Export:
     k: int
     context: Mapping[str, Any] = field(default_factory=dict)
     expose: bool = False
+    fields: Sequence[str] = ()
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the file."""
+        return pa.schema([*SCHEMA, *((name, pa.string()) for name in self.fields)])
 
 
 @dataclass(slots=True)
@@ -89,7 +101,7 @@ def export_recommendations(
     unfinished, exported = file.with_name(f"{file.name}.unfinished"), Exported()
     rows: list[dict[str, Any]] = []
     try:
-        with parquet.ParquetWriter(unfinished, SCHEMA) as writer:
+        with parquet.ParquetWriter(unfinished, export.schema) as writer:
             for slots in _ask_all(export, units):
                 rows += slots
                 exported.rows += len(slots)
@@ -97,9 +109,9 @@ def export_recommendations(
                 exported.empty += not slots
                 progress(1)
                 if len(rows) >= GROUP_ROWS:
-                    writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+                    writer.write_table(pa.Table.from_pylist(rows, schema=export.schema))
                     rows = []
-            writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+            writer.write_table(pa.Table.from_pylist(rows, schema=export.schema))
         unfinished.replace(file)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -127,7 +139,12 @@ def _ask_all(export: Export, units: Iterator[str]) -> Iterator[list[dict[str, An
 
 def _ask(client: httpx2.Client, export: Export, unit: str) -> list[dict[str, Any]]:
     """Return the rows of one unit."""
-    body: dict[str, Any] = {"surface": export.surface, "unit_id": unit, "k": export.k}
+    body: dict[str, Any] = {
+        "surface": export.surface,
+        "unit_id": unit,
+        "k": export.k,
+        "fields": [*OF_ITEMS, *export.fields],
+    }
     if export.context:
         body["context"] = export.context
     if not export.expose:
@@ -142,12 +159,24 @@ def _ask(client: httpx2.Client, export: Export, unit: str) -> list[dict[str, Any
             "position": item["position"],
             "item_id": item["item_id"],
             "title": item["title"],
+            **{name: item.get(name) for name in OF_ITEMS},
             "score": item["score"],
             "slate_id": slate["recommendation_id"],
             **about,
+            **_texts({**item.get("properties", {}), **item}, export.fields),
         }
         for item in slate["items"]
     ]
+
+
+def _texts(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, str | None]:
+    """Return values as texts, what is none as JSON; a property has another type in another item."""
+    texts: dict[str, str | None] = {}
+    for name in names:
+        value = values.get(name)
+        is_text = value is None or isinstance(value, str)
+        texts[name] = value if is_text else json.dumps(value, ensure_ascii=False)
+    return texts
 
 
 def _post(client: httpx2.Client, body: Mapping[str, Any]) -> dict[str, Any]:
