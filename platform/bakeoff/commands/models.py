@@ -225,6 +225,7 @@ def _show_next_step(version: ModelVersion) -> None:
             return
         time.sleep(POLL_SECONDS)
         version.refresh_from_db()
+    version.refresh_from_db()  # the champion that ended the loop may be this one
     if version.alias == version.Alias.CHAMPION:
         late = wait_until_read(cache_client())
         confirmed = f"; {', '.join(late)} did not confirm it in time" if late else ""
