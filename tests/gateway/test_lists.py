@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.conf import settings
 
+from bakeoff.gateway.slates.similar import StandIn
 from experiments.actions.load_catalogue import patch_item, write_items
 from experiments.actions.mark_units import history_of
 from experiments.actions.start_experiment import start_experiment
@@ -15,6 +16,7 @@ from inference.cache import cache_client
 from inference.models import Item
 from inference.serving.artifact import save_artifact
 from inference.serving.keys import recent_key
+from inference.serving.ranker import Ranker
 from tests.support import builders
 from tests.support.artifacts import draft_large
 
@@ -110,6 +112,30 @@ def test_an_item_that_was_placed_goes_by_the_text_that_is_nearest(lane, shop):
 def test_a_version_that_reads_no_history_says_that_it_answers_by_its_own_order(lane, shop):
     data = similar(lane, shop, k=3)
     assert (names(data), data["fallback"]) == (["i0", "i1", "i3"], "default_list")
+
+
+def test_a_version_that_reads_no_history_is_filled_by_its_order_after_what_is_alike(lane, shop):
+    labels = {
+        "i2": ["red", "wool"],
+        "i7": ["red"],
+        "i8": ["red", "wool"],
+        "i9": ["wool"],
+        "i1": ["tin"],
+    }
+    items = [ItemDraft(item, labels=own) for item, own in labels.items()]
+    write_items(project_id=shop.project.pk, items=[*items, ItemDraft("fresh", labels=["tin"])])
+    lane.refresh()
+    data = similar(lane, shop, k=4)
+    assert (names(data), data["fallback"]) == (["i8", "i7", "i9", "i0"], "similar_by_labels")
+    assert names(similar(lane, shop, "fresh", k=2)) == ["i1", "i0"]  # which no version has learnt
+    assert names(similar(lane, shop, k=2, filter={"labels": "tin"})) == ["i1"]
+    ranker = Ranker(settings.BAKEOFF.artifacts, shop.champion.artifact_sha256)
+    alike = StandIn(ranker, ("i2",))
+    assert alike.is_alike_for_all
+    near = alike.by_texts(["nobody-knows", "i8", "i5"])
+    assert near.default_reason == "similar_by_text"
+    assert [ranker.item_ids[one] for one in near.ranker.default_order[:4]] == ["i8", "i5", "i0", "i1"]
+    assert alike.by_texts(["nobody-knows"]) is alike
 
 
 def test_a_surface_of_similar_items_has_experiments(lane, shop):

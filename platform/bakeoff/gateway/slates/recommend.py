@@ -227,7 +227,13 @@ class Recommending:
         await make_ready(filters, [{"group_id": ""}])
         subject = Subject.of(request.item_id, filters)
         await make_ready(filters, [{"labels": label} for label in subject.labels])
-        stand_in = stand_in_for(subject, ranker, filters)
+        if ranker is not None and len(ranker.item_ids) > MAX_SCANNED:
+            stand_in = await asyncio.to_thread(stand_in_for, subject, ranker, filters)
+        else:
+            stand_in = stand_in_for(subject, ranker, filters)
+        if subject.title and stand_in.is_alike_for_all:
+            nearest = await self._search.nearest(visitor.key.project_id, subject.title)
+            stand_in = stand_in.by_texts(nearest or ())
         history = history._replace(recent=stand_in.recent)
         prepared = await self._prepare(
             request, visitor, history, stand_in.ranker, exclude=subject.exclude(request.exclude)

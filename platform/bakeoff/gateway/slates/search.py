@@ -74,7 +74,8 @@ class Search:
             catalogue: of the project.
         """
         by_words, by_vectors = await asyncio.gather(
-            self._by_words(project, question), self._by_vectors(project, question, order)
+            self._by_words(project, question),
+            self.nearest(project, question) if order.vector_weight else _nothing(),
         )
         if by_words is None:
             return None, None
@@ -82,13 +83,11 @@ class Search:
         weights = {"words": order.word_weight, "vectors": order.vector_weight}
         return fuse(rankings, weights, catalogue), WORDS_ALONE if by_vectors is None else None
 
-    async def _by_vectors(self, project: int, question: str, order: LiveOrder) -> list[str] | None:
-        """Return what is nearest; None where nobody says in time."""
-        if not order.vector_weight:
-            return []
+    async def nearest(self, project: int, text: str) -> list[str] | None:
+        """Return the items whose texts are nearest to a text; None where nobody says in time."""
         try:
             answer = await self._remote.answer(
-                NO_VERSION, MODEL, ask_for(project, question), 2 * MAX_NEAREST
+                NO_VERSION, MODEL, ask_for(project, text), 2 * MAX_NEAREST
             )
         except RemoteError:
             return None
@@ -113,6 +112,11 @@ class Search:
             return list(dict.fromkeys([*every, *some]))
 
         return await self._lookup.ask(ask)
+
+
+async def _nothing() -> list[str]:
+    """Find nothing: this ranking does not count."""
+    return []
 
 
 def fuse(

@@ -2,7 +2,8 @@
 
 A recommender that reads histories answers for any item that it has learnt. One that it has not learnt
 is answered for by another variant of the same product, by the known item whose text is nearest, or else
-by the labels that items share.
+by the labels that items share. One that reads none ranks alike beside every item: there labels and
+nearest texts come first, and its own order fills the rest.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from inference.serving.ordered_items import OrderedItems
 from inference.serving.placed_items import PlacedItems
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from experiments.slate_rules.filters import Filters
     from inference.serving.artifact import Floats
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 SIMILAR_TO = "$similar_to"  # in a slate's context: no product names a value of its own so
 BY_GROUP, BY_TEXT, BY_LABELS = "similar_by_group", "similar_by_text", "similar_by_labels"
-UNKNOWN = "unknown_item"
+UNKNOWN, DEFAULT = "unknown_item", "default_list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,13 @@ class Subject:
         item_id: its name.
         variants: other items of the same group.
         labels: of the item.
+        title: of the item.
     """
 
     item_id: str
     variants: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    title: str = ""
 
     @classmethod
     def of(cls, item_id: str, filters: Filters) -> Subject:
@@ -53,7 +56,7 @@ class Subject:
         if "group_id" in fields:
             rows = np.flatnonzero(filters.mask({"group_id": fields["group_id"]}, {}))
             variants = tuple(catalogue.rows[one].item_id for one in rows.tolist() if one != row)
-        return cls(item_id, variants, tuple(fields.get("labels", ())))
+        return cls(item_id, variants, tuple(fields.get("labels", ())), fields.get("title", ""))
 
     def exclude(self, others: Collection[str]) -> Collection[str]:
         """Return what may not be shown: the item, its variants, and what the request excludes."""
@@ -74,7 +77,31 @@ class StandIn:
     ranker: ItemRanker | None
     recent: tuple[str, ...]
     nearline_reason: str | None = None
-    default_reason: str | None = "default_list"
+    default_reason: str | None = DEFAULT
+
+    @property
+    def is_alike_for_all(self) -> bool:
+        """Whether it ranks alike beside every item."""
+        ranker = self.ranker
+        return (
+            ranker is not None
+            and not (ranker.reads_history or ranker.is_remote)
+            and self.default_reason == DEFAULT
+        )
+
+    def by_texts(self, nearest: Sequence[str]) -> StandIn:
+        """Return the items whose texts are nearest before all others; the same where none is known.
+
+        Args:
+            nearest: item ids, nearest first.
+        """
+        version = _version_of(self.ranker)
+        known = [] if version is None else version.indices_of(nearest)
+        if version is None or not known:
+            return self
+        scores = np.zeros(len(version.item_ids), dtype=np.float32)
+        scores[known] = np.arange(len(known), 0, -1) / len(known)
+        return StandIn(OrderedItems.of(version, scores), self.recent, default_reason=BY_TEXT)
 
 
 def stand_in_for(subject: Subject, ranker: ItemRanker | None, filters: Filters) -> StandIn:
@@ -87,18 +114,25 @@ def stand_in_for(subject: Subject, ranker: ItemRanker | None, filters: Filters) 
         filters: of the project's catalogue.
     """
     recent = (subject.item_id,)
-    version = ranker.base if isinstance(ranker, PlacedItems) else ranker
-    if version is None or not version.reads_history or subject.item_id in version.index:
+    version = _version_of(ranker)
+    if version is None or version.is_remote:
         return StandIn(ranker, recent)
-    variants = tuple(item_id for item_id in subject.variants if item_id in version.index)
-    if variants:
-        return StandIn(ranker, variants, nearline_reason=BY_GROUP)
-    if ranker is not None and subject.item_id in ranker.index:  # placed: it reads as its neighbour
-        return StandIn(ranker, recent, nearline_reason=BY_TEXT)
+    if version.reads_history:
+        if subject.item_id in version.index:
+            return StandIn(ranker, recent)
+        if variants := tuple(item_id for item_id in subject.variants if item_id in version.index):
+            return StandIn(ranker, variants, nearline_reason=BY_GROUP)
+        if ranker is not None and subject.item_id in ranker.index:  # placed: it reads as its neighbour
+            return StandIn(ranker, recent, nearline_reason=BY_TEXT)
     shared = _shared_labels(subject, version, filters)
     if shared is None:
-        return StandIn(ranker, recent, default_reason=UNKNOWN)
+        return StandIn(ranker, recent, default_reason=UNKNOWN if version.reads_history else DEFAULT)
     return StandIn(OrderedItems.of(version, shared), recent, default_reason=BY_LABELS)
+
+
+def _version_of(ranker: ItemRanker | None) -> ItemRanker | None:
+    """Return the version's own ranker, without the items that came after it."""
+    return ranker.base if isinstance(ranker, PlacedItems) else ranker
 
 
 def _shared_labels(subject: Subject, ranker: ItemRanker, filters: Filters) -> Floats | None:
