@@ -6,6 +6,7 @@ And the embed's size beside what others ask a page to load, from npm in the same
 from __future__ import annotations
 
 import gzip
+import re
 import shutil
 import statistics
 import subprocess
@@ -43,7 +44,7 @@ def run(size: str, home: str) -> None:
         peer = _peer(Path(home), package, file)
         rows.append(
             Row(f"the embed, packed (peer: {name})", ours, "kB", peer, None,
-                "ours <= 4", higher_is_better=False)
+                "ours <= 4.096", higher_is_better=False)
         )  # fmt: skip
     notes = (
         f"{experiments} experiments with {LOOKS} looks each in one project; Django in process, debug off, one thread; "
@@ -66,7 +67,19 @@ def _measure_page(client: Client, name: str, address: str) -> list[Row]:
             "ours <= 300", higher_is_better=False, spread=f"{min(times):.0f} to {max(times):.0f}"),
         Row(f"{name}: weight, not packed", weight, "kB", None, None,
             "ours <= 150", higher_is_better=False),
+        Row(f"{name}: first visit with styles and scripts, not packed", weight + _assets(answer.content),
+            "kB", None, None, "ours <= 200", higher_is_better=False),
     ]  # fmt: skip
+
+
+def _assets(page: bytes) -> float:
+    """Return what a page's own styles and scripts weigh, in kB: a browser's cache is empty."""
+    from django.conf import settings
+    from django.contrib.staticfiles.finders import find
+
+    names = re.findall(rb'(?:href|src)="([^"]+\.(?:css|js))"', page)
+    files = [find(name.decode().removeprefix(settings.STATIC_URL)) for name in names]
+    return sum(Path(file).stat().st_size for file in files) / 1000
 
 
 def _packed(file: Path) -> float:

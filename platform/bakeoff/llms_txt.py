@@ -18,6 +18,7 @@ error is `{{"error": {{"code", "message", "field"}}}}`, and the message names th
 
 - [OpenAPI 3.1]({root}/v1/openapi.json): every operation, of the fast lane and of management
 - [API pages]({root}/docs): the same for people
+- [Help]({root}/help/): tutorials, how-tos, reference and explanations
 - [JSON Schema of the configuration]({root}/v1/config.schema.json): `bakeoff config export`, `apply`
 - [Embed]({root}/sdk/v1.js): recommendations, events and flags in a page
 

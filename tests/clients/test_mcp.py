@@ -261,7 +261,9 @@ def test_a_model_that_is_pointed_at_a_platform_finds_its_interfaces(lane):
     answer = lane.client.get("/llms.txt")
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     addresses = re.findall(r"\]\((\S+?)\)", answer.text)
-    assert len(addresses) == 4
+    assert len(addresses) == 5
     for address in addresses:
         assert address.startswith(lane.url)
-        assert lane.client.get(address).status_code == 200, address
+        # Help is 503 where its site is not built.
+        possible = {200, 503} if address.endswith("/help/") else {200}
+        assert lane.client.get(address).status_code in possible, address

@@ -331,9 +331,17 @@ def test_an_open_report_moves_when_a_look_is_taken(chromium, lane, shop):
     page.goto(f"/experiments/{shop.project.slug}/{experiment.key}/")
     assert "No analysis" in page.inner_text("main")
     page.wait_for_timeout(500)  # until the stream is open
+    opened = page.locator("#report details > summary").last
+    title = opened.inner_text().partition(" (")[0]  # it counts analyses
+    opened.click()
     visits(experiment, {"control": 1, "treatment": 2})
     look_at_experiment(experiment_id=experiment.pk)
     page.locator(".verdict").filter(has_text="clicks per user").wait_for(timeout=5000)
+    # The first analysis brings folds before the one that is open: no other opens for it.
+    still = page.locator("#report details[open] > summary")
+    still.filter(has_text=title).wait_for(timeout=20_000)
+    assert still.count() == 1
+    still.click()
     # What is opened in it stays open, and the keyboard stays where it is, when it is fetched anew.
     summary = page.locator("#report details summary").last
     summary.click()

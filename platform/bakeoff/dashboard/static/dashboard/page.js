@@ -45,6 +45,15 @@
   const like = (root, node) => [...root.querySelectorAll(node.tagName)]
     .filter((one) => one.name === node.name && one.getAttribute("href") === node.getAttribute("href"));
   const place = (root, node) => ({ node, nth: like(root, node).indexOf(node) });
+  // What opens is known by its title: one that came before it opens no other.
+  function folds(root) {
+    const count = {};
+    return [...root.querySelectorAll("details")].map((one) => {
+      const title = one.querySelector("summary")?.textContent.replace(/[\d,.]+/g, "").trim(); // some count
+      count[title] = (count[title] ?? 0) + 1;
+      return [title + count[title], one];
+    });
+  }
   const find = (root, was) => like(root, was.node)[was.nth];
   // While a page is open the session may end, or the platform go away: that is said, and what is shown stays.
   const lost = document.getElementById("lost");
@@ -61,7 +70,7 @@
     }
     if (lost && event.detail.shouldSwap) say("");
     if (!root.id) return;
-    const open = [...root.querySelectorAll("details")].map((one) => one.open);
+    const open = new Map(folds(root).map(([name, one]) => [name, one.open]));
     const scrolled = [...root.querySelectorAll("*")].filter((one) => one.scrollTop || one.scrollLeft)
       .map((one) => ({ ...place(root, one), to: [one.scrollLeft, one.scrollTop] }));
     seen[root.id] = { open, scrolled, focus: at !== root && root.contains(at) ? place(root, at) : null };
@@ -70,7 +79,7 @@
     const root = document.getElementById(event.detail.target.id), was = root && seen[root.id];
     if (!was) return;
     delete seen[root.id];
-    root.querySelectorAll("details").forEach((one, n) => (one.open = was.open[n] ?? one.open));
+    for (const [name, one] of folds(root)) one.open = was.open.get(name) ?? one.open;
     for (const one of was.scrolled) find(root, one)?.scrollTo(...one.to);
     if (was.focus) find(root, was.focus)?.focus({ preventScroll: true });
   });
