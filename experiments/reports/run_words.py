@@ -155,6 +155,18 @@ RUN_SENTENCES: tuple[tuple[str, str], ...] = (
         "{count} vectors of items are of another width than most: they are not read.",
         gettext_noop("%(count)s vectors of items are of another width than most. They are not read."),
     ),
+    (
+        "{count} decisions were not judged: {why}.",
+        gettext_noop("%(count)s decisions were not evaluated: %(why)s."),
+    ),
+    (
+        "{count} decisions were left out: a feature is a number in them and a text in newer ones, or "
+        "the reverse.",
+        gettext_noop(
+            "%(count)s decisions were left out: a feature is a number in them and a text in newer "
+            "ones, or the reverse."
+        ),
+    ),
     # Why images are not used
     (
         "the image has {count} bytes, must be at most {maximum} (10 MB).",

@@ -11,7 +11,7 @@ from inference.serving.rank_settings import RankSettings
 from inference.training.decisions import Decisions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from inference.models import Surface
 
@@ -25,16 +25,19 @@ _NEWEST = f"AND slate.trainable ORDER BY slate.recommendation_id DESC LIMIT {MAX
 def decisions_of(surface: Surface) -> Decisions:
     """Return the decisions that a policy may learn from, ordered by time.
 
-    They name the same features as the newest one: what a product has stopped or begun to send since
-    cannot be learnt together with it.
+    A feature may be missing or null in some of them. Where it is a number in some and a text in
+    others, what the newer ones say is learnt.
     """
     settings = RankSettings.parse(surface.rank)
     rows = read_rewarded(surface, settings, _COLUMNS, rest=_NEWEST)
     about = [orjson.loads(row[-1]) for row in rows]
-    same = [i for i, one in enumerate(about) if _names(one) == _names(about[0])]
+    same = _of_one_type(about)
     others = len(rows) - len(same)
     picked = [(rows[i], about[i]) for i in reversed(same)]
-    note = f"{others} decisions were left out: they name other features than the newest one."
+    note = (
+        f"{others} decisions were left out: a feature is a number in them and a text in newer ones, "
+        "or the reverse."
+    )
     return Decisions(
         unit_ids=[row[0] for row, _ in picked],
         decided_at=[row[1] for row, _ in picked],
@@ -49,5 +52,18 @@ def decisions_of(surface: Surface) -> Decisions:
     )
 
 
-def _names(decision: Mapping[str, Any]) -> tuple[frozenset[str], frozenset[str]]:
-    return frozenset(decision["features"]), frozenset(decision.get("context", {}))
+def _of_one_type(decisions: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Return the places of decisions, the newest first, whose features are of the newer ones' types."""
+    is_text: dict[tuple[str, str], bool] = {}
+    same = []
+    for i, one in enumerate(decisions):
+        types = {
+            (part, name): isinstance(value, str)
+            for part in ("features", "context")
+            for name, value in one.get(part, {}).items()
+            if value is not None
+        }
+        if all(is_text.get(name, text) == text for name, text in types.items()):
+            is_text |= types
+            same.append(i)
+    return same

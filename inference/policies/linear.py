@@ -87,7 +87,7 @@ class LinearFit:
         """Learn and return what is to be exported.
 
         Args:
-            rows: decisions that all name the same features; where it imitates, all with all actions.
+            rows: decisions whose features have one type each; where it imitates, all with all actions.
             options: parameters.
             imitates: whether the default action is what is learnt.
 
@@ -158,4 +158,6 @@ def _blocks(
     for actions, about, default in zip(rows.actions, rows.context, rows.default, strict=True):
         if actions is not None:
             one = ActionSet.from_json(actions, about)
+            if space.why_not(one):  # the action that was taken may lack what has another type here
+                continue
             yield space.rows_of(one).astype(float), (np.array(one.ids) == default).astype(float)

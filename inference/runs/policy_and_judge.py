@@ -68,8 +68,10 @@ def policy_and_judge(
     draft = policy.fit(learnt, options, imitates=imitates)
     judged = _digest(plan, draft)
     progress.report(0.5, "judging")
-    judged_rows = held_out.rows(held_out.sampled[-MAX_JUDGED:])
-    gate = _gate(LinearPolicy.load(plan.place.artifacts, judged), judged_rows, settings, plan.seed)
+    draft_policy = LinearPolicy.load(plan.place.artifacts, judged)
+    judged_rows, notes = _readable(draft_policy, held_out.rows(held_out.sampled[-MAX_JUDGED:]))
+    gate = _gate(draft_policy, judged_rows, settings, plan.seed)
+    gate = replace(gate, about={**gate.about, "notes": notes})
     if imitates:
         gate = _of_apprentice(gate, len(judged_rows), settings)
     progress.report(0.7, "training: fitting all decisions")
@@ -81,6 +83,16 @@ def policy_and_judge(
 def _digest(plan: RunPlan, draft: Any) -> str:
     about = {**draft.about, **plan.manifest}
     return save_artifact(plan.place.artifacts, replace(draft, about=about))
+
+
+def _readable(policy: LinearPolicy, rows: Decisions) -> tuple[Decisions, list[str]]:
+    """Return the decisions that serving would not refuse to the policy, and what is said of others."""
+    why = [policy.space.why_not(_actions_of(rows, i)) for i in range(len(rows))]
+    refused = [one for one in why if one]
+    if not refused:
+        return rows, []
+    note = f"{len(refused)} decisions were not judged: {refused[0]}."
+    return rows.rows(np.flatnonzero([not one for one in why])), [note]
 
 
 def _gate(policy: LinearPolicy, rows: Decisions, settings: RankSettings, seed: int) -> GateResult:
@@ -163,7 +175,8 @@ def _of_apprentice(gate: GateResult, judged: int, settings: RankSettings) -> Gat
 def _served(gate: GateResult, artifacts: Path, digest: str, rows: Decisions, learnt: int) -> GateResult:
     """Return the verdict with what serving the artifact costs."""
     policy, rng, times = LinearPolicy.load(artifacts, digest), np.random.default_rng(0), []
-    for i in range(min(len(rows), 200)):
+    rows, _ = _readable(policy, rows.rows(np.arange(min(len(rows), 200))))
+    for i in range(len(rows)):
         actions = _actions_of(rows, i)
         start = time.perf_counter()
         policy.prefer(actions, rng)
@@ -176,5 +189,5 @@ def _served(gate: GateResult, artifacts: Path, digest: str, rows: Decisions, lea
         "latency_p95_ms": {"challenger": latency},
         "bytes": {"challenger": serving.bytes},
     }
-    about = {**gate.about, "window": {"learnt": learnt, "held_out": len(rows)}}
+    about = {**gate.about, "window": {"learnt": learnt, "held_out": gate.units}}
     return replace(gate, rows=dict(table), reasons=reasons, passed=not reasons, about=about)

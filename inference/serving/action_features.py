@@ -21,13 +21,15 @@ import numpy as np
 from inference.serving.action_set import ActionSet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping, Sequence, Set
 
     from numpy.typing import NDArray
 
 MAX_PRODUCTS = 256
 MAX_WORDS = 50  # of one feature, the most frequent ones
 MAX_DEVIATIONS = 10.0
+MIN_SHARE = 0.01  # of the decisions that must say a feature: of fewer nothing is learnt
+MAX_NAMES = 200  # of features, the most frequent ones
 _AT_ONCE = 2**24  # products in memory
 
 
@@ -45,17 +47,20 @@ class Columns:
 
     @classmethod
     def learn(cls, rows: Sequence[Mapping[str, Any]]) -> Columns:
-        """Learn from rows that all name the same features."""
-        names = sorted(rows[0]) if rows else []
-        texts = [name for name in names if any(isinstance(row[name], str) for row in rows)]
+        """Learn from rows in which a feature may be missing or null, but has one type."""
+        said = Counter(name for row in rows for name, value in row.items() if value is not None)
+        frequent = sorted(said, key=lambda name: (-said[name], name))[:MAX_NAMES]
+        names = sorted(name for name in frequent if said[name] >= MIN_SHARE * len(rows))
+        values = {
+            name: [value for row in rows if (value := row.get(name)) is not None] for name in names
+        }
+        texts = [name for name in names if isinstance(values[name][-1], str)]
         numbers = {}
         for name in names:
             if name not in texts:
-                values = np.array([row[name] for row in rows], dtype=float)
-                known = values[~np.isnan(values)]
-                mean, scale = (float(known.mean()), float(known.std())) if len(known) else (0.0, 0.0)
-                numbers[name] = (mean, scale or 1.0)
-        words = {name: Counter(row[name] for row in rows if row[name] is not None) for name in texts}
+                known = np.array(values[name], dtype=float)
+                numbers[name] = (float(known.mean()), float(known.std()) or 1.0)
+        words = {name: Counter(values[name]) for name in texts}
         return cls(
             numbers,
             # Sorted: of words that are as frequent the order of rows must not decide.
@@ -80,44 +85,47 @@ class Columns:
     def read(
         self, names: Sequence[str], numbers: NDArray[np.float64], texts: Mapping[str, Sequence[Any]]
     ) -> NDArray[np.float64]:
-        """Return n rows as columns.
+        """Return n rows as columns; a learnt feature that is missing is the mean, or no word.
 
         Args:
-            names: of the numbers; every learnt one is among them.
+            names: of the numbers.
             numbers: (n, names).
-            texts: n words by name; every learnt one is among them.
+            texts: n words by name.
         """
         place = {name: i for i, name in enumerate(names)}
         centre, scale = self._scales
-        picked = numbers[:, [place[name] for name in self.numbers]]
+        if not self.numbers.keys() <= place.keys():
+            numbers = np.column_stack([numbers, np.full(len(numbers), np.nan)])
+        picked = numbers[:, [place.get(name, -1) for name in self.numbers]]
         scaled = (picked - centre) / scale
         scaled[np.isnan(scaled)] = 0.0
         parts = [scaled.clip(-MAX_DEVIATIONS, MAX_DEVIATIONS, out=scaled)]
         for name, words in self.texts.items():
             known = {word: i for i, word in enumerate(words)}
             part = np.zeros((len(numbers), len(words)))
-            for row, word in enumerate(texts[name]):
+            for row, word in enumerate(texts.get(name, ())):
                 if (column := known.get(word)) is not None:
                     part[row, column] = 1.0
             parts.append(part)
         return np.concatenate(parts, axis=1)
 
     def read_rows(self, rows: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
-        """Return rows of features as columns; each names all that were learnt."""
-        numbers = np.array([[row[name] for name in self.numbers] for row in rows], dtype=float)
-        texts = {name: [row[name] for row in rows] for name in self.texts}
+        """Return rows of features as columns; a learnt feature may be missing or null."""
+        numbers = np.array([[row.get(name) for name in self.numbers] for row in rows], dtype=float)
+        texts = {name: [row.get(name) for row in rows] for name in self.texts}
         return self.read(list(self.numbers), numbers.reshape(len(rows), -1), texts)
 
-    def why_not(self, names: Sequence[str], texts: Sequence[str]) -> str:
-        """Say which learnt feature is missing or of another type, or nothing."""
-        if not self.texts and self.numbers.keys() <= set(names):
-            return ""  # nearly always
-        for name in self.numbers:
-            if name not in names:
-                return f"'{name}' is {'a text' if name in texts else 'missing'}, must be a number"
-        for name in self.texts:
-            if name not in texts:
-                return f"'{name}' is {'a number' if name in names else 'missing'}, must be a text"
+    def why_not(self, numbers: Set[str], texts: Set[str]) -> str:
+        """Say which learnt feature is of another type, or nothing.
+
+        Args:
+            numbers: names of the features that are numbers; those that are null have no type.
+            texts: names of those that are texts.
+        """
+        for name in sorted(self.numbers.keys() & texts):
+            return f"'{name}' is a text, must be a number"
+        for name in sorted(self.texts.keys() & numbers):
+            return f"'{name}' is a number, must be a text"
         return ""
 
     def as_json(self) -> dict[str, Any]:
@@ -235,7 +243,7 @@ class FeatureSpace:
         return sums
 
     def rows_of(self, actions: ActionSet) -> NDArray[np.float32]:
-        """Return the rows of one decision's actions, (n, size); it names all that was learnt."""
+        """Return the rows of one decision's actions, (n, size)."""
         columns = self.actions.read(actions.names, actions.numbers, actions.texts)
         context = self.context.read_rows([actions.context])
         after_context = 1 + context.shape[1]
@@ -261,13 +269,18 @@ class FeatureSpace:
         )
 
     def why_not(self, actions: ActionSet) -> str:
-        """Say what of a decision is not as it was learnt, or nothing."""
-        if why := self.actions.why_not(actions.names, list(actions.texts)):
+        """Say what of a decision is not as it was learnt, or nothing.
+
+        A feature may be missing. Where all that was learnt of the actions is, they are all alike.
+        """
+        numbers = actions.known_numbers
+        if why := self.actions.why_not(numbers, actions.texts.keys()):
             return f"of the actions: {why}"
-        words = [name for name, value in actions.context.items() if isinstance(value, str)]
-        numbers = [name for name in actions.context if name not in words]
-        # A missing word of a decision is null, which has no type.
-        missing = [name for name, value in actions.context.items() if value is None]
-        if why := self.context.why_not(numbers, [*words, *missing]):
+        learnt = {*self.actions.numbers, *self.actions.texts}
+        if learnt and learnt.isdisjoint(numbers) and learnt.isdisjoint(actions.texts):
+            return f"of the actions: all of {sorted(learnt)[:5]} are missing, must be at least one"
+        known = {name: value for name, value in actions.context.items() if value is not None}
+        words = {name for name, value in known.items() if isinstance(value, str)}
+        if why := self.context.why_not(known.keys() - words, words):
             return f"of the decision: {why}"
         return ""

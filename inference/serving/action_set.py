@@ -33,6 +33,14 @@ class ActionSet:
     texts: Mapping[str, Sequence[str | None]]
     context: Mapping[str, Any]
 
+    @property
+    def known_numbers(self) -> set[str]:
+        """Names of the numbers that at least one action has: one that is null for all has no type."""
+        gaps = np.isnan(self.numbers)
+        if not gaps.any():
+            return set(self.names)  # nearly always
+        return {name for name, gone in zip(self.names, gaps.all(axis=0), strict=True) if not gone}
+
     def features_of(self, index: int) -> dict[str, float | str | None]:
         """Return the features of one action, as they are stored."""
         row = shortened(self.numbers[index : index + 1])[0]

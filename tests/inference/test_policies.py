@@ -226,14 +226,47 @@ def test_decisions_are_learnt_from_as_they_were_stored(shop):
     assert list(read.reward) == list(rows.reward)
     other = make_decisions(1)
     write_decisions(shop, surface, replace_features(other, {"colour": "red"}))
+    assert len(decisions_of(surface)) == 31  # a feature may be missing
+    write_decisions(shop, surface, replace_features(make_decisions(1), {"brand": 3}))
     newest = decisions_of(surface)
-    assert len(newest) == 1
-    assert newest.notes == ["30 decisions were left out: they name other features than the newest one."]
+    assert len(newest) == 2
+    assert newest.notes == [
+        "30 decisions were left out: a feature is a number in them and a text in newer ones, or the "
+        "reverse."
+    ]
 
 
 def replace_features(rows, features):
     columns = {name: getattr(rows, name) for name in rows.__slots__}
     return type(rows)(**{**columns, "features": [features] * len(rows)})
+
+
+def test_rare_features_are_not_learnt_and_missing_ones_are_the_mean():
+    rows = [{"price": 1.0}, {"price": 3.0, "brand": "x"}] * 150 + [{"price": None, "odd": 1}]
+    columns = Columns.learn(rows)
+    assert columns.numbers == {"price": (2.0, 1.0)}
+    assert columns.texts == {"brand": ("x",)}
+    assert columns.read_rows([{}, {"brand": "x", "odd": 1}]).tolist() == [[0.0, 0.0], [0.0, 1.0]]
+
+
+@pytest.mark.parametrize("imitates", [False, True])
+def test_decisions_without_a_text_or_with_another_type_fail_no_run(tmp_path, imitates):
+    rows = make_decisions(400, served="rule" if imitates else "uniform")
+    for i, actions in enumerate(rows.actions):
+        if i % 10 == 0:  # as a request stores a text that is null for all its actions
+            actions["names"], actions["texts"] = ["size", "brand"], {}
+            actions["numbers"] = [[row[0], None] for row in actions["numbers"]]
+            rows.features[i] = {**rows.features[i], "brand": None}
+        if i % 10 == 1:
+            actions["texts"]["size"] = ["s"] * 3
+            actions["names"], actions["numbers"] = [], [[]] * 3
+    settings = RankSettings(sample=1.0, apprentice=0.8 if imitates else 0.0)
+    gate = run(rows, tmp_path, settings=settings).gate
+    assert gate.passed
+    assert gate.units == 72
+    assert gate.about["notes"] == [
+        "8 decisions were not judged: of the actions: 'size' is a text, must be a number."
+    ]
 
 
 def test_the_first_version_serves_by_its_policy(offers, lane):
@@ -257,9 +290,11 @@ FEATURES = [{"size": 0.0, "brand": "x"}, {"size": 1.0, "brand": "y"}, {"size": 2
 @pytest.mark.parametrize(
     ("features", "context", "message"),
     [
-        ({"size": 1}, {"mobile": 1}, "of the actions: 'brand' is missing, must be a text"),
+        ({"brand": 1}, {"mobile": 1}, "of the actions: 'brand' is a number, must be a text"),
         ({"size": "s", "brand": "x"}, {"mobile": 1}, "of the actions: 'size' is a text, must be a"),
-        ({"size": 1, "brand": "x"}, {}, "of the decision: 'mobile' is missing, must be a number"),
+        ({"size": 1, "brand": "x"}, {"mobile": "1"}, "of the decision: 'mobile' is a text, must be"),
+        ({"shade": 1}, {}, "of the actions: all of ['brand', 'size'] are missing, must be at least"),
+        ({"size": None, "brand": None}, {}, "of the actions: all of ['brand', 'size'] are missing"),
     ],
 )
 def test_features_that_differ_are_named_and_the_default_is_taken(
@@ -271,6 +306,15 @@ def test_features_that_differ_are_named_and_the_default_is_taken(
     assert answer["fallback"] == "features_differ"
     assert message in answer["hint"]
     assert "as linear-thompson@1 has learnt it" in answer["hint"]
+
+
+def test_features_that_are_missing_or_null_for_all_actions_are_served(offers, lane):
+    lane.refresh()
+    for features in ({"size": 1}, {"size": 1, "brand": None}):
+        actions = [{"id": one, "features": features} for one in "abc"]
+        answer = decide(lane, offers, actions=actions)
+        assert answer["fallback"] is None
+        assert "hint" not in answer
 
 
 def test_another_run_on_the_same_rows_is_skipped_or_makes_the_same_artifact(offers, monkeypatch):
