@@ -51,15 +51,31 @@ def advance_challenger(*, surface: Surface) -> Experiment | None:
     if following is None:
         return None
     if not surface.versions.champions().exists():
-        promote_version(
-            version=following, by=PLATFORM, reason="first version of a surface without a champion"
-        )
+        _promote_first(surface)
         return None
     if surface.shadow_first > following.shadow_answers.count():
         shadow_version(version=following, by=PLATFORM, reason=IN_SHADOW)
         return None
     experiment = _define_test(surface)
     return _start(experiment) if experiment is not None else None
+
+
+def _promote_first(surface: Surface) -> None:
+    """Make the first version of the queue champion; one that no gate could judge waits for a person."""
+    for row in read_queue(surface):
+        if not row.held and _is_judged(row.version):
+            promote_version(
+                version=row.version,
+                by=PLATFORM,
+                reason="first version of a surface without a champion",
+            )
+            return
+
+
+def _is_judged(version: ModelVersion) -> bool:
+    """Whether a gate has judged what a policy would earn; other kinds are judged in other ways."""
+    value = version.gate.get("about", {}).get("off_policy") or {}
+    return version.surface.kind != Surface.Kind.RANK or "refused" not in value
 
 
 def _discard_left_drafts(surface: Surface) -> None:

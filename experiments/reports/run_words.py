@@ -155,6 +155,29 @@ RUN_SENTENCES: tuple[tuple[str, str], ...] = (
         "{count} vectors of items are of another width than most: they are not read.",
         gettext_noop("%(count)s vectors of items are of another width than most. They are not read."),
     ),
+    ("the policy's value was not judged: {why}", gettext_noop("The policy was not evaluated: %(why)s")),
+    (
+        "effective sample size == {size}, must be at least {minimum}: the log holds too few answers "
+        "that the other policy would give.",
+        gettext_noop(
+            "The effective sample size is %(size)s, must be at least %(minimum)s: too few of the "
+            "served answers are ones that it would give."
+        ),
+    ),
+    (
+        "held-out decisions with all actions == {count}, must be at least {minimum}.",
+        gettext_noop(
+            "There are %(count)s held-out decisions with all actions, must be at least %(minimum)s."
+        ),
+    ),
+    (
+        "reward is lower than that of what was served by {difference} at least, must not be lower for "
+        "certain",
+        gettext_noop(
+            "The reward is lower than that of what was served by at least %(difference)s, must not be "
+            "lower for certain"
+        ),
+    ),
     (
         "{count} decisions were not judged: {why}.",
         gettext_noop("%(count)s decisions were not evaluated: %(why)s."),

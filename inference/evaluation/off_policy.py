@@ -136,22 +136,69 @@ def doubly_robust_value(
     )
 
 
+class DoublyRobustDifference(NamedTuple):
+    """What another policy would have earned beside what was served.
+
+    Attributes:
+        estimate: what it would have earned, per decision.
+        earned: what was served, per decision.
+        interval: 95 % of their difference.
+    """
+
+    estimate: float
+    earned: float
+    interval: tuple[float, float]
+
+
+IMAGINED = 2  # decisions at each end, as Agresti and Coull (1998) add to a proportion
+
+
+def doubly_robust_difference(
+    weights: NDArray[np.float64],
+    model: NDArray[np.float64],
+    predicted: NDArray[np.float64],
+    reward: NDArray[np.float64],
+) -> DoublyRobustDifference:
+    """Compare a policy's doubly robust value with what was earned, decision by decision.
+
+    The interval is Student's with as many degrees of freedom as the effective size has, and as if
+    `IMAGINED` more decisions of the largest weight had earned 1 (0 at its lower end): where the few
+    decisions that count have all earned nothing, their variance says nothing.
+
+    Args:
+        weights: the other policy's chance of what was taken over the logged one, shape (n,), n > 1.
+        model: what the reward model expects of the other policy, shape (n,).
+        predicted: what it expects of the action that was taken, in [0, 1], shape (n,).
+        reward: what that earned, in [0, 1], shape (n,).
+    """
+    from scipy.special import stdtrit  # noqa: PLC0415  at the first use: loading it takes long
+
+    n, size = len(reward), weights.sum() ** 2 / (weights**2).sum()
+    each = model + weights * (reward - predicted) - reward
+    half = float(stdtrit(max(size - 1, 1.0), 0.975) * each.std(ddof=1) / np.sqrt(n))
+    one, mean = IMAGINED * float(weights.max()) / (n + IMAGINED), float(predicted.mean())
+    difference, earned = float(each.mean()), float(reward.mean())
+    low, high = difference - half - one * mean, difference + half + one * (1 - mean)
+    return DoublyRobustDifference(earned + difference, earned, (low, high))
+
+
 MIN_EFFECTIVE_SIZE = 100.0  # a standard error of a tenth of a standard deviation
 
 
-def refuse_without_support(value: WeightedValue) -> None:
+def refuse_without_support(value: WeightedValue, *, at_least: float = MIN_EFFECTIVE_SIZE) -> None:
     """Refuse an estimate that a handful of answers would decide.
 
     Args:
         value: of `weighted_value`.
+        at_least: the effective size that is needed.
 
     Raises:
         OffPolicyError: the log holds too little of what the other policy would do.
     """
-    if value.effective_size < MIN_EFFECTIVE_SIZE:
+    if value.effective_size < at_least:
         raise OffPolicyError(
             f"effective sample size == {value.effective_size:.1f}, must be at least "
-            f"{MIN_EFFECTIVE_SIZE:g}: the log holds too few answers that the other policy would give."
+            f"{at_least:g}: the log holds too few answers that the other policy would give."
         )
 
 

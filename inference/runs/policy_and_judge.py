@@ -1,22 +1,29 @@
 """A policy's run, free of Django: split by time, fit, judge off-policy, fit on all, gate.
 
-What is held out are the last decisions. Of those with all actions known, the policy's own chance of
-what was taken, over the logged propensity, weighs the reward (inference/evaluation/off_policy.py).
-The gate refuses what is worse than what was served for certain: whether it is better, its experiment
-says. An apprentice must predict the default action often enough.
+What is held out are the last decisions. Of those with all actions known, the policy's value is its own
+expected reward, corrected by what was taken, weighted by its chance of that over the logged propensity
+(doubly robust, inference/evaluation/off_policy.py). The gate refuses what is worse than what was
+served for certain: whether it is better, its experiment says. Where too few decisions were what the
+policy would do, nothing is refused, and `off_policy` says why it was not judged: such a version does
+not become the first champion by itself. An apprentice must predict the default action often enough.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from inference.algorithms import policies
 from inference.evaluation.gate import GateResult, GateRule, Serving, cost_reasons
-from inference.evaluation.off_policy import OffPolicyError, refuse_without_support, weighted_value
+from inference.evaluation.off_policy import (
+    OffPolicyError,
+    doubly_robust_difference,
+    refuse_without_support,
+    weighted_value,
+)
 from inference.runs.outcome import RunError, RunResult
 from inference.serving.action_set import ActionSet
 from inference.serving.artifact import artifact_bytes, save_artifact
@@ -36,6 +43,7 @@ if TYPE_CHECKING:
 HELD_OUT = 0.2  # of the decisions, the last ones
 MIN_DECISIONS = 200
 MIN_JUDGED = 20  # held-out decisions with all actions: an apprentice is judged by them alone
+MIN_EFFECTIVE = 20.0  # of them, weighted: the interval is Student's with as many degrees of freedom
 MAX_JUDGED = 5000
 # A choice takes a third of a millisecond; a worker that shares its cores must not refuse it for theirs.
 RULE = GateRule(primary="reward", guardrails=(), margin=0.0, most_latency_ms=200.0)
@@ -70,10 +78,9 @@ def policy_and_judge(
     progress.report(0.5, "judging")
     draft_policy = LinearPolicy.load(plan.place.artifacts, judged)
     judged_rows, notes = _readable(draft_policy, held_out.rows(held_out.sampled[-MAX_JUDGED:]))
-    gate = _gate(draft_policy, judged_rows, settings, plan.seed)
-    gate = replace(gate, about={**gate.about, "notes": notes})
-    if imitates:
-        gate = _of_apprentice(gate, len(judged_rows), settings)
+    log = _weigh(draft_policy, judged_rows, settings, plan.seed)
+    gate = _of_apprentice(log, settings) if imitates else _gate(log)
+    gate = replace(gate, about={**gate.about, "notes": [*gate.about.get("notes", ()), *notes]})
     progress.report(0.7, "training: fitting all decisions")
     options = plan.options(plan.recipe, plan.seed, len(usable), progress.span(0.7, 1.0))
     digest = _digest(plan, policy.fit(usable, options, imitates=imitates))
@@ -95,48 +102,99 @@ def _readable(policy: LinearPolicy, rows: Decisions) -> tuple[Decisions, list[st
     return rows.rows(np.flatnonzero([not one for one in why])), [note]
 
 
-def _gate(policy: LinearPolicy, rows: Decisions, settings: RankSettings, seed: int) -> GateResult:
-    """Judge a policy on held-out decisions, all of them with all actions."""
+@dataclass(frozen=True, slots=True)
+class _Log:
+    """Held-out decisions as a policy sees them, in columns of length n.
+
+    Attributes:
+        logged: propensity of what was taken.
+        wanted: the policy's chance of it, with the surface's floors.
+        model: what the policy expects to earn.
+        predicted: what it expects of the action that was taken.
+        reward: what that earned.
+        match: whether the policy's first choice is the default action.
+    """
+
+    logged: NDArray[np.float64]
+    wanted: NDArray[np.float64]
+    model: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+    reward: NDArray[np.float64]
+    match: NDArray[np.float64]
+
+
+def _weigh(policy: LinearPolicy, rows: Decisions, settings: RankSettings, seed: int) -> _Log:
+    """Ask a policy about decisions, all of them with all actions."""
     rng = np.random.default_rng(seed)
-    wanted, match = np.zeros(len(rows)), np.zeros(len(rows))
+    seen = np.zeros((4, len(rows)))
     for i in range(len(rows)):
         actions = _actions_of(rows, i)
-        default = list(actions.ids).index(rows.default[i])
-        shares = policy.prefer(actions, rng).shares
+        ids = list(actions.ids)
+        default, taken = ids.index(rows.default[i]), ids.index(rows.chosen[i])
+        rewards, shares = policy.prefer(actions, rng)
         chances = chances_of(shares, default, settings)
-        wanted[i] = chances[list(actions.ids).index(rows.chosen[i])]
-        match[i] = float(np.argmax(shares) == default)
-    logged, reward = np.array(rows.propensity), np.array(rows.reward, dtype=float)
-    table: dict[str, dict[str, Any]] = {}
-    about: dict[str, Any] = {"decisions": len(rows)}
-    reasons = []
-    if len(rows):
-        table["match"] = {"challenger": float(match.mean())}
-        try:
-            value = weighted_value(logged, wanted, reward)
-            refuse_without_support(value)
-        except OffPolicyError as error:
-            about["off_policy"] = {"refused": str(error)}
-        else:
-            about["off_policy"] = value._asdict()
-            table["reward"] = _reward_row(wanted / logged, reward)
-            high = table["reward"]["interval"][1]
-            if high < 0:
-                reasons.append(
-                    f"reward is lower than that of what was served by {-high:.4f} at least, must not "
-                    "be lower for certain"
-                )
+        expected = rewards.clip(0.0, 1.0)  # a line knows no bounds, rewards do
+        seen[:, i] = chances[taken], chances @ expected, expected[taken], np.argmax(shares) == default
+    wanted, model, predicted, match = seen
+    reward = np.array(rows.reward, dtype=float)
+    return _Log(np.array(rows.propensity, dtype=float), wanted, model, predicted, reward, match)
+
+
+def _gate(log: _Log) -> GateResult:
+    """Judge a policy by what it would have earned."""
+    table, value, reasons, notes = _rows_of(log), {}, [], []
+    try:
+        value, table["reward"] = _value_of(log)
+    except OffPolicyError as error:
+        value = {"refused": str(error)}
+        notes.append(f"the policy's value was not judged: {error}")
+    high = table.get("reward", {}).get("interval", [0.0, 0.0])[1]
+    if high < 0:
+        reasons.append(
+            f"reward is lower than that of what was served by {-high:.4f} at least, must not "
+            "be lower for certain"
+        )
+    about = {"off_policy": {"decisions": len(log.reward), **value}, "notes": notes}
+    return replace(_verdict(log, table), passed=not reasons, reasons=reasons, about=about)
+
+
+def _rows_of(log: _Log) -> dict[str, dict[str, Any]]:
+    return {"match": {"challenger": float(log.match.mean())}} if len(log.match) else {}
+
+
+def _verdict(log: _Log, table: dict[str, dict[str, Any]]) -> GateResult:
     return GateResult(
-        passed=not reasons,
+        passed=True,
         superior=bool(table.get("reward", {}).get("interval", [0])[0] > 0),
-        reasons=reasons,
-        units=len(rows),
+        reasons=[],
+        units=len(log.reward),
         rows=table,
         seeds=[],
         rule=RULE,
         rival="what was served",
-        about=about,
     )
+
+
+def _value_of(log: _Log) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the policy's value, and its row of the gate's table.
+
+    Raises:
+        OffPolicyError: too few decisions were what the policy would do.
+    """
+    if len(log.reward) < MIN_JUDGED:
+        raise OffPolicyError(
+            f"held-out decisions with all actions == {len(log.reward)}, must be at least {MIN_JUDGED}."
+        )
+    weighted = weighted_value(log.logged, log.wanted, log.reward)
+    refuse_without_support(weighted, at_least=MIN_EFFECTIVE)
+    value = doubly_robust_difference(log.wanted / log.logged, log.model, log.predicted, log.reward)
+    row = {
+        "challenger": value.estimate,
+        "champion": value.earned,
+        "difference": value.estimate - value.earned,
+        "interval": list(value.interval),
+    }
+    return {**weighted._asdict(), **value._asdict(), "dm": float(log.model.mean())}, row
 
 
 def _actions_of(rows: Decisions, index: int) -> ActionSet:
@@ -145,26 +203,14 @@ def _actions_of(rows: Decisions, index: int) -> ActionSet:
     return ActionSet.from_json(actions, rows.context[index])
 
 
-def _reward_row(weights: NDArray[np.float64], reward: NDArray[np.float64]) -> dict[str, Any]:
-    """Return the policy's reward by self-normalised weights, beside what was served, with 95 %."""
-    ours, served = float((weights * reward).sum() / weights.sum()), float(reward.mean())
-    # Linearised, decision by decision: both are means of the same rows.
-    each = weights * (reward - ours) / weights.mean() - (reward - served)
-    half = 1.96 * float(each.std(ddof=1)) / np.sqrt(len(each))
-    difference = ours - served
-    return {
-        "challenger": ours,
-        "champion": served,
-        "difference": difference,
-        "interval": [difference - half, difference + half],
-    }
-
-
-def _of_apprentice(gate: GateResult, judged: int, settings: RankSettings) -> GateResult:
+def _of_apprentice(log: _Log, settings: RankSettings) -> GateResult:
     """Refuse an apprentice that does not predict the default action often enough."""
-    if judged < MIN_JUDGED:
-        return gate.refused_for(f"held-out decisions == {judged}, must be at least {MIN_JUDGED}")
-    match = gate.rows["match"]["challenger"]
+    gate = _verdict(log, _rows_of(log))
+    if len(log.match) < MIN_JUDGED:
+        return gate.refused_for(
+            f"held-out decisions == {len(log.match)}, must be at least {MIN_JUDGED}"
+        )
+    match = float(log.match.mean())
     if match < settings.apprentice:
         return gate.refused_for(
             f"match with the default action == {match:.3f}, must be at least {settings.apprentice:g}"

@@ -39,7 +39,8 @@ class ActionSet:
         gaps = np.isnan(self.numbers)
         if not gaps.any():
             return set(self.names)  # nearly always
-        return {name for name, gone in zip(self.names, gaps.all(axis=0), strict=True) if not gone}
+        gone = gaps.all(axis=0).tolist()
+        return {name for name, is_gone in zip(self.names, gone, strict=True) if not is_gone}
 
     def features_of(self, index: int) -> dict[str, float | str | None]:
         """Return the features of one action, as they are stored."""

@@ -91,6 +91,20 @@ def test_features_of_all_actions_are_stored_of_a_sample(lane, offers, features, 
     }  # fmt: skip
 
 
+def test_before_a_first_version_all_actions_are_stored_where_they_are_few(lane, offers):
+    def is_stored(**body):
+        answer = decide(lane, offers, **body)
+        slate = Slate.objects.get(recommendation_id=answer["recommendation_id"])
+        return "actions" in slate.context["$rank"]
+
+    assert all(is_stored() for _ in range(6))
+    wide = [{"id": f"a{n}", "features": {f"x{k}": n + k for k in range(200)}} for n in range(200)]
+    assert not all(is_stored(actions=wide) for _ in range(6))  # by a chance of a tenth each
+    Surface.objects.filter(pk=offers.surface.pk).update(rank={"sample": 0})
+    lane.refresh()
+    assert not any(is_stored() for _ in range(6))
+
+
 def test_a_reward_counts_once_whoever_sends_it_again(lane, offers):
     decision = decide(lane, offers)
     assert reward(lane, offers, decision, 0.5).json() == {

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from django.conf import settings
+from django.urls import reverse
 
 from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.change_surface import CannotChangeSurfaceError, patch_surface
+from experiments.actions.promote_version import promote_version
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.actions.shadow_version import CannotShadowError, shadow_version
 from experiments.training_data.decisions import decisions_of
 from inference.actions.queue_training import CannotTrainError
-from inference.models import ModelVersion
+from inference.models import ModelVersion, TrainingRun
 from inference.options import FitOptions
 from inference.policies import POLICIES
 from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress, Workplace
@@ -23,6 +27,7 @@ from inference.serving.artifact import save_artifact
 from inference.serving.linear_policy import LinearPolicy
 from inference.serving.rank_settings import RankSettings
 from tests.support import builders
+from tests.support.dashboard import sign_in
 from tests.support.fast_lane import test_database_url
 from tests.support.learning import train
 from tests.support.ranking import (
@@ -158,6 +163,34 @@ def test_what_is_worse_for_certain_is_refused(tmp_path):
     gate = run(rows, tmp_path, champion=Recipe("linucb", {}, "linucb@1")).gate
     assert not gate.passed
     assert "reward is lower than that of what was served by" in gate.reasons[0]
+
+
+def upside_down(count):
+    """Decisions of a surface without a champion whose rewards are turned round but for the last fifth."""
+    rows = make_decisions(count, served="floors", turned_from=count * 4 // 5)
+    return replace(rows, reward=[1 - one for one in rows.reward])
+
+
+def test_at_default_settings_what_learnt_rewards_upside_down_is_refused(tmp_path):
+    gate = run(upside_down(5000), tmp_path, settings=RankSettings()).gate
+    assert not gate.passed
+    assert "reward is lower than that of what was served by" in gate.reasons[0]
+    value = gate.about["off_policy"]
+    assert value["estimate"] < value["earned"] - 0.3
+    assert 20 < value["effective_size"] < 100
+
+
+def test_of_few_decisions_a_policy_is_not_judged(tmp_path):
+    gate = run(upside_down(500), tmp_path, settings=RankSettings()).gate
+    assert gate.passed
+    assert "reward" not in gate.rows
+    assert "must be at least 20" in gate.about["off_policy"]["refused"]
+    (note,) = gate.about["notes"]
+    assert note.startswith("the policy's value was not judged: effective sample size == ")
+    unknown = run(make_decisions(300, sample=False), tmp_path).gate
+    assert unknown.about["off_policy"]["refused"] == (
+        "held-out decisions with all actions == 0, must be at least 20."
+    )
 
 
 def test_too_few_decisions_are_refused(tmp_path):
@@ -306,6 +339,40 @@ def test_features_that_differ_are_named_and_the_default_is_taken(
     assert answer["fallback"] == "features_differ"
     assert message in answer["hint"]
     assert "as linear-thompson@1 has learnt it" in answer["hint"]
+
+
+def test_the_page_of_its_run_says_what_it_would_have_earned_or_why_nobody_knows(offers):
+    version = offers.surface.versions.champions().get()
+    visitor, address = (
+        sign_in(offers.project),
+        reverse("run", args=[TrainingRun.objects.get(version=version).pk]),
+    )
+    page = visitor.get(address).content.decode()
+    assert "evaluated on 100 decisions against" in page
+    assert "100 held-out decisions that were stored with all actions." in page
+    value = version.gate["about"]["off_policy"]
+    assert f"would have earned {value['estimate']:.4f} per decision" in page
+    version.gate["about"]["off_policy"] = {"decisions": 100, "refused": "effective sample size == 7.1"}
+    version.save()
+    page = visitor.get(address).content.decode()
+    assert "Not evaluated: effective sample size == 7.1" in " ".join(page.split())
+    assert "A person can promote it." in page
+    version.gate["about"]["off_policy"] = value
+    version.save()
+
+
+def test_a_first_version_that_was_not_judged_waits_for_a_person(shop):
+    surface = make_rank_surface(shop.project)
+    refused = {"about": {"off_policy": {"decisions": 9, "refused": "effective sample size == 7.1"}}}
+    draft = POLICIES["linucb"].fit(make_decisions(60), FitOptions())
+    version = ModelVersion.objects.create(
+        surface=surface, algorithm="linucb", number=1, alias="challenger", gate=refused,
+        artifact_sha256=save_artifact(settings.BAKEOFF.artifacts, draft),
+    )  # fmt: skip
+    assert advance_challenger(surface=surface) is None
+    assert not surface.versions.champions().exists()
+    promote_version(version=version, by="a test", reason="it looks right")
+    assert surface.versions.champions().get() == version
 
 
 def test_features_that_are_missing_or_null_for_all_actions_are_served(offers, lane):

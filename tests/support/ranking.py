@@ -9,6 +9,8 @@ import numpy as np
 from experiments.ingest.rows import Rows
 from inference.models import Surface
 from inference.serving.action_set import ActionSet
+from inference.serving.choice import chances_of, only
+from inference.serving.rank_settings import RankSettings
 from inference.training.decisions import Decisions
 from tests.support import builders
 
@@ -63,8 +65,9 @@ def make_decisions(count, *, seed=0, served="uniform", sample=True, turned_from=
     Args:
         count: how many.
         seed: of the draws.
-        served: `uniform` over the actions, or always the default, which the product takes by `rule`
-            (the best one) or by `chance`.
+        served: `uniform` over the actions, by the `floors` of a surface without a champion around the
+            best one as default, or always the default, which the product takes by `rule` (the best
+            one) or by `chance`.
         sample: whether all actions are known.
         turned_from: from this decision on the best action earns .2, and each other one .8.
     """
@@ -72,12 +75,16 @@ def make_decisions(count, *, seed=0, served="uniform", sample=True, turned_from=
     rows = []
     for n in range(count):
         context = TASTES[rng.integers(2)]
-        default = {"rule": best_of(context), "chance": "abc"[rng.integers(3)]}.get(served, "b")
-        index = int(rng.integers(3)) if served == "uniform" else "abc".index(default)
+        by_chance, best = "abc"[rng.integers(3)], best_of(context)
+        default = {"rule": best, "floors": best, "chance": by_chance}.get(served, "b")
+        chances = only("abc".index(default), 3)
+        if served == "floors":
+            chances = chances_of(chances, "abc".index(default), RankSettings())
+        index = int(rng.integers(3)) if served == "uniform" else int(rng.choice(3, p=chances))
         chosen = "abc"[index]
         good = (chosen == best_of(context)) != (turned_from is not None and n >= turned_from)
         earned = float(rng.random() < (0.8 if good else 0.2))
-        propensity = 1 / 3 if served == "uniform" else 1.0
+        propensity = 1 / 3 if served == "uniform" else float(chances[index])
         actions = taste(context).as_json() if sample else None
         rows.append(
             (f"u{n:05}", float(n), chosen, default, propensity, earned, _FEATURES[index], context, actions)
