@@ -142,7 +142,8 @@ def _weigh(policy: LinearPolicy, rows: Decisions, settings: RankSettings, seed: 
 
 def _gate(log: _Log) -> GateResult:
     """Judge a policy by what it would have earned."""
-    table, value, reasons, notes = _rows_of(log), {}, [], []
+    table, reasons, notes = _rows_of(log), [], []
+    value: dict[str, Any]
     try:
         value, table["reward"] = _value_of(log)
     except OffPolicyError as error:
