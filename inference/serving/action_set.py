@@ -39,7 +39,7 @@ class ActionSet:
         gaps = np.isnan(self.numbers)
         if not gaps.any():
             return set(self.names)  # nearly always
-        gone: list[bool] = list(gaps.all(axis=0))
+        gone: list[bool] = np.atleast_1d(gaps.all(axis=0)).tolist()
         return {name for name, is_gone in zip(self.names, gone, strict=True) if not is_gone}
 
     def features_of(self, index: int) -> dict[str, float | str | None]:
