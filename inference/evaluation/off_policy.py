@@ -185,20 +185,20 @@ def doubly_robust_difference(
 MIN_EFFECTIVE_SIZE = 100.0  # a standard error of a tenth of a standard deviation
 
 
-def refuse_without_support(value: WeightedValue, *, at_least: float = MIN_EFFECTIVE_SIZE) -> None:
+def refuse_without_support(value: WeightedValue, *, minimum: float = MIN_EFFECTIVE_SIZE) -> None:
     """Refuse an estimate that a handful of answers would decide.
 
     Args:
         value: of `weighted_value`.
-        at_least: the effective size that is needed.
+        minimum: the effective size that is needed.
 
     Raises:
         OffPolicyError: the log holds too little of what the other policy would do.
     """
-    if value.effective_size < at_least:
+    if value.effective_size < minimum:
         raise OffPolicyError(
             f"effective sample size == {value.effective_size:.1f}, must be at least "
-            f"{at_least:g}: the log holds too few answers that the other policy would give."
+            f"{minimum:g}: the log holds too few answers that the other policy would give."
         )
 
 

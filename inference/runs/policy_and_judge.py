@@ -187,7 +187,7 @@ def _value_of(log: _Log) -> tuple[dict[str, Any], dict[str, Any]]:
             f"held-out decisions with all actions == {len(log.reward)}, must be at least {MIN_JUDGED}."
         )
     weighted = weighted_value(log.logged, log.wanted, log.reward)
-    refuse_without_support(weighted, at_least=MIN_EFFECTIVE)
+    refuse_without_support(weighted, minimum=MIN_EFFECTIVE)
     value = doubly_robust_difference(log.wanted / log.logged, log.model, log.predicted, log.reward)
     row = {
         "challenger": value.estimate,

@@ -48,9 +48,9 @@ class Columns:
     @classmethod
     def learn(cls, rows: Sequence[Mapping[str, Any]]) -> Columns:
         """Learn from rows in which a feature may be missing or null, but has one type."""
-        said = Counter(name for row in rows for name, value in row.items() if value is not None)
-        frequent = sorted(said, key=lambda name: (-said[name], name))[:MAX_NAMES]
-        names = sorted(name for name in frequent if said[name] >= MIN_SHARE * len(rows))
+        present = Counter(name for row in rows for name, value in row.items() if value is not None)
+        frequent = sorted(present, key=lambda name: (-present[name], name))[:MAX_NAMES]
+        names = sorted(name for name in frequent if present[name] >= MIN_SHARE * len(rows))
         values = {
             name: [value for row in rows if (value := row.get(name)) is not None] for name in names
         }
