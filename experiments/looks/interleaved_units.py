@@ -7,7 +7,7 @@ placed stays as it was. The examination curve that scores a batch is that of the
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -64,7 +64,7 @@ _SLATES = """SELECT unit.unit_id, slate.draft,
 _SUMS = f"""SELECT
         round(least(greatest(score / %(max_score)s, -1), 1) * %(bins)s)::int AS bin, count(*),
         count(*) FILTER (WHERE team > 0), count(*) FILTER (WHERE team < 0),
-        sum(score), sum(control), sum(slates), sum(failed)
+        sum(score), sum(control), sum(slates), sum(failed), sum(control_failed)
     FROM experiments_interleavedunit AS scored
     WHERE scored.experiment_id = %(experiment)s AND scored.variant_id = %(variant)s
         AND NOT {is_excluded("scored")}
@@ -73,11 +73,11 @@ _SUMS = f"""SELECT
 
 @dataclass(slots=True)
 class _Unit:
-    """What is counted of one unit: credit by the variants' ids, and slates."""
+    """What is counted of one unit: credit and failures by the variants' ids, and slates."""
 
     credit: dict[int, Credit] = field(default_factory=lambda: defaultdict(Credit))
+    failed: Counter[int] = field(default_factory=Counter)
     slates: int = 0
-    failed: int = 0
 
 
 def score_units(experiment: Experiment, now: datetime) -> None:
@@ -111,7 +111,8 @@ def read_interleaved(experiment: Experiment, now: datetime) -> InterleavedInput 
     return InterleavedInput(
         scores=[one.scores for one in counts],
         slates=counts[0].slates,
-        failed=counts[0].failed,
+        failed={one.scores.variant: one.failed for one in counts if one.failed},
+        control_failed=counts[0].control_failed,
         is_last=experiment.ends_at is not None and now >= experiment.ends_at,
         decay=state.decay if state is not None else 0.0,
     )
@@ -122,6 +123,7 @@ class _Counts:
     scores: UnitScores
     slates: int
     failed: int
+    control_failed: int
 
 
 def _count(experiment: Experiment, variant: Variant) -> _Counts:
@@ -138,7 +140,7 @@ def _count(experiment: Experiment, variant: Variant) -> _Counts:
             },
         )
         rows = cursor.fetchall()
-    sums = [sum(column) for column in list(zip(*rows, strict=True))[1:]] or [0] * 7
+    sums = [sum(column) for column in list(zip(*rows, strict=True))[1:]] or [0] * 8
     scores = UnitScores(
         variant.key,
         bins={place: units for place, units, *_ in sorted(rows)},
@@ -148,7 +150,7 @@ def _count(experiment: Experiment, variant: Variant) -> _Counts:
         score=round(sums[3], 9),
         control=round(sums[4], 9),
     )
-    return _Counts(scores, slates=int(sums[5]), failed=int(sums[6]))
+    return _Counts(scores, *map(int, sums[5:]))
 
 
 def _complete_units(experiment: Experiment, now: datetime) -> list[tuple[str, datetime]]:
@@ -179,7 +181,7 @@ def _score(
         row = counted[unit]
         row.slates += 1
         if "teams" not in draft:
-            row.failed += bool(draft["failed"])
+            row.failed.update(map(int, draft["failed"]))
             continue
         if not clicked:
             continue
@@ -190,6 +192,7 @@ def _score(
         ):
             row.credit[variant] += credit
     treatments = list(experiment.treatments.values_list("pk", flat=True))
+    control = experiment.control.pk
     InterleavedUnit.objects.bulk_create(
         InterleavedUnit(
             experiment=experiment,
@@ -200,7 +203,8 @@ def _score(
             control=counted[unit].credit[variant].control,
             team=counted[unit].credit[variant].team,
             slates=counted[unit].slates,
-            failed=counted[unit].failed,
+            failed=counted[unit].failed[variant],
+            control_failed=counted[unit].failed[control],
         )
         for unit, exposed_at in units
         for variant in treatments

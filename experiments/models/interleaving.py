@@ -40,7 +40,10 @@ class InterleavedUnit(models.Model):
     control = models.FloatField(help_text="Counterfactual clicks of the control.")
     team = models.IntegerField(help_text="Clicks on the version's picks less those on the control's.")
     slates = models.PositiveIntegerField(help_text="That it was served in its window.")
-    failed = models.PositiveIntegerField(help_text="Of them those that a version had no part in.")
+    failed = models.PositiveIntegerField(help_text="Of them those that the version failed.")
+    control_failed = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Of them those that the control failed."
+    )
 
     class Meta:
         constraints = [

@@ -58,7 +58,7 @@ class InterleavingReport:
     Attributes:
         rows: of the versions, in their order.
         recommendations: that complete users got.
-        failed: of them those that a version had no part in.
+        failed: how often a version, or the control, had no part in one.
         decay: exponent of the examination curve.
     """
 
@@ -84,7 +84,8 @@ def interleaving_report_of(experiment: Experiment, look: Look | None) -> Interle
     return InterleavingReport(
         rows=[_row(one, labels) for one in look.parsed_result.preferences],
         recommendations=interleaved.slates,
-        failed=interleaved.failed,
+        # Where two versions fail in one recommendation, it counts for each.
+        failed=interleaved.control_failed + sum(interleaved.failed.values()),
         decay=interleaved.decay,
     )
 

@@ -26,6 +26,18 @@ LOOK_SENTENCES: tuple[tuple[str, str], ...] = (
         gettext_noop("The checks of '%(variant)s' contradict each other: p = %(p)s"),
     ),
     (
+        "the control failed in {share} of the recommendations, must be at most {limit}",
+        gettext_noop(
+            "The control failed in %(share)s of the recommendations; at most %(limit)s are allowed"
+        ),
+    ),
+    (
+        "'{variant}' failed in {share} of the recommendations, must be at most {limit}",
+        gettext_noop(
+            "%(variant)s failed in %(share)s of the recommendations; at most %(limit)s are allowed"
+        ),
+    ),
+    (
         "a version failed in {share} of the recommendations, must be at most {limit}",
         gettext_noop(
             "A version failed in %(share)s of the recommendations; at most %(limit)s are allowed"

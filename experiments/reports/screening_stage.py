@@ -54,7 +54,9 @@ def screening_stage(
         return _running(experiment, row)
     preferred = look.parsed_result.variant if look is not None else None
     state: StageState = "stopped"
-    label, detail = _("Not preferred"), show_stored(why or "")
+    # It left because users prefer the control, or because it failed.
+    failed = why and row is not None and not row.prefers_control
+    label, detail = _("Failed") if failed else _("Not preferred"), show_stored(why or "")
     if not why:
         state, label = _ended(row, decision, is_preferred=preferred == variant.key)
     return PipelineStage("screening", state, label, detail, experiment.ended_at, experiment)
@@ -75,7 +77,7 @@ def _ended(
     row: Preference | None, decision: Decision | None, *, is_preferred: bool
 ) -> tuple[StageState, str]:
     if decision is not None and decision.action == Decision.Action.HALT:
-        return "stopped", word_of(decision.action, is_over=True)
+        return "stopped", word_of(decision.action, is_over=True)  # the champion failed: it waits on
     if decision is not None and decision.action == Decision.Action.PREFER:
         return ("done", _("Preferred")) if is_preferred else ("stopped", _("Not preferred"))
     if decision is None or decision.action == Decision.Action.ROLL_BACK:

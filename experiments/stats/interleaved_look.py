@@ -2,9 +2,10 @@
 
 The same steps as of every look, fewer of them: nobody is in one variant alone, so there is no ratio of
 arms to check and no arm to harm. Slates are checked instead: where a version failed, nobody drafted.
+A version that failed in more than 1 % of the slates leaves.
 
-    halt                a version had no part in more than 1 % of the slates
-    roll_back           users prefer the control to every version
+    halt                the control failed in more than 1 % of them
+    roll_back           every version left, or users prefer the control to it
     prefer, ship        users prefer a version: the best of those goes on, or ships where the policy
                         promotes by itself
     stop_inconclusive   the end without a preference
@@ -62,19 +63,35 @@ def take_interleaved_look(inputs: LookInput, interleaved: InterleavedInput) -> L
 def _decide(
     inputs: LookInput, interleaved: InterleavedInput, preferences: Sequence[Preference]
 ) -> LookVerdict:
-    share = interleaved.failed_share
-    if interleaved.slates >= MIN_SLATES and share > MAX_FAILED:
-        return LookVerdict(
-            "halt",
-            None,
-            f"a version failed in {share:.1%} of the recommendations, must be at most {MAX_FAILED:.0%}",
-        )
+    if why := _why_failed(interleaved, "the control", interleaved.control_failed):
+        return LookVerdict("halt", None, why)
     if not preferences:
         return LookVerdict("keep_running", None, "no treatment takes traffic")
-    leaving = {one.variant: _sentence(one) for one in preferences if one.prefers_control}
+    failing = {
+        one.variant: why
+        for one in preferences
+        if (why := _why_failed(interleaved, f"'{one.variant}'", interleaved.failed.get(one.variant, 0)))
+    }
+    if len(failing) == len(preferences):
+        return LookVerdict("roll_back", next(iter(failing)), "; ".join(failing.values()), failing)
+    return _compare(inputs, interleaved, preferences, failing)
+
+
+def _compare(
+    inputs: LookInput,
+    interleaved: InterleavedInput,
+    preferences: Sequence[Preference],
+    failing: Mapping[str, str],
+) -> LookVerdict:
+    """Decide between the control and the versions that can serve, of which there is one at least."""
+    preferences = [one for one in preferences if one.variant not in failing]
+    leaving = {
+        **failing,
+        **{one.variant: _sentence(one) for one in preferences if one.prefers_control},
+    }
     best = max(preferences, key=lambda one: one.preference)
-    if len(leaving) == len(preferences):
-        return LookVerdict("roll_back", best.variant, _sentence(best))
+    if all(one.variant in leaving for one in preferences):
+        return LookVerdict("roll_back", best.variant, _sentence(best), failing)
     winners = [one for one in preferences if one.prefers_version]
     if winners:
         return _prefer(inputs, max(winners, key=lambda one: one.preference), leaving)
@@ -83,6 +100,14 @@ def _decide(
         reason = f"{best.units} units passed without a verdict: {_sentence(best)}"
         return LookVerdict("stop_inconclusive", None, reason, leaving)
     return LookVerdict("keep_running", None, _sentence(best), leaving)
+
+
+def _why_failed(interleaved: InterleavedInput, who: str, failed: int) -> str:
+    """Return why a version's failures are too many, or nothing."""
+    share = interleaved.share_of(failed)
+    if interleaved.slates < MIN_SLATES or share <= MAX_FAILED:
+        return ""
+    return f"{who} failed in {share:.1%} of the recommendations, must be at most {MAX_FAILED:.0%}"
 
 
 def _prefer(inputs: LookInput, winner: Preference, leaving: Mapping[str, str]) -> LookVerdict:

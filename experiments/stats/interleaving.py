@@ -23,7 +23,7 @@ References:
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -241,21 +241,22 @@ class InterleavedInput:
     Attributes:
         scores: of each version that is compared with the control.
         slates: that were served to complete units.
-        failed: of them those that a version could not take part in.
+        failed: of them those that a version failed, by the key of its variant.
+        control_failed: of them those that the control failed.
         is_last: whether the experiment's time is over, so that this look ends it.
         decay: of the examination curve that scores the next batch.
     """
 
     scores: Sequence[UnitScores]
     slates: int = 0
-    failed: int = 0
+    failed: Mapping[str, int] = field(default_factory=dict)
+    control_failed: int = 0
     is_last: bool = False
     decay: float = 0.0
 
-    @property
-    def failed_share(self) -> float:
-        """Share of the slates that hold items of fewer than all versions."""
-        return self.failed / self.slates if self.slates else 0.0
+    def share_of(self, failed: int) -> float:
+        """Return slates as a share of all."""
+        return failed / self.slates if self.slates else 0.0
 
     def as_json(self) -> dict[str, Any]:
         """Return every field."""
@@ -263,5 +264,7 @@ class InterleavedInput:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> InterleavedInput:
-        """Read what `as_json` wrote."""
+        """Read what `as_json` wrote; until 2026-12 one number stood for all versions."""
+        if isinstance(data["failed"], int):
+            data = {**data, "failed": {}, "control_failed": data["failed"]}
         return cls(**{**data, "scores": [UnitScores.from_json(one) for one in data["scores"]]})

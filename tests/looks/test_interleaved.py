@@ -110,15 +110,20 @@ def test_who_is_still_in_its_window_waits(shop, experiment):
     assert not InterleavedUnit.objects.filter(experiment=experiment).exists()
 
 
-def test_a_version_that_fails_often_halts_it(shop, experiment):
+@pytest.mark.parametrize(
+    ("failing", "action", "who"), [(0, "halt", "the control"), (1, "roll_back", "'treatment'")]
+)
+def test_versions_that_fail_often_end_it(shop, experiment, failing, action, who):
     visits = Visits(shop, experiment)
     for n in range(120):
-        visits.serve(f"u{n}", failed=visits.variants[1] if n % 40 == 0 else None)
+        visits.serve(f"u{n}", failed=visits.variants[failing] if n % 40 == 0 else None)
     visits.commit()
     look = look_at_experiment(experiment_id=experiment.pk)
     assert (look.action, look.reason) == (
-        "halt", "a version failed in 2.5% of the recommendations, must be at most 1%",
+        action, f"{who} failed in 2.5% of the recommendations, must be at most 1%",
     )  # fmt: skip
+    challenger = experiment.treatments.get().model_version
+    assert challenger.alias == ("challenger" if action == "halt" else "rejected")
 
 
 def test_it_ends_without_a_preference_when_its_time_is_over(shop, experiment):

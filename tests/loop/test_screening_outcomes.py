@@ -38,9 +38,10 @@ def screening(shop):
     return screening
 
 
-def look(shop, screening, *, likes, units=160, failed=None):
+def look(shop, screening, *, likes, units=160, failing=None):
     visits = Visits(shop, screening, rankings=RANKINGS)
     for n in range(units):
+        failed = visits.variants[failing] if failing is not None and n % 20 == 0 else None
         visits.serve(f"u{n}", likes=likes, failed=failed)
     visits.commit()
     return look_at_experiment(experiment_id=screening.pk).action
@@ -116,10 +117,19 @@ def test_what_a_person_rolls_back_is_not_preferred(shop, screening):
         assert stage_of(shop, label) == ("not_preferred", "stopped", "Not preferred")
 
 
-def test_versions_that_fail_halt_it(shop, screening):
-    assert look(shop, screening, likes=(), failed=1) == "halt"
+def test_where_the_champion_fails_it_halts_and_the_challengers_wait_on(shop, screening):
+    assert look(shop, screening, likes=(), failing=0) == "halt"
     for label in (EASE, KNN):
-        assert stage_of(shop, label)[1:] == ("stopped", "Halted")
+        assert stage_of(shop, label) == ("waiting", "stopped", "Halted")
+
+
+def test_a_version_that_fails_leaves_and_the_other_is_screened_on(shop, screening):
+    assert look(shop, screening, likes=(), failing=2) == "keep_running"
+    assert stage_of(shop, KNN)[1:] == ("stopped", "Failed")
+    (stage,) = (one for one in row_of(shop, KNN).stages if one.stage == "screening")
+    assert stage.detail == ("treatment-2 failed in 5.0% of the recommendations; at most 1% are allowed")
+    assert stage_of(shop, EASE)[:2] == ("screening", "now")
+    assert shop.surface.versions.get(algorithm="item-knn").alias == "rejected"
 
 
 def test_a_screened_version_has_a_lane_while_it_shares_lists(shop, screening):

@@ -218,8 +218,13 @@ def test_a_plan_goes_by_how_close_the_versions_are():
 
 
 def test_what_a_look_reads_survives_its_stored_form():
-    inputs = InterleavedInput([scores({-3: 2, 7: 1}, wins=1, losses=2)], slates=9, failed=1, decay=0.4)
-    assert InterleavedInput.from_json(inputs.as_json()) == inputs
+    inputs = InterleavedInput(
+        [scores({-3: 2, 7: 1}, wins=1, losses=2)], slates=9, failed={"b": 1}, decay=0.4
+    )
+    stored = inputs.as_json()
+    assert InterleavedInput.from_json(stored) == inputs
+    old = {name: value for name, value in stored.items() if name != "control_failed"} | {"failed": 2}
+    assert InterleavedInput.from_json(old).control_failed == 2
 
 
 def test_without_a_preference_a_hundred_looks_decide_as_rarely_as_they_must():

@@ -35,7 +35,7 @@ class Visits:
             "rest": drafted.rest,
         }
         if failed is not None:
-            draft = {"variants": self.variants, "failed": {str(failed): "timeout"}}
+            draft = {"variants": self.variants, "failed": {str(failed): "timeout"}}  # a variant's id
         items = tuple(pick.item_id for pick in drafted.picks)
         slate = builders.slate(
             self.shop, unit, items, experiment_id=self.experiment.pk, model_version_id=None,
