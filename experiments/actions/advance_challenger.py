@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -11,6 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from bakeoff.accounts.actors import PLATFORM
+from experiments.actions.check_interleaving import CannotInterleaveError, check_shared_items
 from experiments.actions.define_experiment import CannotDefineError, define_experiment
 from experiments.actions.draft_screening import draft_screening
 from experiments.actions.draft_test import draft_test
@@ -31,6 +33,8 @@ from inference.models import ModelVersion, Surface
 from inference.serving.changes import announce_change
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from experiments.models import Metric, Programme
 
 logger = logging.getLogger(__name__)
@@ -115,21 +119,36 @@ def _define_screening(
     """Define the interleaved experiment that the next challenger passes first, if it must and can."""
     if not programme.interleave_first or preference_of(following) is not None:
         return None
-    surface = programme.surface
-    waiting = [row.version for row in read_queue(surface) if not row.held]
-    ready = [
-        version
-        for version in waiting
-        if preference_of(version) is None and version.shadow_answers.count() >= surface.shadow_first
-    ]
-    challengers = ready[: programme.interleave_first]
+    screenable = _screenable(programme.surface, champion)
+    challengers = list(islice(screenable, programme.interleave_first))
+    if following not in challengers:
+        return None
     draft = draft_screening(programme, challengers=challengers, champion=champion, primary=primary)
     try:
         return define_experiment(draft)
     except CannotDefineError as error:
-        # A metric of no items, or versions that share none: what cannot be screened is tested at once.
+        # A metric that counts no items: what cannot be screened is tested at once.
         logger.info("%s is not screened by interleaving: %s", following, error)
         return None
+
+
+def _screenable(surface: Surface, champion: ModelVersion) -> Iterator[ModelVersion]:
+    """Yield waiting versions that can share lists with the champion, in the order of the queue.
+
+    One that cannot keeps no other from being screened.
+    """
+    for row in read_queue(surface):
+        version = row.version
+        if row.held or preference_of(version) is not None:
+            continue
+        if version.shadow_answers.count() < surface.shadow_first:
+            continue
+        try:
+            check_shared_items(champion, version)
+        except CannotInterleaveError as error:
+            logger.info("%s is not screened by interleaving: %s", version, error)
+        else:
+            yield version
 
 
 def _start(experiment: Experiment) -> Experiment:

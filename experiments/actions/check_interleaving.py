@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from bakeoff.accounts.refused import RefusedError
-from experiments.metrics.spec import counts_items
+from experiments.metrics.spec import why_not_items
 from inference.models import Surface
 from inference.serving.artifact import ArtifactError
 from inference.serving.models import open_model
@@ -46,7 +46,7 @@ def check_interleaving(draft: ExperimentDraft, policy: Policy) -> None:
     _check_variants(draft)
     _check_settings(draft)
     _check_metric(draft)
-    _check_shared_items(draft)
+    _check_versions(draft)
 
 
 def _check_variants(draft: ExperimentDraft) -> None:
@@ -99,12 +99,8 @@ def _check_settings(draft: ExperimentDraft) -> None:
 def _check_metric(draft: ExperimentDraft) -> None:
     """Refuse a metric that does not count what users did with items of the list."""
     metric = next(one.metric for one in draft.metrics if one.role == "primary")
-    _require(
-        counts_items(metric),
-        f"primary metric == '{metric.key}', must count an event of items, such as a click, without "
-        "filters: it is credited to the version that ranked the item higher.",
-        "metrics",
-    )
+    why = why_not_items(metric)
+    _require(not why, why, "metrics")
     _require(
         metric.direction == "increase",
         f"direction of '{metric.key}' == '{metric.direction}', must be 'increase'.",
@@ -112,20 +108,26 @@ def _check_metric(draft: ExperimentDraft) -> None:
     )
 
 
-def _check_shared_items(draft: ExperimentDraft) -> None:
-    """Refuse versions whose catalogues have nothing in common: which is better, no item can say."""
+def _check_versions(draft: ExperimentDraft) -> None:
     control = next(variant.version for variant in draft.variants if variant.is_control)
-    items = _items_of(control) if control is not None else set()
     for variant in draft.variants:
-        if variant.version is None or variant.is_control:
-            continue
-        shared = len(items & _items_of(variant.version))
-        _require(
-            shared > 0,
-            f"items that {variant.version.label} shares with {control and control.label} == 0, must be "
-            "at least 1: versions of different catalogues cannot share a list.",
-            "variants",
-        )
+        if control is not None and variant.version is not None and not variant.is_control:
+            check_shared_items(control, variant.version)
+
+
+def check_shared_items(control: ModelVersion, version: ModelVersion) -> None:
+    """Refuse versions whose catalogues have nothing in common: which is better, no item can say.
+
+    Raises:
+        CannotInterleaveError: they have not, or one of them ranks nothing.
+    """
+    shared = len(_items_of(control) & _items_of(version))
+    _require(
+        shared > 0,
+        f"items that {version.label} shares with {control.label} == 0, must be at least 1: versions of "
+        "different catalogues cannot share a list.",
+        "variants",
+    )
 
 
 def _items_of(version: ModelVersion) -> set[str]:

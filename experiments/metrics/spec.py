@@ -142,8 +142,25 @@ class MetricDefinition(Protocol):
 
 def counts_items(metric: MetricDefinition) -> bool:
     """Whether each of its events is about an item of a list, so that interleaving can credit it."""
+    return not why_not_items(metric)
+
+
+def why_not_items(metric: MetricDefinition) -> str:
+    """Say which rule of interleaving a metric breaks, or nothing."""
     about_items = not (is_feedback(metric.event) or is_slate_fact(metric.event))
-    return about_items and metric.kind in {"proportion", "mean", "ratio"} and not metric.filters
+    if not about_items or metric.kind not in {"proportion", "mean", "ratio"} or metric.filters:
+        return (
+            f"primary metric == '{metric.key}', must count an event of items, such as a click, without "
+            "filters: it is credited to the version that ranked the item higher."
+        )
+    if metric.kind != "proportion" and metric.value not in {"count", "items"}:
+        return (
+            f"value of '{metric.key}' == '{metric.value}', must be 'count' or 'items': interleaving "
+            "counts events."
+        )
+    if metric.cap is not None or metric.cap_quantile is not None:
+        return f"cap of '{metric.key}' is set, must be none: interleaving has a bound of its own."
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

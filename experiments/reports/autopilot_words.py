@@ -108,6 +108,26 @@ AUTOPILOT_SENTENCES: tuple[tuple[str, str], ...] = (
     ),
     # What a person should know of the settings
     (
+        "Challengers are not screened by interleaving: {why}",
+        gettext_noop("Challengers are not screened by interleaving: %(why)s"),
+    ),
+    (
+        "primary metric == '{metric}', must count an event of items, such as a click, without filters: "
+        "it is credited to the version that ranked the item higher.",
+        gettext_noop(
+            "the primary metric '%(metric)s' must count an event of items, such as a click, without "
+            "filters"
+        ),
+    ),
+    (
+        "value of '{metric}' == '{value}', must be 'count' or 'items': interleaving counts events.",
+        gettext_noop("'%(metric)s' adds up values (%(value)s), and interleaving counts events"),
+    ),
+    (
+        "cap of '{metric}' is set, must be none: interleaving has a bound of its own.",
+        gettext_noop("'%(metric)s' has a cap, and interleaving has a bound of its own"),
+    ),
+    (
         "Primary metric '{metric}' has no events in the last {days} days: it cannot decide anything",
         gettext_noop(
             "Primary metric '%(metric)s' has no events in the last %(days)s days: it cannot decide "

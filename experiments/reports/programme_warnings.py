@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
-from experiments.metrics.spec import COST_OF_DECISIONS, FEEDBACK_PREFIX, SERVED, is_feedback
+from experiments.metrics.spec import (
+    COST_OF_DECISIONS,
+    FEEDBACK_PREFIX,
+    SERVED,
+    is_feedback,
+    why_not_items,
+)
 from experiments.models import Event, Feedback, Metric
 
 if TYPE_CHECKING:
@@ -32,6 +38,8 @@ def programme_warnings(programme: Programme) -> list[str]:
             f"Primary metric '{primary.key}' has no events in the last {RECENT_DAYS} days: it cannot "
             "decide anything."
         )
+    if primary is not None and programme.interleave_first and (why := why_not_items(primary)):
+        warnings.append(f"Challengers are not screened by interleaving: {why}")
     keys = [guardrail.metric for guardrail in programme.parsed_guardrails]
     metrics = Metric.objects.filter(project=programme.surface.project_id, key__in=keys)
     for metric in metrics.order_by("id"):

@@ -152,6 +152,18 @@ def test_metrics_that_need_one_variant_or_no_item(shop, draft):
         "primary metric == 'slow', must count an event of items, such as a click, without filters: it is "
         "credited to the version that ranked the item higher.",
     )  # fmt: skip
+    revenue = Metric.objects.create(
+        project=shop.project, key="revenue", kind="mean", event="order", value="sum"
+    )
+    refused(
+        replace(draft, metrics=[ExperimentMetricDraft(revenue)]), "metrics",
+        "value of 'revenue' == 'sum', must be 'count' or 'items': interleaving counts events.",
+    )  # fmt: skip
+    views.cap = 5.0
+    refused(
+        replace(draft, metrics=[ExperimentMetricDraft(views)]), "metrics",
+        "cap of 'views' is set, must be none: interleaving has a bound of its own.",
+    )  # fmt: skip
 
 
 def test_shares_stay_equal_while_it_runs(shop):

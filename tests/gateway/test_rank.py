@@ -178,6 +178,8 @@ def test_another_project_cannot_reward_a_decision(lane, offers):
             {"actions": [{"id": "a", "features": {"x": 1e16}}]},
             "actions[0].features.x == 1e+16, must be a number in [-1e+15, 1e+15].",
         ),
+        ({"k": 3}, "k == 3, must be 1 or missing: one action is chosen, /v1/recommend gives lists."),
+        ({"k": [3]}, "k == [3], must be 1 or missing"),
         ({"default": "z"}, "default == 'z', must be the id of one of the actions."),
         ({"features": {"x": [1]}}, "features.x == [1], must be"),
         (

@@ -8,8 +8,10 @@ from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.carry_out import Verdict, carry_out
 from experiments.actions.change_programme import CannotChangeProgrammeError
 from experiments.actions.look_at_experiment import look_at_experiment
-from experiments.models import Experiment
+from experiments.actions.start_experiment import CannotStartError
+from experiments.models import Experiment, programme_of
 from experiments.programme.queue import read_queue
+from experiments.reports.programme_warnings import programme_warnings
 from tests.support import builders
 from tests.support.interleaving import OURS, THEIRS, Visits
 
@@ -71,6 +73,30 @@ def test_without_a_verdict_what_looked_better_is_tested_and_the_rest_is_not(scre
     visits.commit()
     assert look_at_experiment(experiment_id=screening.pk).action == "stop_inconclusive"
     assert [row.version.label for row in read_queue(screened.surface)] == ["ease@1", "tfidf@1"]
+
+
+@pytest.mark.parametrize(("broken", "screened_too"), [("item-knn", "tfidf@1"), ("ease", None)])
+def test_a_version_that_cannot_be_interleaved_keeps_no_other_from_it(screened, broken, screened_too):
+    version = screened.surface.versions.get(algorithm=broken)
+    version.artifact_sha256 = "0" * 64
+    version.save()
+    if screened_too is None:  # it is the next itself, and would be tested at once
+        with pytest.raises(CannotStartError):
+            advance_challenger(surface=screened.surface)
+        assert not Experiment.objects.filter(surface=screened.surface).exists()
+        return
+    experiment = advance_challenger(surface=screened.surface)
+    assert labels(experiment) == ["popularity@1", "ease@1", screened_too]
+
+
+def test_a_metric_of_amounts_is_not_interleaved_and_the_programme_says_so(screened):
+    screened.metric.value, screened.metric.kind = "sum", "mean"
+    screened.metric.save()
+    assert advance_challenger(surface=screened.surface).mode == "split"
+    assert programme_warnings(programme_of(screened.surface))[-1] == (
+        "Challengers are not screened by interleaving: value of 'clicks' == 'sum', must be 'count' or "
+        "'items': interleaving counts events."
+    )
 
 
 def test_what_cannot_be_screened_is_tested_at_once(screened):

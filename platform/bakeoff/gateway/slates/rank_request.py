@@ -32,6 +32,8 @@ def read_actions(body: Mapping[str, Any]) -> ActionSet:
     Raises:
         ApiError, BoundsError: what breaks a rule.
     """
+    if body.get("k") not in (None, 1):  # who asks for a list must not take one action for it
+        raise invalid("k", body["k"], "1 or missing: one action is chosen, /v1/recommend gives lists")
     actions = body.get("actions")
     if not isinstance(actions, list) or not actions:
         raise invalid("actions", actions, f"a list of 1 to {MAX_ACTIONS} actions")
