@@ -9,6 +9,8 @@ from django.db import connection
 from experiments.sql import REWARD_OF_DECISION, is_excluded
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from inference.models import Surface
     from inference.serving.rank_settings import RankSettings
 
@@ -17,11 +19,17 @@ REWARD = "coalesce(reward.value, %(default)s)"
 _OVER = f"""FROM experiments_slate AS slate LEFT JOIN LATERAL ({REWARD_OF_DECISION}) AS reward ON true
     WHERE slate.surface_id = %(surface)s AND slate.context ? '$rank' AND NOT slate.forced
         AND slate.served_at < now() - make_interval(secs => %(wait)s)
+        AND slate.served_at >= coalesce(%(since)s, '-infinity'::timestamptz)
         AND NOT {is_excluded("slate")}"""
 
 
 def read_rewarded(
-    surface: Surface, settings: RankSettings, columns: str, *, rest: str
+    surface: Surface,
+    settings: RankSettings,
+    columns: str,
+    *,
+    rest: str,
+    since: datetime | None = None,
 ) -> list[tuple[Any, ...]]:
     """Read decisions, without those of excluded users and of forced variants.
 
@@ -30,12 +38,14 @@ def read_rewarded(
         settings: of it.
         columns: SQL, of `slate`, `reward` and `REWARD`.
         rest: SQL, more conditions and the order; ids of slates are UUIDv7, so theirs is that of time.
+        since: time from which on decisions count; None: all.
     """
     parameters = {
         "surface": surface.pk,
         "project": surface.project_id,
         "wait": settings.wait_seconds,
         "default": settings.default_reward,
+        "since": since,
     }
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {columns} {_OVER} {rest}", parameters)

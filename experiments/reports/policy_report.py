@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.looks.policy_decisions import PolicyDecisions, read_decisions
+from experiments.looks.policy_decisions import PolicyDecisions, counted_since, read_decisions
 from experiments.stats.policy_value import PolicyValue, add_up, value_of
 from inference.models import ModelVersion
 from inference.serving.rank_settings import RankSettings
@@ -54,6 +54,7 @@ class PolicyReport:
 
     Attributes:
         value: of all decisions whose time for rewards is over.
+        since: when the reward's settings last changed, from which on decisions count; None: all count.
         rewarded: decisions whose reward came in time.
         min_reward: of the range.
         max_reward: of the range.
@@ -63,6 +64,7 @@ class PolicyReport:
     """
 
     value: PolicyValue
+    since: datetime | None
     rewarded: int
     min_reward: float
     max_reward: float
@@ -73,13 +75,15 @@ class PolicyReport:
     def as_json(self) -> dict[str, Any]:
         """Return every field; times in ISO 8601."""
         data = asdict(self)
+        data["since"] = self.since.isoformat() if self.since is not None else None
         data["course"] = [{**one, "at": one["at"].isoformat()} for one in data["course"]]
         return data
 
 
 def report_policy(surface: Surface) -> PolicyReport:
     """Return what a surface's decisions say; the surface chooses among actions."""
-    decisions, settings = read_decisions(surface), RankSettings.parse(surface.rank)
+    since, settings = counted_since(surface), RankSettings.parse(surface.rank)
+    decisions = read_decisions(surface, since)
     # At equal numbers of decisions, the last one with all of them.
     n = len(decisions)
     ends = np.unique(np.linspace(0, n, MAX_POINTS + 1).astype(int))[1:] if n else np.empty(0, int)
@@ -89,6 +93,7 @@ def report_policy(surface: Surface) -> PolicyReport:
     ]
     return PolicyReport(
         value=_values(decisions, [n])[0],
+        since=since,
         rewarded=int(decisions.rewarded.sum()),
         min_reward=settings.min_reward,
         max_reward=settings.max_reward,

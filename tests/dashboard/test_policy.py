@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.urls import reverse
 
+from experiments.actions.change_surface import patch_surface
+from experiments.reports.policy_report import report_policy
 from tests.support.dashboard import sign_in
 from tests.support.ranking import make_decisions, make_rank_surface, write_decisions
 
@@ -21,6 +23,20 @@ def test_it_shows_the_value_of_each_version_and_its_course(shop):
     assert '<svg class="path"' in page
     surface_page = sign_in(shop.project).get(reverse("surface", args=[shop.project.slug, surface.key]))
     assert "/surfaces/offers/policy/" in surface_page.content.decode()
+
+
+def test_the_value_begins_anew_where_the_settings_of_rewards_change(shop):
+    surface = make_rank_surface(shop.project)
+    write_decisions(shop, surface, make_decisions(20))
+    patch_surface(surface=surface, changes={"rank": {"explore": 0.2}}, by="ann")
+    assert report_policy(surface).value.decisions == 20  # no reward has another value
+    patch_surface(surface=surface, changes={"rank": {"explore": 0.2, "default_reward": 0.5}}, by="ann")
+    report = report_policy(surface)
+    assert report.value.decisions == 0
+    page = page_of(shop).content.decode()
+    assert f"Decisions count since {report.since:%Y-%m-%d %H:%M}: the default reward" in page
+    patch_surface(surface=surface, changes={"rank": {"default_reward": 0.5}}, by="ann")
+    assert report_policy(surface).since == report.since
 
 
 def test_a_surface_without_decisions_says_so_and_another_kind_has_no_such_page(shop):

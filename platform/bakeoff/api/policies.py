@@ -45,6 +45,9 @@ class PolicyOut(Schema):
     """What a policy earns."""
 
     value: PolicyValueOut
+    since: str | None = Field(
+        description="When the settings of rewards last changed; decisions since then count."
+    )
     rewarded: int = Field(description="Decisions whose reward came in time.")
     min_reward: float
     max_reward: float
