@@ -67,19 +67,13 @@ def advance_challenger(*, surface: Surface) -> Experiment | None:
 def _promote_first(surface: Surface) -> None:
     """Make the first version of the queue champion; one that no gate could judge waits for a person."""
     for row in read_queue(surface):
-        if not row.held and _is_judged(row.version):
+        if not row.held and not row.version.why_not_judged:
             promote_version(
                 version=row.version,
                 by=PLATFORM,
                 reason="first version of a surface without a champion",
             )
             return
-
-
-def _is_judged(version: ModelVersion) -> bool:
-    """Whether a gate has judged what a policy would earn; other kinds are judged in other ways."""
-    value = version.gate.get("about", {}).get("off_policy") or {}
-    return version.surface.kind != Surface.Kind.RANK or "refused" not in value
 
 
 def _discard_left_drafts(surface: Surface) -> None:

@@ -88,6 +88,10 @@ AUTOPILOT_SENTENCES: tuple[tuple[str, str], ...] = (
     ("'{key}' is held at {share}: {why}", gettext_noop("'%(key)s' is held at %(share)s: %(why)s")),
     ("'{key}' is at {share}: {why}", gettext_noop("'%(key)s' is at %(share)s: %(why)s")),
     (
+        "{version} waits for a person: its gate could not judge it",
+        gettext_noop("%(version)s waits for a person: its gate could not evaluate it"),
+    ),
+    (
         "{version} starts its experiment next",
         gettext_noop("%(version)s starts its experiment next"),
     ),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from experiments.programme.ramp_types import RampState
     from experiments.programme.start_conditions import ObstacleKind
     from experiments.reports.autopilot_report import NowState
-    from inference.models import Surface
+    from inference.models import ModelVersion, Surface
 
 YEAR = timedelta(days=365)
 _STATES: dict[ObstacleKind, NowState] = {
@@ -105,6 +105,9 @@ def _running_now(
 def _idle_now(programme: Programme, queue: Sequence[QueuedChallenger], now: datetime) -> AutopilotNow:
     obstacle = find_obstacle(programme, now)
     following = next((row for row in queue if not row.held), None)
+    if following is not None and _waits_for_person(following.version):
+        label = following.version.label
+        return AutopilotNow("ready", f"{label} waits for a person: its gate could not judge it.")
     waits = f" {following.version.label} waits." if following is not None else ""
     if obstacle is not None and obstacle.kind in _STATES:
         state = _STATES[obstacle.kind]
@@ -112,6 +115,11 @@ def _idle_now(programme: Programme, queue: Sequence[QueuedChallenger], now: date
     if following is not None:
         return AutopilotNow("ready", f"{following.version.label} starts its experiment next.")
     return AutopilotNow("idle", "No challenger waits.")
+
+
+def _waits_for_person(version: ModelVersion) -> bool:
+    """Whether a surface's first version, which needs no experiment, waits because nobody judged it."""
+    return bool(version.why_not_judged) and not version.surface.versions.champions().exists()
 
 
 def _year(surface: Surface, now: datetime) -> YearFigures:

@@ -134,6 +134,13 @@ class ModelVersion(models.Model):
         )
 
     @property
+    def why_not_judged(self) -> str:
+        """Why its gate could not tell what a policy would earn; empty where it could."""
+        value = self.gate.get("about", {}).get("off_policy") or {}
+        # Lists and labels have other judges: logged answers are only a view beside them.
+        return value.get("refused", "") if self.surface.kind == self.surface.Kind.RANK else ""
+
+    @property
     def promoted_against(self) -> str:
         """The gate's refusal, of a version that was promoted in spite of it; else empty."""
         promoted = self.moves.filter(after=ModelVersion.Alias.CHAMPION)

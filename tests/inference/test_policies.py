@@ -14,6 +14,7 @@ from experiments.actions.change_surface import CannotChangeSurfaceError, patch_s
 from experiments.actions.promote_version import promote_version
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.actions.shadow_version import CannotShadowError, shadow_version
+from experiments.reports.read_autopilot import read_autopilot
 from experiments.training_data.decisions import decisions_of
 from inference.actions.queue_training import CannotTrainError
 from inference.models import ModelVersion, TrainingRun
@@ -371,6 +372,9 @@ def test_a_first_version_that_was_not_judged_waits_for_a_person(shop):
     )  # fmt: skip
     assert advance_challenger(surface=surface) is None
     assert not surface.versions.champions().exists()
+    assert read_autopilot(surface, builders.now()).now.sentence == (
+        "linucb@1 waits for a person: its gate could not judge it."
+    )
     promote_version(version=version, by="a test", reason="it looks right")
     assert surface.versions.champions().get() == version
 

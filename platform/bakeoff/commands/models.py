@@ -219,6 +219,10 @@ def _show_next_step(version: ModelVersion) -> None:
     if version.algorithm == PRETRAIN:
         echo(f"`bakeoff train {surface.key} --encoder {version.label}` reads texts by it.")
         return
+    if version.why_not_judged and not surface.versions.champions().exists():
+        echo(f"{version.label} was not judged: {version.why_not_judged}")
+        echo(f"It waits for a person: `bakeoff promote {surface.key} {version.label}`.")
+        return
     while version.alias == version.Alias.CHALLENGER and not surface.versions.champions().exists():
         if time.monotonic() > deadline:
             echo(f"{version.label} waits for a worker to make it champion: is one running?")
