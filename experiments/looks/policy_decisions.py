@@ -63,8 +63,8 @@ class PolicyDecisions:
 def counted_since(surface: Surface) -> datetime | None:
     """Return when the settings that say what a decision earned last changed; None: never.
 
-    They would give decisions of before another reward than they had at earlier looks, and what holds at
-    all looks together would hold no more: the value begins anew.
+    A change gives earlier decisions another reward than they had at earlier looks, and an interval that
+    holds at all looks together would hold no more: the value begins anew.
     """
     changes = AuditEntry.objects.filter(
         project=surface.project_id, subject=surface.key, action="change surface"
