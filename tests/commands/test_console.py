@@ -120,7 +120,7 @@ ONLINE = [
     (["analyze", "ghost", "--records"], 2, "experiment == 'ghost', must be one of"),
     (["usage"], 0, "No usage yet.|events: "),
     (["usage", "--json"], 0, '"resets_at"'),
-    (["usage", "--csv"], 0, "project,month,answers"),
+    (["usage", "--all", "--month", "1999-01", "--csv"], 0, "project,month,answers"),
     (["project", "quota", "{id}", "--answers", "7", "--events", "none", "--tokens", "none"], 0, "answers: 0 of 7 used|answers: "),
     (["project", "quota", "{id}", "--answers", "none"], 0, "no quota"),
     (["config", "export"], 0, "home-feed:"),

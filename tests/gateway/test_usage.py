@@ -288,6 +288,26 @@ def test_the_console_shows_usage(console, shop):
     assert "give one of --csv and --json." in both
 
 
+def test_the_console_shows_the_usage_of_every_project_to_whoever_bills(console, shop):
+    other = builders.make_shop()
+    builders.write(Rows(events=[at(NEXT_MONTH, shop), at(NEXT_MONTH, other), at(LAST_SECOND, other)]))
+    slugs = sorted((shop.project.slug, other.project.slug))
+    shown = json.loads(console("usage", "--all", "--json", BAKEOFF_PROJECT=slugs[0]).stdout)
+    months = [(one["project"], one["month"]) for one in shown if one["project"] in slugs]
+    assert months == [*((slug, "2031-02") for slug in slugs), (other.project.slug, "2031-01")]
+    lines = console("usage", "--all", "--month", "2031-01", "--csv").stdout.splitlines()
+    assert lines[0].startswith("project,month,answers,events")
+    assert f"{other.project.slug},2031-01,0,1,0,0,0,0" in lines[1:]
+    assert all(",2031-01," in line for line in lines[1:])
+    assert "No usage yet." in console("usage", "--all", "--month", "1999-01").stdout
+    for arguments, sentence in (
+        (["--month", "2031-01"], "--month goes with --all."),
+        (["--all", "--project", slugs[0]], "give one of --all and --project."),
+        (["--all", "--month", "January"], "does not match the format '%Y-%m'"),
+    ):
+        assert sentence in console("usage", *arguments, status=2).stderr
+
+
 def test_a_quota_that_cannot_be_is_refused_everywhere(shop):
     for changes, message in (
         ({"events": -1}, "events == -1, must be a whole number in"),

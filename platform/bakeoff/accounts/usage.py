@@ -17,7 +17,7 @@ from bakeoff.accounts.models import Quota
 from bakeoff.accounts.usage_kinds import COUNTS, QUOTAS, begin_of, month_of, next_month
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import date, datetime
 
     from bakeoff.accounts.models import Project
@@ -29,6 +29,13 @@ _READ = f"""SELECT month, {_SUMS} FROM (
         UNION ALL
         SELECT month, {_COLUMNS} FROM accounts_usageentry WHERE project_id = %(project)s) AS used
     GROUP BY month ORDER BY month DESC"""
+_READ_ALL = f"""SELECT p.slug, month, {_SUMS} FROM (
+        SELECT project_id, month, {_COLUMNS} FROM accounts_monthlyusage
+        UNION ALL
+        SELECT project_id, month, {_COLUMNS} FROM accounts_usageentry) AS used
+    JOIN accounts_project AS p ON p.id = used.project_id
+    WHERE %(month)s::date IS NULL OR month = %(month)s::date
+    GROUP BY p.slug, month ORDER BY month DESC, p.slug"""
 CSV_COLUMNS = ("project", "month", *COUNTS)
 
 
@@ -125,10 +132,30 @@ def read_usage(project: Project, now: datetime) -> Usage:
     return Usage(months, states, begin_of(next_month(present)))
 
 
+def read_all_usage(month: date | None = None) -> list[tuple[str, MonthOfUsage]]:
+    """Return the months of every project with any, newest first, each with the project's slug.
+
+    Args:
+        month: its first day, for that month alone.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_READ_ALL, {"month": month})
+        return [(slug, MonthOfUsage(*row)) for slug, *row in cursor.fetchall()]
+
+
 def csv_of_usage(project: Project, usage: Usage) -> str:
     """Return a file with a row per month, oldest first."""
+    return csv_of_months((project.slug, month) for month in reversed(usage.months))
+
+
+def csv_of_months(months: Iterable[tuple[str, MonthOfUsage]]) -> str:
+    """Return a file with a row per project and month.
+
+    Args:
+        months: each with the project's slug, in the file's order.
+    """
     text = io.StringIO()
     table = csv.DictWriter(text, CSV_COLUMNS)
     table.writeheader()
-    table.writerows({"project": project.slug, **month.as_json()} for month in reversed(usage.months))
+    table.writerows({"project": slug, **month.as_json()} for slug, month in months)
     return text.getvalue()
