@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ibis
@@ -19,6 +20,7 @@ from experiments.archive.files import fetch_file
 from experiments.metrics.freeze import spec_of
 from experiments.metrics.spec import MetricError, MetricSpec, is_feedback
 from experiments.models import ArchivedMonth, Experiment
+from experiments.replica import primary_position, read_up_to
 from experiments.scorecards.unit_file import FileError
 from experiments.scorecards.warehouse import Records
 from experiments.sql import is_excluded
@@ -93,28 +95,8 @@ def open_experiment(experiment: Experiment, *, place: ArchivePlace, folder: Path
     if experiment.mode != Experiment.Mode.SPLIT:
         raise FileError(f"mode == '{experiment.mode}' of '{experiment.key}', must be 'split'.")
     specs = _specs_of(experiment)
-    values: dict[str, Any] = {
-        "project": experiment.project_id,
-        "experiment": experiment.pk,
-        "names": sorted({name for spec in specs for name in spec.names}),
-    }
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        exposed = _write(folder / "exposures.parquet", EXPOSURES, _EXPOSED, values)
-        if exposed is None:
-            raise FileError(f"exposures of '{experiment.key}' == 0, must be at least one.")
-        values |= _span_of(specs, *exposed)
-        _write(folder / "events.parquet", EVENTS, _HAPPENED, values)
-        _write(folder / "slates.parquet", SLATES, _SERVED, values)
-        months = [
-            row
-            for row in ArchivedMonth.objects.filter(
-                project=experiment.project_id, archived_at__isnull=False
-            )
-            if row.month.isoformat()[:7] >= f"{values['start']:%Y-%m}"
-            and row.month < values["end"].date()
-        ]
+    # A scan of all rows, so not of the primary; of what that has by now, none is left out.
+    months = read_up_to(primary_position(), partial(_write_rows, experiment, specs, folder))
     files: dict[str, list[str]] = {
         name: [str(folder / f"{name}.parquet")] for name in ("events", "slates")
     }
@@ -131,6 +113,37 @@ def open_experiment(experiment: Experiment, *, place: ArchivePlace, folder: Path
         slates=slates.filter(slates.experiment_id == experiment.pk).select(*SLATES.names),
     )
     return ExperimentRecords(specs, records, len(months))
+
+
+def _write_rows(
+    experiment: Experiment, specs: Sequence[MetricSpec], folder: Path
+) -> list[ArchivedMonth]:
+    """Write the rows of one moment that are in the database; return the months that were not.
+
+    Raises:
+        FileError: nobody was exposed.
+    """
+    values: dict[str, Any] = {
+        "project": experiment.project_id,
+        "experiment": experiment.pk,
+        "names": sorted({name for spec in specs for name in spec.names}),
+    }
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        exposed = _write(folder / "exposures.parquet", EXPOSURES, _EXPOSED, values)
+        if exposed is None:
+            raise FileError(f"exposures of '{experiment.key}' == 0, must be at least one.")
+        values |= _span_of(specs, *exposed)
+        _write(folder / "events.parquet", EVENTS, _HAPPENED, values)
+        _write(folder / "slates.parquet", SLATES, _SERVED, values)
+        rows = ArchivedMonth.objects.filter(project=experiment.project_id, archived_at__isnull=False)
+        return [
+            row
+            for row in rows
+            if row.month.isoformat()[:7] >= f"{values['start']:%Y-%m}"
+            and row.month < values["end"].date()
+        ]
 
 
 def _specs_of(experiment: Experiment) -> list[MetricSpec]:

@@ -13,7 +13,9 @@ from bakeoff.dashboard.replica_pages import COOKIE
 from experiments import replica
 from experiments.actions.export_rows import export_rows
 from experiments.actions.put_export import put_export
+from experiments.archive.place import FolderPlace
 from experiments.replica import read_from_replica
+from experiments.scorecards.experiment_records import open_experiment
 from tests.support import builders
 from tests.support.builders import Rows
 from tests.support.dashboard import report_path, sign_in
@@ -168,3 +170,15 @@ def test_an_export_is_read_there_only_when_it_has_come_as_far(
     with CaptureQueriesContext(second) as there:
         assert export_rows(export=export) == 1
     assert "experiments_event" in str(there.captured_queries)
+
+
+def test_records_are_counted_there_only_when_it_has_come_as_far(second, decided, tmp_path, monkeypatch):
+    monkeypatch.setattr(replica, "CATCH_UP_SECONDS", 0.0)
+    scans = "FROM experiments_exposure"
+    for reached, is_read in (("IS NULL", False), ("IS NOT NULL", True)):
+        replica._Pause.until = 0.0
+        monkeypatch.setattr(replica, "_REACHED", f"SELECT %s::pg_lsn {reached}")
+        with CaptureQueriesContext(second) as there:
+            opened = open_experiment(decided, place=FolderPlace(tmp_path), folder=tmp_path)
+        assert (scans in str(there.captured_queries)) is is_read
+        assert opened.records.exposures.count().to_pyarrow().as_py() > 0
