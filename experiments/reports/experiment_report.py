@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -21,6 +21,7 @@ from experiments.reports.forest_chart import ForestRow, draw_plots
 from experiments.reports.holdback_gain import HoldbackGain, gain_of
 from experiments.reports.interleaving_report import InterleavingReport, interleaving_report_of
 from experiments.reports.next_step import describe_next_step
+from experiments.reports.plot_columns import PlotColumn, segment_column
 from experiments.reports.quarantine import count_quarantined, describe_quarantined
 from experiments.reports.remaining import describe_remaining
 from experiments.reports.report_charts import ReportCharts, charts_of
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from experiments.kinds import Direction
     from experiments.models import Decision, Experiment, Look
     from experiments.models.served_variant import GenerationUse, ServedVariant
     from experiments.reports.chart_frame import Chart
@@ -203,6 +205,12 @@ class ExperimentReport:
                 for decision in self.decisions
             ],
         }
+
+    @property
+    def segment_column(self) -> PlotColumn[SegmentEffect]:
+        """The segments as a table with plots."""
+        direction = cast("Direction", self.experiment.primary.metric.direction)
+        return segment_column(self.segments, direction)
 
     def _verdict_as_json(self) -> dict[str, Any]:
         return {

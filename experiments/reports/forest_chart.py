@@ -7,10 +7,10 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from experiments.reports.chart_texts import ENGLISH
-from experiments.reports.value_axis import signed_share, ticks
+from experiments.reports.value_axis import signed, signed_share, ticks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from experiments.kinds import Direction
     from experiments.reports.chart_texts import ChartTexts
@@ -32,7 +32,7 @@ class ForestRow:
         low: lower end of its interval.
         high: upper end.
         effect: what stands at the right.
-        direction: which side is the better one.
+        direction: which side is the better one; None: neither, or it is not told.
         margin: of a guardrail: the relative loss that is accepted.
     """
 
@@ -41,32 +41,56 @@ class ForestRow:
     low: float | None
     high: float | None
     effect: str
-    direction: Direction = "increase"
+    direction: Direction | None = "increase"
     margin: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
+class PlotUnit:
+    """In what changes are written, and how short an axis may be.
+
+    Attributes:
+        tick: writes a value of the axis.
+        exact: writes a value where a reader points at it.
+        slack: how far an interval is drawn beyond four times the largest estimate.
+        min_reach: the shortest reach of an axis.
+    """
+
+    tick: Callable[[float], str]
+    exact: Callable[[float], str]
+    slack: float = 0.0
+    min_reach: float = 0.0
+
+
+SHARES = PlotUnit(signed_share, "{:+.2%}".format, slack=0.05, min_reach=0.01)
+NUMBERS = PlotUnit(signed, "{:+.4g}".format)  # of any size
+
+
+@dataclass(frozen=True, slots=True)
 class _Scale:
-    """Relative changes from −`reach` to `reach`; one beyond is drawn at the edge."""
+    """Changes from −`reach` to `reach`; one beyond is drawn at the edge."""
 
     reach: float
     left: float = LEFT
     right: float = WIDTH - RIGHT
+    unit: PlotUnit = SHARES
 
     def x(self, value: float) -> float:
         share = (min(max(value, -self.reach), self.reach) + self.reach) / (2 * self.reach)
         return self.left + (self.right - self.left) * share
 
 
-def _reach(rows: Sequence[ForestRow]) -> float:
+def _reach(rows: Sequence[ForestRow], unit: PlotUnit = SHARES) -> float:
     """Return how far the axis goes: to the ends of intervals, up to four times the largest estimate."""
     ends = [abs(v) for row in rows for v in (row.low, row.high, row.margin) if v is not None]
     points = [abs(row.estimate) for row in rows if row.estimate is not None]
-    return max([min(max(ends, default=0.0), 4 * max(points, default=0.0) + 0.05), *points, 0.01]) * 1.1
+    far = min(max(ends, default=0.0), 4 * max(points, default=0.0) + unit.slack)
+    # Where every estimate is 0 its intervals alone give the scale.
+    return (max([far, *points, unit.min_reach]) or max(ends, default=0.0) or 1.0) * 1.1
 
 
 def _colour(row: ForestRow) -> str:
-    if row.low is None or row.high is None or row.low <= 0 <= row.high:
+    if row.direction is None or row.low is None or row.high is None or row.low <= 0 <= row.high:
         return UNSURE
     return BETTER if (row.low > 0) == (row.direction == "increase") else WORSE
 
@@ -127,16 +151,15 @@ def _draw_interval(row: ForestRow, scale: _Scale, y: float, texts: ChartTexts) -
         _end(low, y, colour, tip=4 if row.low < -scale.reach else 0),
         _end(high, y, colour, tip=-4 if row.high > scale.reach else 0),
         f'<circle cx="{middle:.1f}" cy="{y:.1f}" r="5" fill="{colour}">'
-        f"<title>{escape(_words(row, texts))}</title></circle>",
+        f"<title>{escape(_words(row, texts, scale.unit))}</title></circle>",
     ]
 
 
-def _words(row: ForestRow, texts: ChartTexts) -> str:
+def _words(row: ForestRow, texts: ChartTexts, unit: PlotUnit) -> str:
     if row.estimate is None or row.low is None or row.high is None:
         return row.effect
-    return texts.effect.format(
-        estimate=f"{row.estimate:+.2%}", low=f"{row.low:+.2%}", high=f"{row.high:+.2%}"
-    )
+    estimate, low, high = map(unit.exact, (row.estimate, row.low, row.high))
+    return texts.effect.format(estimate=estimate, low=low, high=high)
 
 
 def _end(x: float, y: float, colour: str, *, tip: float) -> str:
@@ -148,9 +171,23 @@ def _end(x: float, y: float, colour: str, *, tip: float) -> str:
     )
 
 
-def draw_plots(rows: Sequence[ForestRow], texts: ChartTexts = ENGLISH) -> tuple[list[str], str]:
-    """Return a small picture for each row of a table, and the axis that they share."""
-    scale = _Scale(_reach(rows), left=PLOT_EDGE, right=PLOT_WIDTH - PLOT_EDGE)
+def draw_plots(
+    rows: Sequence[ForestRow],
+    texts: ChartTexts = ENGLISH,
+    *,
+    unit: PlotUnit = SHARES,
+    title: str = "",
+) -> tuple[list[str], str]:
+    """Return a small picture for each row of a table, and the axis that they share.
+
+    Args:
+        rows: of the table, in their order.
+        texts: the words.
+        unit: in what the changes are.
+        title: of the axis; empty: a relative change.
+    """
+    reach = _reach(rows, unit)
+    scale = _Scale(reach, left=PLOT_EDGE, right=PLOT_WIDTH - PLOT_EDGE, unit=unit)
     values = ticks(-scale.reach, scale.reach, about=4)
     grid = "".join(
         f'<line class="{"zero" if value == 0 else "track"}" x1="{scale.x(value):.1f}" '
@@ -159,18 +196,18 @@ def draw_plots(rows: Sequence[ForestRow], texts: ChartTexts = ENGLISH) -> tuple[
     )
     plots = [
         f'<svg class="plot" viewBox="0 0 {PLOT_WIDTH} {PLOT_HEIGHT}" role="img" '
-        f'aria-label="{escape(_words(row, texts))}">{grid}'
+        f'aria-label="{escape(_words(row, texts, unit))}">{grid}'
         f"{''.join(_draw_interval(row, scale, PLOT_HEIGHT / 2, texts))}</svg>"
         for row in rows
     ]
     labels = "".join(
         f'<text class="tick" x="{scale.x(value):.1f}" y="14" text-anchor="middle">'
-        f"{signed_share(value)}</text>"
+        f"{unit.tick(value)}</text>"
         for value in values
     )
     axis = (
         f'<svg class="plot" viewBox="0 0 {PLOT_WIDTH} 20" role="img" '
-        f'aria-label="{escape(texts.relative)}">{labels}</svg>'
+        f'aria-label="{escape(title or texts.relative)}">{labels}</svg>'
     )
     return [themed(plot) for plot in plots], axis
 

@@ -307,6 +307,7 @@ def test_variants_are_compared_by_users_with_an_interval(tested, shop, settings)
     assert answer["themes"][0]["theme"] == top.theme
     page = show(shop, "report", tested.key)
     assert has(page, data_theme=str(top.theme))
+    assert '<svg class="plot"' in page
     assert "All themes of the surface" in page
     copy = shared_copy(tested)
     assert has(copy, data_theme=str(top.theme))

@@ -10,17 +10,23 @@ from django.utils.translation import gettext as _
 
 from experiments.reports.chart_frame import Chart
 from experiments.reports.code_names import name_of
+from experiments.reports.forest_chart import ForestRow
+from experiments.reports.plot_columns import PlotColumn, plot_column
 from experiments.reports.series_chart import draw_numbers
 from experiments.reports.stored_text import show_stored
-from inference.evaluation.gate import GateResult
+from inference.evaluation.gate import DECISION_COST, GateResult
 from inference.evaluation.labelling import BINS
+from inference.judging.generation_gate import COST, LATENCY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from django.utils.safestring import SafeString
 
+    from experiments.kinds import Direction
     from inference.models import TrainingRun
+
+LOWER_IS_BETTER = {DECISION_COST, COST, LATENCY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,14 @@ class GateRow:
     difference: float | None
     interval: Sequence[float] | None
 
+    def drawn(self) -> ForestRow:
+        """Return the change relative to the champion's value, so that metrics share an axis."""
+        ends = (self.difference, *(self.interval or (None, None)))
+        scale = self.champion or 0.0
+        estimate, low, high = (None if end is None or scale <= 0 else end / scale for end in ends)
+        direction: Direction = "decrease" if self.metric in LOWER_IS_BETTER else "increase"
+        return ForestRow("", estimate, low, high, "", direction=direction)
+
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
@@ -41,6 +55,7 @@ class RunPage:
     run: TrainingRun
     gate: GateResult | None
     rows: Sequence[GateRow]
+    column: PlotColumn[GateRow]
     window: Sequence[tuple[str, Any]]
     curve: Chart | None
     calibration: Chart | None
@@ -71,6 +86,7 @@ def page_of(run: TrainingRun) -> RunPage:
         run=run,
         gate=gate,
         rows=rows,
+        column=plot_column(rows, GateRow.drawn, title=_("Relative difference")),
         window=window,
         curve=draw_curve(run.curve),
         learning=draw_learning(about.get("learning", [])),

@@ -33,6 +33,7 @@ from experiments.reports.experiment_report import (
 )
 from experiments.reports.feedback_report import report_feedback
 from experiments.reports.notebook import notebook_of
+from experiments.reports.plot_columns import theme_column
 from experiments.reports.small_groups import (
     hide_small_surveys,
     hide_small_themes,
@@ -48,33 +49,35 @@ QUOTES = 3
 THEMES = 10  # the most certain differences; all stand in the API
 
 
-def _context(experiment: Experiment) -> dict[str, Any]:
-    """Return what the report's template shows to every reader."""
+def _context(experiment: Experiment, *, is_copy: bool = False) -> dict[str, Any]:
+    """Return what the report's template shows to every reader.
+
+    Args:
+        experiment: whose report.
+        is_copy: whether it leaves the platform, as a file or behind a link: then it has no surveys and
+            themes of few users.
+    """
     items: dict[str, str] = {}
     report = report_on(experiment)
     shown = {item for row in report.serving for slate in row.samples for item in slate}
     if shown:
         items = dict(experiment.project.items.filter(item_id__in=shown).values_list("item_id", "title"))
+    has_started = experiment.started_at is not None
+    themes = compare_themes(experiment) if has_started else []
+    surveys = compare_surveys(experiment) if has_started else None
+    if is_copy:
+        themes = hide_small_themes(themes)
+        surveys = hide_small_surveys(surveys) if surveys is not None else None
     return {
         "report": report,
         "tiles": tiles_of(report),
         "titles": items,
         "variants": experiment.variants.select_related("model_version", "rules"),
-        "feedback": report_feedback(experiment) if experiment.started_at else None,
-        "themes": compare_themes(experiment)[:THEMES] if experiment.started_at else [],
-        "surveys": compare_surveys(experiment) if experiment.started_at else None,
+        "feedback": report_feedback(experiment) if has_started else None,
+        "themes": theme_column(themes[:THEMES]),
+        "surveys": surveys,
+        "is_copy": is_copy,
         "css": _css(),
-    }
-
-
-def _context_of_copy(experiment: Experiment) -> dict[str, Any]:
-    """Return the same for a file or a frozen copy, which leave the platform: no words of few users."""
-    context = _context(experiment)
-    surveys = context["surveys"]
-    return context | {
-        "is_copy": True,
-        "themes": hide_small_themes(context["themes"]),
-        "surveys": hide_small_surveys(surveys) if surveys is not None else None,
     }
 
 
@@ -171,13 +174,13 @@ def _pdf(request: HttpRequest, experiment: Experiment, name: str) -> HttpRespons
             content_type="text/plain; charset=utf-8",
             status=501,
         )
-    page = render_to_string("dashboard/shared.html", _context_of_copy(experiment), request)
+    page = render_to_string("dashboard/shared.html", _context(experiment, is_copy=True), request)
     return _attached(HTML(string=page).write_pdf(), "application/pdf", name)
 
 
 def _frozen(experiment: Experiment) -> str:
     """Return a report that stands alone: it has no script that lets the keyboard reach wide tables."""
-    page = render_to_string("dashboard/shared.html", _context_of_copy(experiment))
+    page = render_to_string("dashboard/shared.html", _context(experiment, is_copy=True))
     return page.replace("<table", '<table tabindex="0"')
 
 
