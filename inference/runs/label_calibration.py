@@ -3,8 +3,8 @@
 A regression with little regularisation is too sure of itself, one with much too unsure. Dividing its
 logits by a temperature T leaves the order of labels as it is and makes the confidences honest (Guo et
 al. 2017, On calibration of modern neural networks). T minimises the log loss of a validation part: each
-label's last fifth of the rows that are learnt from. The held-out rows, which judge, are never read. A
-model whose probabilities are true as they are keeps them: T is 1 there.
+label's last fifth of the rows that are learnt from. The held-out rows, which judge, are never read.
+Where it gains nothing to speak of, T is 1.
 What is cheap to fit is fitted twice: without the validation part for T, then on all with that T. What
 is dear never learns from the validation part.
 
@@ -45,7 +45,9 @@ if TYPE_CHECKING:
 
 MIN_ROWS = 50  # of fewer, T's standard error is as large as what it mends
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0  # at either end the probabilities say nothing any more
-MIN_GAIN = 0.001  # of log score a row: a true label's probability grows by a thousandth of itself
+# Of log score a row: a true label's probability grows by a thousandth of itself. To ask for a standard
+# error instead loses more by models that stay too sure than it wins by others: .050, .013 at 50 rows.
+MIN_GAIN = 0.001
 HEAD = frozenset(("weights", "offset"))
 
 

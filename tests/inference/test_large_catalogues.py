@@ -51,14 +51,12 @@ def test_ease_says_up_to_how_many_items_it_goes():
 @pytest.mark.parametrize("of", ["the machine", "the container"])
 def test_ease_takes_no_memory_that_is_not_there(monkeypatch, tmp_path, of):
     data = replace(liked_together(), item_ids=[f"i{n}" for n in range(20_000)])
-    if of == "the machine":
-        there = SimpleNamespace(available=2 * 10**9)
-        monkeypatch.setattr("psutil.virtual_memory", lambda: there)
-    else:
-        monkeypatch.setattr("inference.free_memory.CGROUP", tmp_path)
-        (tmp_path / "memory.max").write_text("3000000000\n")
-        (tmp_path / "memory.current").write_text("1500000000\n")
-        (tmp_path / "memory.stat").write_text("anon 1000000000\ninactive_file 500000000\n")
+    there, limit = (2, 90) if of == "the machine" else (90, 2)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=there * 10**9))
+    monkeypatch.setattr("inference.free_memory.CGROUP", tmp_path)
+    (tmp_path / "memory.max").write_text(f"{limit * 10**9 + 10**9}\n")
+    (tmp_path / "memory.current").write_text("1500000000\n")
+    (tmp_path / "memory.stat").write_text("anon 1000000000\ninactive_file 500000000\n")
     rule = "whose inverse takes 3.2 GB of memory for 'ease', must take at most the 2.0 GB that are free"
     with pytest.raises(ValueError, match=rule):
         RECOMMENDERS["ease"].fit(data, FitOptions())
