@@ -8,7 +8,9 @@ import re
 HIDDEN = "[hidden]"
 MIN_SECRET = 6  # characters: a shorter value of a setting would hide parts of words
 _SECRET_NAMES = re.compile(
-    r"SECRET|PASSWORD|TOKEN|(?:^|_)KEY|CREDENTIAL|DSN|DATABASE_URL", re.IGNORECASE
+    r"SECRET|PASSWORD|TOKEN|(?:^|_)KEY|CREDENTIAL|DSN|SMTP_USER|OTLP_(?:HEADERS|ENDPOINT)|WAREHOUSE"
+    r"|(?:DATABASE|REPLICA|REDIS|BROKER)_URL",
+    re.IGNORECASE,
 )
 # A count of tokens is none, and a tokenizer neither: the word is singular.
 _KEYWORDS = (

@@ -295,6 +295,8 @@ def test_the_console_shows_the_usage_of_every_project_to_whoever_bills(console, 
     shown = json.loads(console("usage", "--all", "--json", BAKEOFF_PROJECT=slugs[0]).stdout)
     months = [(one["project"], one["month"]) for one in shown if one["project"] in slugs]
     assert months == [*((slug, "2031-02") for slug in slugs), (other.project.slug, "2031-01")]
+    whole = console("usage", "--all", "--csv").stdout.splitlines()[1:]
+    assert (months := [line.split(",")[1] for line in whole]) == sorted(months)
     lines = console("usage", "--all", "--month", "2031-01", "--csv").stdout.splitlines()
     assert lines[0].startswith("project,month,answers,events")
     assert f"{other.project.slug},2031-01,0,1,0,0,0,0" in lines[1:]

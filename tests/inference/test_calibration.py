@@ -64,16 +64,16 @@ def test_a_temperature_makes_confidence_true():
 
 
 def test_probabilities_that_are_true_already_mostly_stay_as_they_are():
-    kept = 0
+    unchanged = 0
     for seed in range(10):
         rng = np.random.default_rng(seed)
         logits = rng.normal(0, 1.5, (600, 3))
         truth = (logits + rng.gumbel(size=logits.shape)).argmax(1)
         true = softmax(logits.astype(np.float32))
         assert fit_temperature(true, truth) != 1  # chance would bend each
-        kept += choose_scale(true, truth).temperature == 1
+        unchanged += choose_scale(true, truth).temperature == 1
         assert choose_scale(softmax((2 * logits).astype(np.float32)), truth).temperature > 1.5
-    assert kept >= 8
+    assert unchanged >= 8
 
 
 def test_a_few_rows_that_are_all_right_do_not_ask_for_certainty():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bakeoff.known_settings import SECRETS
 from inference.secrets_in_text import HIDDEN, hide_secrets
 
 
@@ -58,3 +59,9 @@ def test_secrets_are_hidden_and_nothing_else(text, shown):
 def test_values_of_secret_settings_are_hidden(monkeypatch):
     monkeypatch.setenv("BAKEOFF_STORE_SECRET", "correct horse")
     assert hide_secrets("it said correct horse.") == f"it said {HIDDEN}."
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_no_line_shows_the_value_of_a_setting_that_may_be_a_secret(name, monkeypatch):
+    monkeypatch.setenv(name, "nothing-a-pattern-knows")
+    assert hide_secrets("tried nothing-a-pattern-knows twice") == f"tried {HIDDEN} twice"

@@ -61,7 +61,8 @@ def _show_all(month: datetime | None, *, as_csv: bool, as_json: bool) -> None:
 
     used = read_all_usage(None if month is None else month.date())
     if as_csv:
-        click.echo(csv_of_months(used), nl=False)
+        # The oldest first, as in the file of one project: months can be appended.
+        click.echo(csv_of_months(reversed(used)), nl=False)
         return
     rows = [{"project": slug, **one.as_json()} for slug, one in used]
     show_rows(rows, as_json=as_json, empty="No usage yet.")
