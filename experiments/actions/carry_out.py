@@ -159,16 +159,18 @@ def _going_on(experiment: Experiment, verdict: Verdict) -> list[str]:
     """Return the treatments that wait for their test: what interleaving preferred, proven or not.
 
     A person's own interleaving that ends without a verdict leaves the champion in peace, as every test
-    does; of what the platform screens, what looked better is worth its test, and where the champion
-    failed no challenger is to blame.
+    does. Of what the platform screens, what looked better is worth its test, and where a look finds
+    that the champion failed, no challenger is to blame. A version that cannot be loaded ends it without
+    a look: if its challengers waited on, the same screening would start and halt again at once.
     """
     if verdict.action == Decision.Action.PREFER:
         return [verdict.variant or ""]
-    if verdict.action == Decision.Action.HALT and experiment.owner == PLATFORM:
+    if verdict.look is None or experiment.owner != PLATFORM:
+        return []
+    if verdict.action == Decision.Action.HALT:
         screened = experiment.mode == Experiment.Mode.INTERLEAVE
         return [one.key for one in experiment.treatments] if screened else []
-    undecided = verdict.action == Decision.Action.STOP_INCONCLUSIVE and verdict.look is not None
-    if verdict.look is None or not undecided or experiment.owner != PLATFORM:
+    if verdict.action != Decision.Action.STOP_INCONCLUSIVE:
         return []
     result = verdict.look.parsed_result
     return [

@@ -77,7 +77,7 @@ def _ended(
     row: Preference | None, decision: Decision | None, *, is_preferred: bool
 ) -> tuple[StageState, str]:
     if decision is not None and decision.action == Decision.Action.HALT:
-        return "stopped", word_of(decision.action, is_over=True)  # the champion failed: it waits on
+        return "stopped", word_of(decision.action, is_over=True)  # a version failed: nobody chose
     if decision is not None and decision.action == Decision.Action.PREFER:
         return ("done", _("Preferred")) if is_preferred else ("stopped", _("Not preferred"))
     if decision is None or decision.action == Decision.Action.ROLL_BACK:

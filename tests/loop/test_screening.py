@@ -12,6 +12,7 @@ from experiments.actions.start_experiment import CannotStartError
 from experiments.models import Experiment, programme_of
 from experiments.programme.queue import read_queue
 from experiments.reports.programme_warnings import programme_warnings
+from experiments.tasks import halt_unservable_experiments
 from tests.support import builders
 from tests.support.interleaving import OURS, THEIRS, Visits
 
@@ -112,6 +113,19 @@ def test_a_person_stops_it_and_nothing_is_promoted(screened):
     carry_out(experiment=screening, verdict=verdict, by="ann")
     assert screened.surface.versions.champions().get() == screened.champion
     assert not Experiment.objects.running().filter(surface=screened.surface).exists()
+
+
+@pytest.mark.parametrize("lost", ["control", "treatment"])
+def test_what_cannot_be_loaded_ends_it_once_and_not_again_at_each_tick(lane, screened, lost):
+    screening = advance_challenger(surface=screened.surface)
+    version = screening.variants.get(key=lost).model_version
+    type(version).objects.filter(pk=version.pk).update(artifact_sha256="0" * 64)
+    lane.refresh()
+    halt_unservable_experiments()
+    assert screening.decisions.get().reason.startswith(f"variant '{lost}' cannot serve")
+    versions = {one.label: one.alias for one in screened.surface.versions.all()}
+    assert (versions["ease@1"], versions["item-knn@1"]) == ("candidate", "candidate")
+    assert [row.version.label for row in read_queue(screened.surface)] == ["tfidf@1"]
 
 
 @pytest.mark.parametrize("value", [4, -1, True, 1.5, "two"])
