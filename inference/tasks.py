@@ -8,8 +8,9 @@ from django.conf import settings
 
 from inference.actions.build_missing_indexes import build_missing_indexes
 from inference.actions.clean_artifacts import clean_artifacts
+from inference.actions.due_places import place_due
 from inference.actions.embed_images import embed_images_for
-from inference.actions.place_items import place_items, place_missing
+from inference.actions.place_items import place_items
 from inference.actions.train_in_child import stop_child, train_in_child
 from inference.encoders.image_vectors import any_image_is_due, want_images
 from inference.encoders.item_vectors import embed_missing, settle_vectors
@@ -55,7 +56,7 @@ def embed_images() -> int:
 @shared_task
 def place_missing_items(project_id: int) -> int:
     """Place the items that versions which came into use do not know."""
-    return place_missing(project_id=project_id)
+    return place_due(project_id=project_id)
 
 
 @shared_task

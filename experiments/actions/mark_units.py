@@ -18,11 +18,9 @@ from experiments.ingest.likes import LikeRuleError, history_name, parse_rules
 from experiments.slate_rules.repeat import DEFAULTS
 from experiments.training_data.interactions import units_of
 from experiments.training_data.unit_actions import repeat_events
-from inference.actions.place_items import needs_places
+from inference.actions.due_places import ask_for_places
 from inference.cache import cache_client
 from inference.models import ModelVersion, Surface
-from inference.sending import PLACE_ITEMS, send
-from inference.serving.artifact import ArtifactError
 from inference.serving.keys import dirty_key, histories_key, marked_key
 
 if TYPE_CHECKING:
@@ -56,8 +54,7 @@ def mark_all_units(*, surface: Surface) -> int:
         for units in units_of(surface):
             client.sadd(dirty_key(surface.pk), *units)
             count += len(units)
-        if needs_places(project_id=surface.project_id):
-            send(PLACE_ITEMS, surface.project_id)
+        ask_for_places(project_id=surface.project_id)
     # Only now: a process that dies before leaves the surface to the next look. A version that
     # serves no more is forgotten, since its candidates grow old.
     with client.pipeline() as pipe:
@@ -75,7 +72,7 @@ def mark_soon(*, surface: Surface) -> None:
     try:
         mark_all_units(surface=surface)
     # A project with years of events takes longer than a person waits; the reconciler has the time.
-    except (RedisError, OSError, OperationalError, ArtifactError) as error:
+    except (RedisError, OSError, OperationalError) as error:
         logger.warning("units of '%s' are marked later: %s", surface, error)
 
 

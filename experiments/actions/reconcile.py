@@ -2,7 +2,8 @@
 
 A broker may lose what it holds, and a worker what it took; neither is asked. What is due stands in
 rows: training runs that wait or were abandoned, items without a vector, surfaces whose units were not
-marked for what serves them. (Looks, ramps, refreshes, shadows and spilled rows need no message of
+marked for what serves them; and in the cache, which finds out what it lost: projects whose new items
+are to be placed. (Looks, ramps, refreshes, shadows and spilled rows need no message of
 their own: beat asks for them again and again.) Claims make a message that comes twice harmless.
 """
 
@@ -15,6 +16,7 @@ from django.db.models import DurationField, F, Q, Value
 from django.db.models.functions import Greatest, Least, Now
 
 from experiments.actions.mark_units import mark_all_units, surfaces_to_mark
+from inference.actions.due_places import send_due_places
 from inference.encoders.image_vectors import any_image_is_due
 from inference.isolation import for_each
 from inference.models import Item, TrainingRun
@@ -47,7 +49,7 @@ def reconcile() -> int:
     if not waiting["train"]:
         sent += _send_runs()
     if not waiting["embed"]:
-        sent += _send_items()
+        sent += _send_items() + send_due_places()
         sent += any_image_is_due() and send(EMBED_IMAGES)
     return sent
 

@@ -65,6 +65,7 @@ def serving_key(process: str) -> str:
 
 SERVING = "serving"  # set of the processes that have a heartbeat, or had one a moment ago
 GONE = "serving:gone"  # hash of processes whose heartbeat ended without a word to when that was seen
+PLACES_DUE = "places-due"  # sorted set of projects whose new items are to be placed, by when
 PROBES = "probes"  # hash of version id to nonce: what web processes are to load and to try
 
 

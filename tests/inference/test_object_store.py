@@ -16,10 +16,13 @@ from psycopg.conninfo import make_conninfo
 from bakeoff.backup import restore_backup, take_backup
 from bakeoff.backup.manifest import BackupError
 from bakeoff.gateway.config.versions import VersionLoader
+from experiments.actions.mark_units import mark_all_units, surfaces_to_mark
+from experiments.actions.reconcile import reconcile
 from experiments.assignment import VersionReference
+from inference.actions import due_places, embed_images
 from inference.actions.clean_artifacts import clean_artifacts
 from inference.actions.place_items import place_items
-from inference.models import ArtifactStore, ModelVersion, TrainingRun
+from inference.models import ArtifactStore, FetchedImage, ModelVersion, TrainingRun
 from inference.outages import is_outage
 from inference.serving import remote_store, store
 from inference.serving.artifact import ArtifactError, check_artifact, save_artifact
@@ -33,8 +36,10 @@ from inference.serving.remote_store import (
     use_remote,
 )
 from inference.serving.store import ForeignStoreError, check_store, make_store_id, read_store_id
+from inference.tasks import place_missing_items
 from tests.support import builders
 from tests.support.artifacts import draft_artifact
+from tests.support.broker import lose_messages, messages
 from tests.support.config_checks import check
 from tests.support.fast_lane import test_database_url
 from tests.support.learning import train
@@ -104,6 +109,38 @@ def test_an_item_is_placed_on_a_machine_that_has_no_version_yet(tables, machines
     machines.back()
     assert place_items([new]) == 1
     assert {name for name, _ in new.neighbours} == set(shop.items)
+
+
+def test_what_could_not_be_placed_is_placed_when_the_store_is_back(
+    tables, machines, settings, s3, monkeypatch
+):
+    settings.BAKEOFF = replace(django_settings.BAKEOFF, home=machines.a.parent)
+    shop = builders.make_shop(items=3)
+    digest = save_artifact(machines.a, draft_artifact(items=3, seed=79))  # that no other test reads
+    shop.surface.versions.update(artifact_sha256=digest)
+    shop.project.items.update(group_id="shirt")
+    new = shop.project.items.create(item_id="new", group_id="shirt", image_url="http://a.test/new.png")
+    image = FetchedImage(project=shop.project, url=new.image_url)
+    monkeypatch.setattr(embed_images, "fetch_due_images", lambda **_: [image])
+    monkeypatch.setattr(due_places, "PAUSE_SECONDS", 0.0)
+    root, handler = s3
+    settings.BAKEOFF = replace(django_settings.BAKEOFF, home=root.parent)
+    handler.status, handler.code = 400, "Broken"
+    lose_messages()
+    mark_all_units(surface=shop.surface)
+    assert shop.surface not in surfaces_to_mark()  # its units are not marked again and again
+    assert messages("embed") == [[shop.project.pk]]
+    with pytest.raises(ArtifactError, match="does not answer"):
+        place_missing_items(shop.project.pk)
+    assert embed_images.embed_images_for(seconds=1.0) == 1
+    new.refresh_from_db()
+    assert new.vector_due_at is not None  # it is sent again as a new item is
+    settings.BAKEOFF = replace(django_settings.BAKEOFF, home=machines.a.parent)
+    lose_messages()
+    reconcile()
+    assert [shop.project.pk] in messages("embed")
+    assert place_missing_items(shop.project.pk) == 1
+    assert due_places.send_due_places() == 0
 
 
 def test_a_version_waits_for_the_store_and_what_is_cached_serves(machines):
