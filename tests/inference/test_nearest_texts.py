@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bakeoff.gateway.slates.search import TITLES
 from experiments.actions.add_order import add_order, read_order
 from experiments.actions.load_catalogue import remove_items, write_items
 from inference.actions.load_items import ItemDraft
@@ -103,6 +104,36 @@ def test_a_worker_that_starts_maps_the_stored_graph(texts, monkeypatch, tmp_path
     fourth.load(texts.project.pk)
     assert "is built anew: graph" in caplog.text
     assert (len(fourth.graph), fourth.stored.items) == (4, 4)
+
+
+def test_what_is_like_a_product_goes_by_its_title_which_is_asked_once(texts, lane):
+    write(texts, {"i2": "heat rain", "i8": "rain rain heat sun", "i5": "night city night"})
+    surface = Surface.objects.create(project=texts.project, key="find")
+    add_order(surface=surface, order=read_order("search", {}), by="a test")
+    lane.refresh()
+
+    def similar(item_id):
+        body = {"surface": "home-feed", "unit_id": "u1", "item_id": item_id, "k": 3}
+        data = lane.post("/v1/similar", body, texts.public).json()
+        return [item["item_id"] for item in data["items"]], data["fallback"]
+
+    def search(q):
+        return lane.post(
+            "/v1/search", {"surface": "find", "unit_id": "u1", "q": q}, texts.public
+        ).json()
+
+    stopping = start_worker_threads()
+    try:
+        wait_until(lambda: similar("i2")[1] == "similar_by_text")
+        assert similar("i2")[0][0] == "i8"
+        for _ in range(3):
+            lane.gateway._remote.breaker(TITLES).failed()
+        assert similar("i2")[0][0] == "i8"  # remembered
+        assert similar("i5")[1] == "default_list"
+        assert search("heat rain")["fallback"] is None  # its breaker is another
+    finally:
+        stopping.set()
+        lane.gateway._remote._breakers.clear()
 
 
 def test_a_search_goes_by_words_and_by_vectors(texts, lane):

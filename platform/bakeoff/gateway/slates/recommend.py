@@ -232,7 +232,7 @@ class Recommending:
         else:
             stand_in = stand_in_for(subject, ranker, filters)
         if subject.title and stand_in.is_alike_for_all:
-            nearest = await self._search.nearest(visitor.key.project_id, subject.title)
+            nearest = await self._search.nearest_to_title(visitor.key.project_id, subject.title)
             stand_in = stand_in.by_texts(nearest or ())
         history = history._replace(recent=stand_in.recent)
         prepared = await self._prepare(

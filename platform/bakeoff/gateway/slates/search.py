@@ -1,18 +1,21 @@
 """Items that a question finds: by words in PostgreSQL, by vectors of texts in a worker.
 
 Guarantees: both are asked at once; without a worker, or where it is too slow, words alone find, and the
-answer says so. While PostgreSQL is away there is no ranker, so that the surface's static list answers
-and says so.
+answer says so. What is nearest to a product's title is remembered for some minutes, and its breaker is
+another than that of searches. While PostgreSQL is away there is no ranker, so that the surface's static
+list answers and says so.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bakeoff.gateway.database import Connector, Lookup
+from bakeoff.gateway.remembered import Remembered
 from bakeoff.gateway.slates.remote_scorer import RemoteError
 from inference.serving.nearest_texts import MAX_NEAREST, MODEL, ask_for, unpack
 from inference.serving.ordered_items import OrderedItems
@@ -29,7 +32,9 @@ if TYPE_CHECKING:
 QUERY = "$query"  # in a slate's context
 MAX_HITS = 1000
 WORDS_ALONE = "words_alone"
-NO_VERSION = 0  # whose breaker guards the worker's vectors: no version has this id
+# Whose breakers guard the worker's vectors, of questions and of titles: no version has these ids.
+QUESTIONS, TITLES = 0, -1
+MAX_TITLES, TITLE_SECONDS = 2000, 300.0  # a hundred ids each
 MAX_WORDS = 32  # of a question: more would find everything
 FUSION = 60.0  # of reciprocal rank fusion (Cormack, Clarke & Buettcher 2009)
 # What has all words, the last one perhaps still being typed, and then what has any.
@@ -55,6 +60,7 @@ class Search:
         """Remember where to ask, and who asks workers."""
         self._lookup = Lookup(connector, "words", writes=False)
         self._remote = remote
+        self._titles: Remembered[tuple[int, str], tuple[float, list[str]]] = Remembered(MAX_TITLES)
 
     async def stop(self) -> None:
         """Close the connection."""
@@ -75,7 +81,7 @@ class Search:
         """
         by_words, by_vectors = await asyncio.gather(
             self._by_words(project, question),
-            self.nearest(project, question) if order.vector_weight else _nothing(),
+            self._nearest(QUESTIONS, project, question) if order.vector_weight else _nothing(),
         )
         if by_words is None:
             return None, None
@@ -83,12 +89,20 @@ class Search:
         weights = {"words": order.word_weight, "vectors": order.vector_weight}
         return fuse(rankings, weights, catalogue), WORDS_ALONE if by_vectors is None else None
 
-    async def nearest(self, project: int, text: str) -> list[str] | None:
+    async def nearest_to_title(self, project: int, title: str) -> list[str] | None:
+        """Return the items whose texts are nearest to a title; None where nobody says in time."""
+        known = self._titles.get((project, title))
+        if known is not None and time.monotonic() < known[0]:
+            return known[1]
+        nearest = await self._nearest(TITLES, project, title)
+        if nearest is not None:
+            self._titles[project, title] = time.monotonic() + TITLE_SECONDS, nearest
+        return nearest
+
+    async def _nearest(self, asker: int, project: int, text: str) -> list[str] | None:
         """Return the items whose texts are nearest to a text; None where nobody says in time."""
         try:
-            answer = await self._remote.answer(
-                NO_VERSION, MODEL, ask_for(project, text), 2 * MAX_NEAREST
-            )
+            answer = await self._remote.answer(asker, MODEL, ask_for(project, text), 2 * MAX_NEAREST)
         except RemoteError:
             return None
         ids = unpack(answer.scores)
