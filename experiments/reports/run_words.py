@@ -183,11 +183,11 @@ RUN_SENTENCES: tuple[tuple[str, str], ...] = (
         gettext_noop("%(count)s decisions were not evaluated: %(why)s."),
     ),
     (
-        "{count} decisions were left out: a feature is a number in them and a text in newer ones, or "
-        "the reverse.",
+        "{count} decisions were left out: a feature is a number in them and a text in most of the "
+        "newest, or the reverse.",
         gettext_noop(
-            "%(count)s decisions were left out: a feature is a number in them and a text in newer "
-            "ones, or the reverse."
+            "%(count)s decisions were left out: a feature is a number in them and a text in most of "
+            "the newest, or the reverse."
         ),
     ),
     # Why images are not used

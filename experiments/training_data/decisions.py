@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from inference.models import Surface
 
 MAX_DECISIONS = 100_000  # the newest
+VOTERS = 200  # that say what type a feature has
 _COLUMNS = f"""slate.unit_id, extract(epoch FROM slate.served_at)::float8, slate.slots -> 0 ->> 0,
     slate.context -> '$rank' ->> 'default', (slate.slots -> 0 ->> 3)::float8, {REWARD},
     slate.context -> '$rank'"""
@@ -26,7 +27,7 @@ def decisions_of(surface: Surface) -> Decisions:
     """Return the decisions that a policy may learn from, ordered by time.
 
     A feature may be missing or null in some of them. Where it is a number in some and a text in
-    others, what the newer ones say is learnt.
+    others, it is learnt as what most of the newest have.
     """
     settings = RankSettings.parse(surface.rank)
     rows = read_rewarded(surface, settings, _COLUMNS, rest=_NEWEST)
@@ -35,8 +36,8 @@ def decisions_of(surface: Surface) -> Decisions:
     others = len(rows) - len(same)
     picked = [(rows[i], about[i]) for i in reversed(same)]
     note = (
-        f"{others} decisions were left out: a feature is a number in them and a text in newer ones, "
-        "or the reverse."
+        f"{others} decisions were left out: a feature is a number in them and a text in most of the "
+        "newest, or the reverse."
     )
     return Decisions(
         unit_ids=[row[0] for row, _ in picked],
@@ -53,17 +54,30 @@ def decisions_of(surface: Surface) -> Decisions:
 
 
 def _of_one_type(decisions: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Return the places of decisions, the newest first, whose features are of the newer ones' types."""
-    is_text: dict[tuple[str, str], bool] = {}
-    same = []
-    for i, one in enumerate(decisions):
-        types = {
-            (part, name): isinstance(value, str)
-            for part in ("features", "context")
-            for name, value in one.get(part, {}).items()
-            if value is not None
-        }
-        if all(is_text.get(name, text) == text for name, text in types.items()):
-            is_text |= types
-            same.append(i)
-    return same
+    """Return the places of decisions, the newest first, whose features have the types of most.
+
+    A feature's type is that of most of the newest `VOTERS` that have it, so that a client which sends
+    one wrong value does not set the others aside.
+    """
+    votes: dict[tuple[str, str], list[bool]] = {}
+    for one in decisions:
+        for name, is_text in _types_of(one).items():
+            newest = votes.setdefault(name, [])
+            if len(newest) < VOTERS:
+                newest.append(is_text)
+    texts = {name for name, newest in votes.items() if 2 * sum(newest) > len(newest)}
+    return [
+        i
+        for i, one in enumerate(decisions)  # read twice: the types of all would fill the memory
+        if all((name in texts) == is_text for name, is_text in _types_of(one).items())
+    ]
+
+
+def _types_of(decision: Mapping[str, Any]) -> dict[tuple[str, str], bool]:
+    """Return for each feature that is not null whether it is a text."""
+    return {
+        (part, name): isinstance(value, str)
+        for part in ("features", "context")
+        for name, value in decision.get(part, {}).items()
+        if value is not None
+    }

@@ -67,7 +67,8 @@ def policy_and_judge(
     usable = rows.rows(rows.sampled) if imitates else rows
     if len(usable) < MIN_DECISIONS:
         what = "decisions with all actions" if imitates else "decisions"
-        raise RunError(f"{what} == {len(usable)}, must be at least {MIN_DECISIONS}.")
+        why = f"{what} == {len(usable)}, must be at least {MIN_DECISIONS}."
+        raise RunError(" ".join([why, *rows.notes]))
     cut = round(len(usable) * (1 - HELD_OUT))
     learnt, held_out = (usable.rows(part) for part in np.split(np.arange(len(usable)), [cut]))
     policy = policies()[plan.recipe.algorithm]

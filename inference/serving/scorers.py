@@ -352,7 +352,7 @@ def draft_neighbours(
 
     Args:
         item_ids: n items.
-        similarity: S, float32 (n, n); row j says what a like of item j adds to the others.
+        similarity: S, floats (n, n); row j says what a like of item j adds to the others.
         keep: entries that are kept a row: those of the largest absolute value.
         bias: b, float32 (n,).
         default_order: int32 (m,).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import traceback
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -147,7 +148,8 @@ def _work_of(run: TrainingRun, plan: RunPlan) -> Callable[[RunProgress], RunResu
         return partial(prefer_and_judge, plan, rows_of(run, Preferences))
     if kind == run.surface.Kind.RANK:
         settings = RankSettings.parse(run.surface.rank)
-        return partial(policy_and_judge, plan, rows_of(run, Decisions), settings=settings)
+        rows = replace(rows_of(run, Decisions), notes=run.notes)  # which say why there may be too few
+        return partial(policy_and_judge, plan, rows, settings=settings)
     if kind == run.surface.Kind.CLASSIFY:
         examples = rows_of(run, Examples)
         return partial(label_and_judge, plan, examples, images=example_images_of(run, examples))

@@ -27,6 +27,7 @@ from inference.serving.action_set import ActionSet
 from inference.serving.artifact import save_artifact
 from inference.serving.linear_policy import LinearPolicy
 from inference.serving.rank_settings import RankSettings
+from inference.training_process.attempt import _work_of
 from tests.support import builders
 from tests.support.dashboard import sign_in
 from tests.support.fast_lane import test_database_url
@@ -262,12 +263,15 @@ def test_decisions_are_learnt_from_as_they_were_stored(shop):
     write_decisions(shop, surface, replace_features(other, {"colour": "red"}))
     assert len(decisions_of(surface)) == 31  # a feature may be missing
     write_decisions(shop, surface, replace_features(make_decisions(1), {"brand": 3}))
-    newest = decisions_of(surface)
-    assert len(newest) == 2
-    assert newest.notes == [
-        "30 decisions were left out: a feature is a number in them and a text in newer ones, or the "
-        "reverse."
-    ]
+    misread = decisions_of(surface)
+    assert len(misread) == 31  # one that a client got wrong sets no other aside
+    left_out = "decisions were left out: a feature is a number in them and a text in most of the newest"
+    assert misread.notes == [f"1 {left_out}, or the reverse."]
+    write_decisions(shop, surface, replace_features(make_decisions(40), {"brand": 3}))
+    assert len(decisions_of(surface)) == 42
+    run = retrain_surface(surface=surface, algorithm="linucb", trigger="a test")
+    with pytest.raises(RunError, match=f"== 42, must be at least 200. 30 {left_out}"):
+        _work_of(run, None)(RunProgress())
 
 
 def replace_features(rows, features):

@@ -123,7 +123,7 @@ class Ranking:
         policy = version.model.policy if version.model is not None else None
         if policy is None:
             return _Preference("model_unavailable")
-        # What it has learnt from is not there: an answer by some of its features would be another's.
+        # A feature that is missing is read as its mean; one of another type, or none at all, cannot be.
         if why := policy.space.why_not(actions):
             return _Preference(FEATURES_DIFFER, hint=f"{why}, as {version.label} has learnt it.")
         preferences = policy.prefer(actions, rng)
