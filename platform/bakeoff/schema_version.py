@@ -27,7 +27,7 @@ EXPANDS = "_expand"
 
 
 class WrongSchemaError(Exception):
-    """The database is older or newer than this version."""
+    """The database is older or newer than this version, or cannot be brought up to date now."""
 
 
 def migration_files() -> Iterator[tuple[str, Path]]:

@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
-import redis
 
 from bakeoff.commands.first_run import first_run
 from bakeoff.commands.terminal import echo, fail
 from bakeoff.embedded.migrate import migrate as bring_up_to_date
+from bakeoff.embedded.migrate import refuse_beside_others
 from bakeoff.environment import read_environment
 from bakeoff.schema_version import WrongSchemaError, check_schema, compare_schema, only_expands
-from inference.redis_clients import redis_client
-from inference.serving.beats import read_beats
-from inference.serving.heartbeats import read_heartbeats
 from inference.serving.store import ForeignStoreError, check_store
 
 if TYPE_CHECKING:
@@ -43,7 +40,7 @@ def migrate(*, plan: bool, offline: bool) -> None:
                 echo(line)
             return
         if not offline:
-            _refuse_beside_others(environment)
+            refuse_beside_others(environment)
         environment.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         bring_up_to_date(environment)
         check_store(environment.database_url, environment.artifacts)
@@ -53,35 +50,6 @@ def migrate(*, plan: bool, offline: bool) -> None:
     echo("The database is up to date.")
     for line in lines:
         echo(line)
-
-
-def _refuse_beside_others(environment: Environment) -> None:
-    """Leave a database alone on which older processes work that do not know the change.
-
-    Raises:
-        click.ClickException: there are such processes, or nobody can say.
-    """
-    difference = compare_schema(environment.database_url)
-    if difference.is_empty_database or only_expands(difference.missing):
-        return
-    try:
-        with redis_client(environment.redis_url, socket_connect_timeout=5, socket_timeout=10) as cache:
-            beats = [last.beat.name for last in read_beats(cache) if not last.silent]
-            live = [*read_heartbeats(cache), *beats]
-    except (redis.RedisError, OSError) as error:
-        if environment.bundled_valkey:
-            return  # it runs as long as its platform does
-        raise fail(
-            "Redis does not answer, so nobody can say which processes run: stop them all, then "
-            "`bakeoff migrate --offline`."
-        ) from error
-    # Whatever lives is of another version: none of this one starts before the migration.
-    if live:
-        raise fail(
-            f"Stop what works on the database first, since it does not know the change: "
-            f"{', '.join(live)}. One that was killed is forgotten after half a minute. Nothing was "
-            "changed."
-        )
 
 
 def _plan(environment: Environment) -> Iterator[str]:

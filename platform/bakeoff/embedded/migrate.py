@@ -9,8 +9,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import psycopg
+import redis
 
-from bakeoff.schema_version import check_schema, migration_files
+from bakeoff.schema_version import (
+    WrongSchemaError,
+    check_schema,
+    compare_schema,
+    migration_files,
+    only_expands,
+)
+from inference.redis_clients import redis_client
+from inference.serving.beats import read_beats
+from inference.serving.heartbeats import read_heartbeats
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +62,36 @@ def migrate(environment: Environment) -> None:
     continue_clock()
     connections.close_all()
     stamp.write_text(f"{wanted} {_applied(environment)}")
+
+
+def refuse_beside_others(environment: Environment) -> None:
+    """Leave a database alone on which older processes work that do not know the change.
+
+    Raises:
+        WrongSchemaError: there are such processes, or nobody can say.
+        psycopg.OperationalError: the database is away.
+    """
+    difference = compare_schema(environment.database_url)
+    if difference.is_empty_database or only_expands(difference.missing):
+        return
+    try:
+        with redis_client(environment.redis_url, socket_connect_timeout=5, socket_timeout=10) as cache:
+            beats = [last.beat.name for last in read_beats(cache) if not last.silent]
+            live = [*read_heartbeats(cache), *beats]
+    except (redis.RedisError, OSError) as error:
+        if environment.bundled_valkey:
+            return  # it runs as long as its platform does
+        raise WrongSchemaError(
+            "Redis does not answer, so nobody can say which processes run: stop them all, then "
+            "`bakeoff migrate --offline`."
+        ) from error
+    # Whatever lives is of another version: none of this one starts before the migration.
+    if live:
+        raise WrongSchemaError(
+            f"Stop what works on the database first, since it does not know the change: "
+            f"{', '.join(live)}. One that was killed is forgotten after half a minute. Nothing was "
+            "changed."
+        )
 
 
 def _apply_migrations() -> None:

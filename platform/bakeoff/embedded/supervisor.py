@@ -21,7 +21,7 @@ from bakeoff.embedded.beats import Beats
 from bakeoff.embedded.errors import StartError
 from bakeoff.embedded.home import check_port, is_gone, prepare_home
 from bakeoff.embedded.keeper import Keeper, stop_all
-from bakeoff.embedded.migrate import migrate
+from bakeoff.embedded.migrate import migrate, refuse_beside_others
 from bakeoff.embedded.postgres import start_postgres
 from bakeoff.embedded.processes import KILL_SECONDS, end_orphans
 from bakeoff.embedded.programs import (
@@ -93,6 +93,8 @@ class Platform:
                 self.servers.append(self._keep(partial(start, self.environment)))
             if not self.environment.bundled_valkey:
                 check_redis(self.environment.redis_url)
+            if not self.environment.bundled_postgres:  # a bundled one is this platform's alone
+                refuse_beside_others(self.environment)
             migrate(self.environment)
             check_store(self.environment.database_url, self.environment.artifacts)
         except (ForeignStoreError, WrongSchemaError) as error:
