@@ -13,9 +13,4 @@ class Migration(migrations.Migration):
             name='control_failed',
             field=models.PositiveIntegerField(db_default=0, default=0, help_text='Of them those that the control failed.'),
         ),
-        migrations.AlterField(
-            model_name='interleavedunit',
-            name='failed',
-            field=models.PositiveIntegerField(help_text='Of them those that the version failed.'),
-        ),
     ]
