@@ -57,5 +57,5 @@ def hide_small_surveys(surveys: SurveyComparison) -> SurveyComparison:
     return replace(
         surveys,
         answers=[row for row in surveys.answers if row.control_users + row.treatment_users >= minimum],
-        responses=[row for row in surveys.responses if row.shown >= minimum],
+        responses=[row for row in surveys.responses if row.users >= minimum],
     )

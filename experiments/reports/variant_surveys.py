@@ -54,9 +54,9 @@ _USERS = f"""SELECT survey.key, feedback.variant_id, count(DISTINCT feedback.uni
     GROUP BY 1, 2"""
 _PROMPTED = """
     SELECT event.properties ->> 'survey', slate.variant_id, event.name,
-        count(DISTINCT event.recommendation_id)
+        count(DISTINCT event.recommendation_id), count(DISTINCT slate.unit_id)
     FROM experiments_event AS event
-    CROSS JOIN LATERAL (SELECT variant_id FROM experiments_slate AS one
+    CROSS JOIN LATERAL (SELECT variant_id, unit_id FROM experiments_slate AS one
         WHERE one.recommendation_id = event.recommendation_id AND one.project_id = event.project_id
             AND one.experiment_id = %(experiment)s AND NOT one.forced LIMIT 1) AS slate
     WHERE event.project_id = %(project)s AND event.name = ANY(%(prompts)s)
@@ -113,6 +113,7 @@ class SurveyResponse:
         answered: of them.
         rate: answered / shown; None where none was shown.
         differs: whether the rate is another than the control's, p ≤ .01.
+        users: who saw the question; each may see it with several slates.
     """
 
     survey: str
@@ -121,6 +122,7 @@ class SurveyResponse:
     answered: int
     rate: float | None
     differs: bool = False
+    users: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +224,7 @@ def _compare_responses(
     experiment: Experiment, surveys: list[Survey], control: Variant, variants: list[Variant]
 ) -> list[SurveyResponse]:
     counts: defaultdict[tuple[str, int], dict[str, int]] = defaultdict(dict)
+    users: dict[tuple[str, int], int] = {}
     with connection.cursor() as cursor:
         # Nothing was asked before it existed; a day, since events bear their clients' times.
         since = experiment.created_at - timedelta(days=1)
@@ -234,10 +237,15 @@ def _compare_responses(
                 "since": since,
             },
         )
-        for key, variant, name, count in cursor.fetchall():
-            counts[key, variant][name] = count
+        for key, variant, name, slates, units in cursor.fetchall():
+            counts[key, variant][name] = slates
+            if name == PROMPTS[0]:
+                users[key, variant] = units
     return [
-        _response(survey.key, one, counts[survey.key, one.pk], counts[survey.key, control.pk])
+        replace(
+            _response(survey.key, one, counts[survey.key, one.pk], counts[survey.key, control.pk]),
+            users=users.get((survey.key, one.pk), 0),
+        )
         for survey in surveys
         if any(counts[survey.key, one.pk] for one in variants)
         for one in variants

@@ -268,6 +268,29 @@ def test_variants_are_compared_and_response_rates_stand_beside(tested, shop):
     assert done["answers"][0]["difference"] == pytest.approx(row.difference)
 
 
+def test_copies_leave_out_a_survey_that_few_users_saw_however_often(tested, shop):
+    shown = [
+        builders.event(
+            shop.project, unit=f"control-{n % 3}", name="prompt_shown", properties={"survey": "often"},
+            recommendation_id=builders.make_slate(
+                shop, f"control-{n % 3}", experiment_id=tested.pk, variant_id=tested.control.pk
+            ),
+        )
+        for n in range(30)
+    ]  # fmt: skip
+    switch_survey(survey=Survey.objects.get(project=shop.project), enabled=False, by="a test")
+    create_survey(surface=shop.surface, question=question("often"), by="a test")
+    builders.write(builders.Rows(events=shown))
+    rows = [one for one in compare_surveys(tested).responses if one.survey == "often"]
+    assert [(one.variant, one.shown, one.users) for one in rows] == [
+        ("control", 30, 3),
+        ("treatment", 0, 0),
+    ]
+    assert "<td>often</td>" in page(shop, "report", tested.key)
+    copy = shared_copy(tested)
+    assert ("<td>often</td>" in copy, "<td>liked</td>" in copy) == (False, True)
+
+
 def test_a_user_of_another_variant_counts_in_none(tested, shop):
     treatment = tested.variants.get(is_control=False)
     answer(shop, "control-100", 1, variant=treatment)
