@@ -5,26 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
-from experiments.metrics.spec import (
-    COST_OF_DECISIONS,
-    FEEDBACK_PREFIX,
-    SERVED,
-    is_feedback,
-    why_not_items,
-)
-from experiments.models import Event, Feedback, Metric
+from experiments.metrics.spec import SERVED, why_not_items
+from experiments.models import Metric
+from experiments.reports.event_search import has_event
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from experiments.models import Programme
 
 RECENT_DAYS = 28
-# No index leads from a name to its events: a page does not wait for a scan of all of them.
-SEARCH_MILLISECONDS = 2000
 
 
 def programme_warnings(programme: Programme) -> list[str]:
@@ -60,19 +50,4 @@ def has_recent_events(metric: Metric) -> bool | None:
     if name.partition(".")[0] == SERVED:
         return True  # it counts answers, which every surface gives
     since = timezone.now() - timedelta(days=RECENT_DAYS)
-    try:
-        with transaction.atomic():
-            with connection.cursor() as cursor:
-                cursor.execute(f"SET LOCAL statement_timeout = {SEARCH_MILLISECONDS}")
-            return _exists(metric.project_id, name, since)
-    except OperationalError:  # the statement was cancelled: there is no lack of events to read
-        return None
-
-
-def _exists(project_id: int, name: str, since: datetime) -> bool:
-    if is_feedback(name):
-        # What an answer cost is known where its label was corrected.
-        kind = "correction" if name == COST_OF_DECISIONS else name.removeprefix(FEEDBACK_PREFIX)
-        feedback = Feedback.objects.filter(project=project_id, kind=kind, received_at__gte=since)
-        return feedback.exists()
-    return Event.objects.filter(project=project_id, name=name, occurred_at__gte=since).exists()
+    return has_event(metric.project_id, name, since=since)

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from experiments.metrics.freeze import spec_of
 from experiments.metrics.spec import is_slate_fact
 from experiments.reports.code_names import name_of
+from experiments.reports.event_search import has_event
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 # Where none of so many users has an outcome, fewer than 1 in 100 have one (the rule of three).
 MIN_USERS = 300
+MIN_CHECKED = 30  # users before whom a check would only tell chance
+MIN_EXPECTED = 5.0  # users that a variant must expect before having none is a sign
 SETTLE_SECONDS = 3600.0  # what clients and imports send late has come by then
 MAX_ERRORS = 0.01
 MAX_FALLBACK = 0.5
@@ -67,7 +70,8 @@ def find_missing_outcome(
     Args:
         experiment: any; only a running test lacks outcomes.
         breaker: its report, which counts users with an outcome before their windows are over.
-        users: who were exposed.
+        users: who were exposed; before their windows are over, it is missing only where the project
+            recorded no such event of anybody since the start.
         units: who are complete.
     """
     is_running = experiment.state == experiment.State.RUNNING
@@ -80,7 +84,7 @@ def find_missing_outcome(
         return None  # every answer has its facts
     if units >= MIN_USERS:
         return None if _has_totals(experiment, metric) else MissingOutcome(str(metric), event, units)
-    if count_outcomes(breaker, metric.key) is None or not _could_have_come(experiment, spec):
+    if count_outcomes(breaker, metric.key) is None or not _was_never_sent(experiment, spec, event):
         return None
     return MissingOutcome(str(metric), event, users)
 
@@ -101,12 +105,18 @@ def _has_totals(experiment: Experiment, metric: Metric) -> bool:
     return nonzero != 0
 
 
-def _could_have_come(experiment: Experiment, spec: MetricSpec) -> bool:
-    """Whether outcomes count from the exposure on, and there was time for one."""
-    if spec.delay_seconds or experiment.started_at is None:
+def _was_never_sent(experiment: Experiment, spec: MetricSpec, event: str) -> bool:
+    """Whether outcomes count from the exposure on, there was time for one, and nobody had any.
+
+    A rare outcome may be still to come to all users of the experiment: so others' are looked for too.
+    """
+    start = experiment.started_at
+    if spec.delay_seconds or start is None:
         return False
-    elapsed = (timezone.now() - experiment.started_at).total_seconds()
-    return elapsed >= min(spec.complete_after_seconds, SETTLE_SECONDS)
+    elapsed = (timezone.now() - start).total_seconds()
+    if elapsed < min(spec.complete_after_seconds, SETTLE_SECONDS):
+        return False
+    return has_event(experiment.project_id, event, since=start) is False
 
 
 def tracking_checks(report: ExperimentReport, split: str) -> list[TrackingCheck]:
@@ -116,11 +126,12 @@ def tracking_checks(report: ExperimentReport, split: str) -> list[TrackingCheck]
         report: of a test without results.
         split: how users are divided, in words.
     """
-    if report.shares_lists:
+    if report.shares_lists or report.users < MIN_CHECKED:
         return []
     checks = []
     if not report.counts_blocks:  # at first there is one block, of one variant; users meet several
-        reached = all(row.units for row in report.variants if row.expected_share)
+        expected = [(row.units, row.expected_share * report.users) for row in report.variants]
+        reached = all(units for units, users in expected if users >= MIN_EXPECTED)
         checks.append(TrackingCheck(_("Split between variants"), split, reached))
     outcomes = _check_outcomes(report)
     checks += [outcomes] if outcomes is not None else []
@@ -136,7 +147,7 @@ def tracking_checks(report: ExperimentReport, split: str) -> list[TrackingCheck]
 def _check_outcomes(report: ExperimentReport) -> TrackingCheck | None:
     metric = report.experiment.primary.metric
     count = count_outcomes(report.breaker, metric.key)
-    if count is None:
+    if count is None or (count == 0 and report.missing_outcome is None):  # too early to tell
         return None
     values = {"users": f"{count:,}", "all": f"{report.users:,}", "metric": str(metric)}
     counted = _("%(users)s of %(all)s users with %(metric)s") % values

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from experiments.actions.look_at_experiment import look_at_experiment
-from experiments.models import Experiment
+from experiments.models import Event, Experiment
 from experiments.reports.experiment_report import report_on
 from experiments.reports.verdict_tiles import tiles_of
 from tests.support import builders
@@ -37,20 +39,46 @@ def test_complete_users_without_any_outcome_are_no_sign_of_health(shop):
     assert report_after_look(experiment).missing_outcome is None
 
 
+def test_a_rare_event_that_none_of_its_users_has_had_yet_is_no_alarm(shop):
+    experiment = shop.run_experiment(
+        **QUICK_POLICY | {"planned_units": 10_000, "window_seconds": 86_400.0}
+    )
+    start = builders.now() - timedelta(hours=2)
+    Experiment.objects.filter(pk=experiment.pk).update(started_at=start)
+    visits(experiment, {"control": 0}, units={"control": range(0, 58, 2)})
+    assert not tiles_of(report_after_look(experiment)).checks  # of 29 users nothing can be said
+    visits(experiment, {"control": 0}, units={"control": range(58, 60, 2)})
+    checks = {check.name: check.is_fine for check in tiles_of(report_after_look(experiment)).checks}
+    assert checks == {"Split between variants": False, "Users in both variants": True}
+    later = {"control": range(60, 300, 2), "treatment": range(0, 300, 2)}
+    visits(experiment, {"control": 0, "treatment": 0}, units=later)
+    others = builders.event(shop.project, unit="in no experiment", name="click")
+    builders.write(builders.Rows(events=[others]))
+    report = report_after_look(experiment)
+    assert (report.verdict.action, report.users) == ("keep_running", 300)
+    assert report.missing_outcome is None
+    client = sign_in(shop.project)
+    for language, alarm in (("en", "No clicks recorded yet"), ("zh-hans", "尚未记录到")):
+        shown = client.get(report_path(experiment), headers={"accept-language": language})
+        assert (shown.status_code, alarm in shown.content.decode()) == (200, False)
+    Event.objects.filter(project=shop.project, unit_id="in no experiment").delete()
+    assert report_on(Experiment.objects.get(pk=experiment.pk)).missing_outcome.users == 300
+
+
 def test_failed_answers_and_fallbacks_are_checked(shop):
     experiment = shop.run_experiment(**QUICK_POLICY | {"window_seconds": 86_400.0})
     for variant in experiment.variants.all():
-        for n in range(10):
-            fallback = "timeout" if variant.key == "treatment" and n < 6 else None
+        for n in range(15):
+            fallback = "timeout" if variant.key == "treatment" and n < 9 else None
             builders.make_slate(
                 shop, f"u{n}", experiment_id=experiment.pk, variant_id=variant.pk, fallback=fallback
             )
-    visits(experiment, {"control": 1, "treatment": 1}, units=5)
+    visits(experiment, {"control": 1, "treatment": 1}, units=15)
     checks = {check.name: check for check in tiles_of(report_after_look(experiment)).checks}
     assert (checks["Failed answers"].counted, checks["Failed answers"].is_fine) == (
-        "6 of 20 answers",
+        "9 of 30 answers",
         False,
     )
     fallbacks = checks["Fallback lists"]
     assert (fallbacks.counted, fallbacks.is_fine) == ("Control 0%, Treatment 60%", False)
-    assert checks["Events match users"].counted == "10 of 10 users with clicks"
+    assert checks["Events match users"].counted == "30 of 30 users with clicks"
