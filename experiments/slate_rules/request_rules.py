@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -67,17 +68,18 @@ class RequestRules(NamedTuple):
         rows = self.catalogue.rows_named(names) if rows is None else rows
         pins, place_of = self.pins(), {}
         if pins:
-            known = {*names, *self.named}
+            # Of what may be twenty thousand names, those of pins alone.
+            wanted = set(pins.values())
+            place_of = {item_id: at for at, item_id in enumerate(names) if item_id in wanted}
             pins = {
                 position: item_id
                 for position, item_id in pins.items()
-                if item_id in known or self.allowed.knows(item_id)
+                if item_id in place_of or item_id in self.named or self.allowed.knows(item_id)
             }
-            ranked = set(names)
-            beside = [item_id for item_id in pins.values() if item_id not in ranked]
-            names = [*names, *beside]
+            beside = [item_id for item_id in pins.values() if item_id not in place_of]
+            place_of |= {item_id: at for at, item_id in enumerate(beside, start=len(names))}
+            names = [*names, *beside] if beside else names
             rows = np.concatenate([rows, self.catalogue.rows_named(beside)])
-            place_of = {item_id: place for place, item_id in enumerate(names)}
         rules = SlotRules(
             boosts=self._boosts(rows),
             buried=self._buried(rows),
@@ -89,6 +91,30 @@ class RequestRules(NamedTuple):
             diversity=self._diversity(rows, vectors),
         )
         return RuledCandidates(names, rules)
+
+    def with_vectors(self, ruled: RuledCandidates, vectors: Callable[[], Floats]) -> RuledCandidates:
+        """Return what `about` returned without vectors with these; it may run in a thread."""
+        rule = self.rules.diversity
+        if rule is None or rule.by != VECTORS:
+            return ruled
+        diversity = _by_vectors(vectors(), len(ruled.names), rule.strength)
+        return replace(ruled, rules=replace(ruled.rules, diversity=diversity))
+
+    def has_room(self, rows: Indices, shown: Sequence[str]) -> bool:
+        """Return whether caps leave any item for a slate.
+
+        Args:
+            rows: of the items in the catalogue, (m,), -1 for none.
+            shown: ids of what is in the slate.
+        """
+        inside = self.catalogue.rows_named(shown)
+        is_open = ~np.isin(rows, inside[inside >= 0])
+        for path, limit in self.rules.caps.items():
+            column = self.filters.column(path)
+            values, counts = np.unique(column.lists(inside), return_counts=True)
+            full = values[(values >= 0) & (counts >= limit)]
+            is_open &= ~np.isin(column.lists(rows), full).any(axis=1)
+        return bool(is_open.any())
 
     def pins(self) -> dict[int, str]:
         """Return the pins of items that may be shown, by position from 1."""
@@ -131,22 +157,26 @@ class RequestRules(NamedTuple):
         rule = self.rules.diversity
         if rule is None:
             return None
-        if rule.by != VECTORS:
-            ready = self.filters.column(rule.by).features(rows)
-            if ready is not None:
-                return Diversity(ready, rule.strength)
         if rule.by == VECTORS:
-            own = vectors() if vectors is not None else np.zeros((0, 0))
-            features = np.zeros((len(rows), own.shape[1]), dtype=np.float32)
-            features[: len(own)] = own  # of what is pinned and no candidate nothing is known
-        else:
-            codes = self.filters.column(rule.by).lists(rows)
+            own = vectors() if vectors is not None else np.zeros((0, 0), dtype=np.float32)
+            return _by_vectors(own, len(rows), rule.strength)
+        column = self.filters.column(rule.by)
+        features = column.features(rows)
+        if features is None:
+            codes = column.lists(rows)
             items, places = (codes >= 0).nonzero()
             # As wide as there are values among the candidates.
             values, numbered = np.unique(codes[items, places], return_inverse=True)
             features = np.zeros((len(rows), len(values)), dtype=np.float32)
             features[items, numbered] = 1.0
-        return Diversity(of_length_one(features), rule.strength)
+            features = of_length_one(features)
+        return Diversity(features, rule.strength)
+
+
+def _by_vectors(vectors: Floats, count: int, strength: float) -> Diversity:
+    features = np.zeros((count, vectors.shape[1]), dtype=np.float32)
+    features[: len(vectors)] = vectors  # of what is pinned and no candidate nothing is known
+    return Diversity(of_length_one(features), strength)
 
 
 def bind_rules(

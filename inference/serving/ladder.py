@@ -17,6 +17,7 @@ from inference.serving.candidates import Candidates, find_candidates
 from inference.serving.eligible import EVERYTHING, Eligible
 from inference.serving.explore import draw_slate
 from inference.serving.rule_draw import (
+    MAX_POOL,
     DrawnSlot,
     NewItems,
     SlotRules,
@@ -166,20 +167,48 @@ def fill_up(
     slate: ServedSlate,
     candidates: Candidates,
     *,
+    ruled: RuledCandidates,
     rng: Generator,
 ) -> ServedSlate:
     """Fill the slots for which caps have left nothing, from all items that may be shown.
+
+    It reads nothing that others change, and may run in a thread.
 
     Args:
         ranker: which has ranked the slate.
         request: the request.
         slate: what was drawn.
         candidates: what it was drawn from, and after these the others, as `add_all` returns them.
+        ruled: what rules say of these, as `rule_more` returns it.
         rng: source of the draw.
     """
+    if request.rules is not None:
+        ruled = request.rules.with_vectors(ruled, partial(ranker.vectors_of, candidates.items))
     scores = ranker.score(candidates.items, candidates.recent)
-    slate = fill_slate(ranker, request, candidates, scores, rng=rng, before=slate.slots)
+    before = _drawn_before(ranker, candidates.items, ruled, slate.slots)
+    slate = fill_slate(ranker, request, candidates, scores, rng=rng, ruled=ruled, before=before)
     return _explain(ranker, slate, candidates.recent) if request.explain else slate
+
+
+def rule_more(
+    ranker: ItemRanker, request: SlateRequest, slate: ServedSlate, *, items: Indices, seen: int
+) -> RuledCandidates | None:
+    """Return what rules say of the candidates that fill a short slate; None where none can.
+
+    Args:
+        ranker: which has ranked the slate.
+        request: the request.
+        slate: what was drawn.
+        items: what it was drawn from, and after these the others.
+        seen: how many items the slate was drawn from.
+    """
+    if request.rules is None or len(items) == seen <= MAX_POOL:  # it was drawn from all there are
+        return None
+    rows = request.eligible.rows_of(ranker, items)
+    if not request.rules.has_room(rows, [slot.item_id for slot in slate.slots]):
+        return None
+    # Vectors of twenty thousand items are read where they are drawn from.
+    return request.rules.about(CandidateNames(ranker.item_ids, items), None, rows)
 
 
 def _explain(ranker: ItemRanker, slate: ServedSlate, recent: Sequence[int]) -> ServedSlate:
@@ -209,7 +238,8 @@ def fill_slate(
     scores: Floats,
     *,
     rng: Generator,
-    before: Sequence[Slot] | None = None,
+    ruled: RuledCandidates | None = None,
+    before: Sequence[DrawnSlot] | None = None,
 ) -> ServedSlate:
     """Draw a slate from scored candidates.
 
@@ -219,7 +249,8 @@ def fill_slate(
         candidates: at least one candidate.
         scores: of the candidates, (m,).
         rng: source of the draw.
-        before: a slate that caps left short, drawn from the first candidates; None for a new one.
+        ruled: what rules say of the candidates; None to ask them.
+        before: slots that were drawn from the first candidates; None for a new slate.
     """
     items = candidates.items
     unranked: Sequence[str] = ()
@@ -232,7 +263,9 @@ def fill_slate(
         slots = _fill_at_once(ranker, request, items, scores, order=order, rng=rng)
         slots += _last(unranked, request.k, after=len(slots))
     else:
-        ruled = _with_new(_ruled(request, ranker, items, unranked), new)
+        if ruled is None:
+            ruled = _ruled(request, ranker, items, unranked)
+        ruled = _with_new(ruled, new)
         count += len(unranked)
         order = np.concatenate([order, np.arange(len(items), count, dtype=np.int32)])
         slots, is_short = _fill_by_rules(ruled, request, scores, order=order, rng=rng, before=before)
@@ -305,7 +338,7 @@ def _fill_by_rules(
     *,
     order: Indices,
     rng: Generator | None,
-    before: Sequence[Slot] | None = None,
+    before: Sequence[DrawnSlot] | None = None,
 ) -> tuple[list[Slot], bool]:
     """Draw from candidates that rules say something about; without a generator, take the best.
 
@@ -318,10 +351,7 @@ def _fill_by_rules(
     temperature = request.temperature if rng is not None else 0.0
     order = rerank(order, rules)
     if rules.by_slot:
-        drawn_before = None if before is None else _drawn_before(ruled, before)
-        drawn = draw_by_slot(
-            order, request.k, rules, temperature=temperature, rng=rng, before=drawn_before
-        )
+        drawn = draw_by_slot(order, request.k, rules, temperature=temperature, rng=rng, before=before)
     else:
         drawn = draw_at_once(order, request.k, rules.new, temperature=temperature, rng=rng)
     slots = [
@@ -341,14 +371,19 @@ def _fill_by_rules(
     return slots, len(drawn) < request.k and chosen < len(order)
 
 
-def _drawn_before(ruled: RuledCandidates, before: Sequence[Slot]) -> list[DrawnSlot]:
+def _drawn_before(
+    ranker: ItemRanker, items: Indices, ruled: RuledCandidates, before: Sequence[Slot]
+) -> list[DrawnSlot]:
     """Return the slots of a short slate up to the first one for which nothing was left."""
-    names, drawn = ruled.names, []
-    pins = {position: names[candidate] for position, candidate in ruled.rules.pins.items()}
+    pins, drawn = ruled.rules.pins, []
     for position, slot in enumerate(before):
-        if slot.rank == 0 and pins.get(position) != slot.item_id:
+        if slot.rank > 0:
+            # Among numbers, for there may be twenty thousand candidates to look through.
+            candidate = int((items == ranker.index[slot.item_id]).argmax())
+        elif position in pins and ruled.names[pins[position]] == slot.item_id:
+            candidate = pins[position]
+        else:
             break  # it has moved up, for nothing was left above it
-        candidate = names.index(slot.item_id)  # not far: what was drawn from comes first
         drawn.append(DrawnSlot(candidate, slot.rank, slot.allowed, slot.propensity, slot.chance))
     return drawn
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from inference.serving.artifact import Floats, Indices
     from inference.serving.rule_draw import SlotRules
@@ -44,6 +44,19 @@ class CandidateRules(Protocol):
         """
         ...
 
+    def with_vectors(self, ruled: RuledCandidates, vectors: Callable[[], Floats]) -> RuledCandidates:
+        """Return what `about` returned without vectors with these; it may run in a thread."""
+        ...
+
+    def has_room(self, rows: Indices, shown: Sequence[str]) -> bool:
+        """Return whether caps leave any item for a slate.
+
+        Args:
+            rows: of the items in the catalogue, (m,), -1 for none.
+            shown: ids of what is in the slate.
+        """
+        ...
+
 
 class CandidateNames(Sequence[str]):
     """The ids of candidates, each read when it is wanted: a slate names ten of two hundred."""
@@ -53,6 +66,10 @@ class CandidateNames(Sequence[str]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def __iter__(self) -> Iterator[str]:
+        # All at once: pins look for theirs among as many as twenty thousand.
+        return iter(self[:])
 
     @overload
     def __getitem__(self, place: int) -> str: ...

@@ -182,3 +182,24 @@ def test_vectors_for_diversity_are_the_same_whether_they_are_ready_or_not(filter
     monkeypatch.setattr(columns, "MAX_WIDTH", 1)
     rules.filters.catalogue.apply([CatalogueRow("hat", fields={"labels": ("hats",)})], 2)
     assert likeness() == pytest.approx(ready)
+
+
+def test_vectors_that_come_later_are_the_same(filters):
+    rules = bind_rules(
+        SlateRules.parse({"diversity": {"by": "vectors"}}), NO_RULES, filters, context={}, exclude=()
+    )
+    vectors = np.eye(3, dtype=np.float32)
+    at_once = rules.about(["a", "b", "c"], lambda: vectors).rules.diversity
+    later = rules.with_vectors(rules.about(["a", "b", "c"], None), lambda: vectors).rules.diversity
+    assert later.features.tolist() == at_once.features.tolist() == vectors.tolist()
+
+
+def test_caps_leave_room_for_what_has_another_value_or_none(filters):
+    caps = SlateRules.parse({"caps": {"labels": 1}})
+    rules = bind_rules(caps, NO_RULES, filters, context={}, exclude=())
+    boot, sandal, scarf, gift = np.arange(4, dtype=np.int32)[:, None]
+    assert not rules.has_room(np.concatenate([boot, sandal, scarf]), ["boot"])
+    assert rules.has_room(np.concatenate([boot, gift]), ["boot"])
+    assert rules.has_room(sandal, ["scarf"])
+    assert not rules.has_room(sandal, ["scarf", "boot"])
+    assert rules.has_room(np.array([-1], dtype=np.int32), ["boot", "nobody-knows"])

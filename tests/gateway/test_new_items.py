@@ -116,6 +116,10 @@ def test_a_deleted_new_item_and_one_that_may_not_be_shown_is_gone(lane, books):
     assert "new" in scores(ask(lane, books))
     assert "off" not in scores(ask(lane, books))
     assert set(scores(ask(lane, books, filter={"labels": "topic0"}))) == {"i0", "new", "i5"}
+    body = {"surface": "home-feed", "unit_id": "u1", "k": 20}
+    shown = lane.post("/v1/recommend/preview", body, books.secret).json()["items"]
+    assert {one["reasons"][0]["code"] for one in shown} == {"model"}  # no cap made the list wider
+    assert "new" in {one["item_id"] for one in shown}
     remove_items(project_id=books.project.pk, item_ids=["new"])
     lane.refresh()
     assert "new" not in scores(ask(lane, books))

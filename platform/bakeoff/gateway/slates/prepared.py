@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from inference.serving.ranker import ItemRanker
 
 MAX_SCANNED = 50_000  # items that are scored within the event loop: a millisecond
+MAX_DRAWN = 2000  # items that a slate is drawn from there, under rules: a millisecond, too
 
 
 class Prepared(NamedTuple):

@@ -177,7 +177,7 @@ class PreviewHandler:
         """Return where each candidate stands, by the way of every answer: a model may be elsewhere."""
         if prepared.ranker is None:
             return {}
-        request = prepared.request._replace(k=MAX_SCORED, rules=None, new=None, explain=False)
+        request = prepared.request._replace(k=MAX_SCORED, rules=None, explain=False)
         every = await self._recommending.draw(prepared._replace(request=request), visitor, version)
         if every.fallback in STATIC:
             return {}

@@ -16,6 +16,7 @@ from bakeoff.gateway.slates.interleave import interleave
 from bakeoff.gateway.slates.new_items import NewItemPlaces, new_candidates
 from bakeoff.gateway.slates.order_lists import hint_for, reason_of, require_order
 from bakeoff.gateway.slates.prepared import (
+    MAX_DRAWN,
     MAX_SCANNED,
     Prepared,
     for_version,
@@ -36,7 +37,14 @@ from bakeoff.gateway.slates.unit_history import UnitHistory, read_history
 from experiments.ingest.redact import redact
 from inference.serving.candidates import add_all, find_candidates
 from inference.serving.context_ranker import in_context, reads_context
-from inference.serving.ladder import ServedSlate, SlateRequest, fill_slate, fill_up, serve
+from inference.serving.ladder import (
+    ServedSlate,
+    SlateRequest,
+    fill_slate,
+    fill_up,
+    rule_more,
+    serve,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -49,6 +57,7 @@ if TYPE_CHECKING:
     from bakeoff.gateway.slates.remote_scorer import RemoteScorer
     from bakeoff.gateway.slates.search import Search
     from bakeoff.gateway.slates.visitors import Visitor
+    from inference.serving.candidates import Candidates
     from inference.serving.catalogue import Catalogue
     from inference.serving.models import RemoteModel
     from inference.serving.orders import LiveOrder
@@ -348,11 +357,23 @@ class Recommending:
         )
         if not slate.short_by_caps or request.only is not None or not len(candidates.items):
             return slate
+        return await self._fill_up(ranker, request, slate, candidates)
+
+    async def _fill_up(
+        self, ranker: ItemRanker, request: SlateRequest, slate: ServedSlate, candidates: Candidates
+    ) -> ServedSlate:
+        """Return a slate that caps left short with what else may be shown."""
         if len(ranker.item_ids) > MAX_SCANNED:
-            wide = await asyncio.to_thread(add_all, ranker, request, candidates)
+            every = await asyncio.to_thread(add_all, ranker, request, candidates)
         else:
-            wide = add_all(ranker, request, candidates)
-        return fill_up(ranker, request, slate, wide, rng=self._rng)
+            every = add_all(ranker, request, candidates)
+        # Rules read columns of the catalogue, which change within the event loop alone.
+        seen = len(candidates.items)
+        ruled = rule_more(ranker, request, slate, items=every.items, seen=seen)
+        if ruled is None:
+            return slate
+        fill = partial(fill_up, ranker, request, slate, every, ruled=ruled, rng=self._rng)
+        return await asyncio.to_thread(fill) if len(every.items) > MAX_DRAWN else fill()
 
     async def _draw_remotely(
         self,
