@@ -91,6 +91,13 @@ def test_exposures_may_be_recorded_at_once_for_the_users_of_a_file(lane, shop, t
     expected = (*list(about.values())[:3], '["red"]', "Acme")
     assert {tuple(row[name] for name in names) for row in rows} == {expected}
     assert Exposure.objects.filter(experiment=trial).count() == 2
+    file.unlink()
+    for wrong, hint in (("brnd", "Did you mean 'brand'?"), ("x", "Known are brand, group_id, labels.")):
+        refused = export(lane, shop, file, "--users", str(users), "--fields", wrong, status=2)
+        assert f"fields == '{wrong}', must be" in refused
+        assert hint in " ".join(refused.split())
+    assert not file.exists()
+    assert Slate.objects.filter(project=shop.project).count() == 2  # nobody was asked about
 
 
 def test_users_without_items_are_counted_and_a_failed_export_leaves_no_file(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,12 +18,14 @@ from bakeoff.commands.project import find_project, find_surface, project_option
 from bakeoff.commands.terminal import Refusal, echo, fail, progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from django.db.models import QuerySet
 
     from experiments.models import DataExport
     from inference.models import Surface
+
+MAX_SAMPLE = 1000  # items whose properties a wrong field is compared with
 
 
 @click.group()
@@ -72,6 +75,7 @@ def recommendations(surface: str, slug: str | None, **options: Any) -> None:
     if taken := set(fields).intersection(SCHEMA.names):
         raise click.UsageError(f"fields == '{min(taken)}', must not name a column of every file.")
     row = find_surface(find_project(slug), surface)
+    _require_known(row, fields, SCHEMA.names)
     wanted = Export(
         url=options["url"],
         key=options["key"],
@@ -177,6 +181,24 @@ def _exports_of(slug: str | None) -> QuerySet[DataExport]:
     from experiments.models import DataExport
 
     return DataExport.objects.filter(project=project)
+
+
+def _require_known(surface: Surface, fields: Iterable[str], columns: Iterable[str]) -> None:
+    """Refuse a field that no item has: its column would be empty without a word."""
+    from inference.models import Item
+    from inference.serving.catalogue import STANDARD_FIELDS
+
+    items = Item.objects.filter(project_id=surface.project_id)
+    for name in fields:
+        if name in STANDARD_FIELDS or items.filter(properties__has_key=name).exists():
+            continue
+        sample = items.order_by("pk").values_list("properties", flat=True)[:MAX_SAMPLE]
+        known = sorted({*STANDARD_FIELDS, *itertools.chain.from_iterable(sample)}.difference(columns))
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"Did you mean '{near[0]}'?" if near else f"Known are {', '.join(known[:20])}."
+        raise click.UsageError(
+            f"fields == '{name:.60}', must be a field or property of an item. {hint}"
+        )
 
 
 def _context(text: str) -> dict[str, Any]:
