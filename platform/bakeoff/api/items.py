@@ -56,6 +56,8 @@ Moment = Annotated[datetime | None, AfterValidator(_in_utc)]
 class ItemIn(RequestSchema):
     """An item as a whole: what is not named has its default."""
 
+    read_only = frozenset({"image_sha256", "updated_at"})
+
     item_id: str = Field(min_length=1, max_length=MAX_ID)
     title: str = Field("", max_length=MAX_TITLE)
     text: str = Field("", max_length=MAX_TEXT)

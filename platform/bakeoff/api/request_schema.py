@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any
+from typing import Any, ClassVar
 
 from ninja import Schema
 from pydantic import ConfigDict, ModelWrapValidatorHandler, model_validator
@@ -22,11 +22,14 @@ class RequestSchema(RenamedSchema):
     # Where every field is optional, a misspelt one would be a change that nobody sees not to happen.
     # pydantic refuses it as well, and this tells the document; the check below names what was meant.
     model_config = ConfigDict(extra="forbid")
+    # What the answer adds, and may come back as it was read: it changes nothing.
+    read_only: ClassVar[frozenset[str]] = frozenset()
 
     @model_validator(mode="wrap")
     @classmethod
     def _refuse_unknown_fields(cls, values: Any, handler: ModelWrapValidatorHandler[Schema]) -> Any:
         if isinstance(values, dict) and cls.model_config.get("extra") == "forbid":
+            values = {name: one for name, one in values.items() if name not in cls.read_only}
             cls._require_known(values)
         return handler(values)
 
