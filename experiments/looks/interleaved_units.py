@@ -64,7 +64,8 @@ _SLATES = """SELECT unit.unit_id, slate.draft,
 _SUMS = f"""SELECT
         round(least(greatest(score / %(max_score)s, -1), 1) * %(bins)s)::int AS bin, count(*),
         count(*) FILTER (WHERE team > 0), count(*) FILTER (WHERE team < 0),
-        sum(score), sum(control), sum(slates), sum(failed), sum(control_failed)
+        sum(score), sum(control), sum(slates),
+        sum(coalesce(version_failed, 0)), sum(control_failed)
     FROM experiments_interleavedunit AS scored
     WHERE scored.experiment_id = %(experiment)s AND scored.variant_id = %(variant)s
         AND NOT {is_excluded("scored")}
@@ -78,6 +79,7 @@ class _Unit:
     credit: dict[int, Credit] = field(default_factory=lambda: defaultdict(Credit))
     failed: Counter[int] = field(default_factory=Counter)
     slates: int = 0
+    undrafted: int = 0
 
 
 def score_units(experiment: Experiment, now: datetime) -> None:
@@ -108,11 +110,12 @@ def read_interleaved(experiment: Experiment, now: datetime) -> InterleavedInput 
         return None
     counts = [_count(experiment, variant) for variant in experiment.treatments]
     state = Interleaving.objects.filter(experiment=experiment).first()
+    failed = {one.scores.variant: one.failed for one in counts}
+    failed[experiment.control.key] = counts[0].control_failed
     return InterleavedInput(
         scores=[one.scores for one in counts],
         slates=counts[0].slates,
-        failed={one.scores.variant: one.failed for one in counts if one.failed},
-        control_failed=counts[0].control_failed,
+        failed={variant: count for variant, count in failed.items() if count},
         is_last=experiment.ends_at is not None and now >= experiment.ends_at,
         decay=state.decay if state is not None else 0.0,
     )
@@ -181,6 +184,7 @@ def _score(
         row = counted[unit]
         row.slates += 1
         if "teams" not in draft:
+            row.undrafted += 1
             row.failed.update(map(int, draft["failed"]))
             continue
         if not clicked:
@@ -203,7 +207,8 @@ def _score(
             control=counted[unit].credit[variant].control,
             team=counted[unit].credit[variant].team,
             slates=counted[unit].slates,
-            failed=counted[unit].failed[variant],
+            failed=counted[unit].undrafted,
+            version_failed=counted[unit].failed[variant],
             control_failed=counted[unit].failed[control],
         )
         for unit, exposed_at in units

@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
                 ('control', models.FloatField(help_text='Counterfactual clicks of the control.')),
                 ('team', models.IntegerField(help_text="Clicks on the version's picks less those on the control's.")),
                 ('slates', models.PositiveIntegerField(help_text='That it was served in its window.')),
-                ('failed', models.PositiveIntegerField(help_text='Of them those that the version failed.')),
+                ('failed', models.PositiveIntegerField(help_text='Of them those that a version had no part in.')),
             ],
         ),
         migrations.CreateModel(

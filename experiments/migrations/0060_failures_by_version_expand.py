@@ -13,4 +13,9 @@ class Migration(migrations.Migration):
             name='control_failed',
             field=models.PositiveIntegerField(db_default=0, default=0, help_text='Of them those that the control failed.'),
         ),
+        migrations.AddField(
+            model_name='interleavedunit',
+            name='version_failed',
+            field=models.PositiveIntegerField(help_text='Of them those that this version failed; empty where that was not counted yet.', null=True),
+        ),
     ]

@@ -40,7 +40,12 @@ class InterleavedUnit(models.Model):
     control = models.FloatField(help_text="Counterfactual clicks of the control.")
     team = models.IntegerField(help_text="Clicks on the version's picks less those on the control's.")
     slates = models.PositiveIntegerField(help_text="That it was served in its window.")
-    failed = models.PositiveIntegerField(help_text="Of them those that the version failed.")
+    # Written for processes of versions that read nothing else.
+    failed = models.PositiveIntegerField(help_text="Of them those that a version had no part in.")
+    version_failed = models.PositiveIntegerField(
+        null=True,
+        help_text="Of them those that this version failed; empty where that was not counted yet.",
+    )
     control_failed = models.PositiveIntegerField(
         default=0, db_default=0, help_text="Of them those that the control failed."
     )

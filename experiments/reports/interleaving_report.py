@@ -85,7 +85,7 @@ def interleaving_report_of(experiment: Experiment, look: Look | None) -> Interle
         rows=[_row(one, labels) for one in look.parsed_result.preferences],
         recommendations=interleaved.slates,
         # Where two versions fail in one recommendation, it counts for each.
-        failed=interleaved.control_failed + sum(interleaved.failed.values()),
+        failed=(interleaved.failed_by_any or 0) + sum(interleaved.failed.values()),
         decay=interleaved.decay,
     )
 

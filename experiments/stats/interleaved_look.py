@@ -63,14 +63,19 @@ def take_interleaved_look(inputs: LookInput, interleaved: InterleavedInput) -> L
 def _decide(
     inputs: LookInput, interleaved: InterleavedInput, preferences: Sequence[Preference]
 ) -> LookVerdict:
-    if why := _why_failed(interleaved, "the control", interleaved.control_failed):
+    failed = interleaved.failed
+    # An older look does not say who failed, and halted whoever it was.
+    why = _why_failed(interleaved, "a version", interleaved.failed_by_any or 0) or _why_failed(
+        interleaved, "the control", failed.get(inputs.control, 0)
+    )
+    if why:
         return LookVerdict("halt", None, why)
     if not preferences:
         return LookVerdict("keep_running", None, "no treatment takes traffic")
     failing = {
         one.variant: why
         for one in preferences
-        if (why := _why_failed(interleaved, f"'{one.variant}'", interleaved.failed.get(one.variant, 0)))
+        if (why := _why_failed(interleaved, f"'{one.variant}'", failed.get(one.variant, 0)))
     }
     if len(failing) == len(preferences):
         return LookVerdict("roll_back", next(iter(failing)), "; ".join(failing.values()), failing)

@@ -241,8 +241,8 @@ class InterleavedInput:
     Attributes:
         scores: of each version that is compared with the control.
         slates: that were served to complete units.
-        failed: of them those that a version failed, by the key of its variant.
-        control_failed: of them those that the control failed.
+        failed: of them those that a version, or the control, failed, by the key of its variant.
+        failed_by_any: of them those that any failed, where a look counted nothing else; else None.
         is_last: whether the experiment's time is over, so that this look ends it.
         decay: of the examination curve that scores the next batch.
     """
@@ -250,7 +250,7 @@ class InterleavedInput:
     scores: Sequence[UnitScores]
     slates: int = 0
     failed: Mapping[str, int] = field(default_factory=dict)
-    control_failed: int = 0
+    failed_by_any: int | None = None
     is_last: bool = False
     decay: float = 0.0
 
@@ -259,12 +259,14 @@ class InterleavedInput:
         return failed / self.slates if self.slates else 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """Return every field."""
-        return asdict(self) | {"scores": [one.as_json() for one in self.scores]}
+        """Return every field, by the names that older versions read: `failed` is either number."""
+        data = asdict(self) | {"scores": [one.as_json() for one in self.scores]}
+        by_any = data.pop("failed_by_any")
+        return data if by_any is None else data | {"failed": by_any}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> InterleavedInput:
         """Read what `as_json` wrote; until 2026-12 one number stood for all versions."""
         if isinstance(data["failed"], int):
-            data = {**data, "failed": {}, "control_failed": data["failed"]}
+            data = {**data, "failed": {}, "failed_by_any": data["failed"]}
         return cls(**{**data, "scores": [UnitScores.from_json(one) for one in data["scores"]]})

@@ -124,6 +124,16 @@ def test_versions_that_fail_often_end_it(shop, experiment, failing, action, who)
     )  # fmt: skip
     challenger = experiment.treatments.get().model_version
     assert challenger.alias == ("challenger" if action == "halt" else "rejected")
+    # What an older version writes, or has written, does not say who failed.
+    rows = InterleavedUnit.objects.filter(experiment=experiment)
+    rows.update(version_failed=None, control_failed=0)
+    assert sum(rows.values_list("failed", flat=True)) == 3
+    assert read_interleaved(experiment, builders.now()).failed == {}
+    old = look.inputs | {"interleaved": look.inputs["interleaved"] | {"failed": 3}}
+    recomputed = take_look(LookInput.from_json(old))
+    assert (recomputed.action, recomputed.reason) == (
+        "halt", "a version failed in 2.5% of the recommendations, must be at most 1%",
+    )  # fmt: skip
 
 
 def test_it_ends_without_a_preference_when_its_time_is_over(shop, experiment):

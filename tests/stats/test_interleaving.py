@@ -223,8 +223,10 @@ def test_what_a_look_reads_survives_its_stored_form():
     )
     stored = inputs.as_json()
     assert InterleavedInput.from_json(stored) == inputs
-    old = {name: value for name, value in stored.items() if name != "control_failed"} | {"failed": 2}
-    assert InterleavedInput.from_json(old).control_failed == 2
+    # Names that an older version reads, and what it wrote.
+    assert set(stored) == {"scores", "slates", "failed", "is_last", "decay"}
+    old = stored | {"failed": 2}
+    assert InterleavedInput.from_json(old).as_json() == old
 
 
 def test_without_a_preference_a_hundred_looks_decide_as_rarely_as_they_must():
