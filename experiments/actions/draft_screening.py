@@ -50,7 +50,12 @@ def draft_screening(
     """
     surface = programme.surface
     names = "-".join(f"{version.algorithm}-{version.number}" for version in challengers)
-    key = short_name(f"{surface.key}-screen-{names}", MAX_KEY)
+    earlier = Experiment.objects.filter(
+        surface=surface, mode=Experiment.Mode.INTERLEAVE, variants__model_version=challengers[0]
+    ).count()
+    # One that halted is done again, with the same versions.
+    attempt = f"-try-{earlier + 1}" if earlier else ""
+    key = short_name(f"{surface.key}-screen-{names}{attempt}", MAX_KEY)
     policy = {name: value for name, value in surface.policy.items() if name in _POLICY}
     policy |= {"minimum_run_seconds": 0.0}
     window = Policy.parse(policy).window_seconds

@@ -11,7 +11,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from experiments.models import Challenger, Experiment
+from experiments.models import Challenger, Decision, Experiment
 from experiments.programme.queue_types import QueuedChallenger
 from inference.models import ModelVersion
 
@@ -91,7 +91,10 @@ def _row(version: ModelVersion) -> QueuedChallenger:
 
 
 def preference_of(version: ModelVersion) -> float | None:
-    """Return by how much interleaving preferred a version; None where no screening has ended."""
+    """Return by how much interleaving preferred a version; None where no screening has judged it.
+
+    One that halted has judged nobody: the champion failed, so the screening is done again.
+    """
     variant = (
         version.variant_set.filter(
             experiment__mode=Experiment.Mode.INTERLEAVE,
@@ -103,7 +106,7 @@ def preference_of(version: ModelVersion) -> float | None:
         .first()
     )
     look = variant.experiment.looks.last() if variant is not None else None
-    if variant is None or look is None:
+    if variant is None or look is None or look.action == Decision.Action.HALT:
         return None
     preferences = {one.variant: one.preference for one in look.parsed_result.preferences}
     return preferences.get(variant.key, 0.0)

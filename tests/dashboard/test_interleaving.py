@@ -36,6 +36,7 @@ def test_the_report_says_whom_users_prefer(shop, preferred):
     page = client.get(report_path(preferred)).content.decode()
     assert 'data-preference="treatment"' in page
     assert "Users prefer popularity@2 to the control" in page
+    assert "120 recommendations. Failures of versions: 0; where one failed" in page
     assert "Prefer" in page
     data = json.loads(client.get(report_path(preferred, "report.json")).content)
     assert (data["mode"], data["verdict"]["action"]) == ("interleave", "prefer")

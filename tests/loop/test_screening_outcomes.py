@@ -121,6 +121,9 @@ def test_where_the_champion_fails_it_halts_and_the_challengers_wait_on(shop, scr
     assert look(shop, screening, likes=(), failing=0) == "halt"
     for label in (EASE, KNN):
         assert stage_of(shop, label) == ("waiting", "stopped", "Halted")
+    again = advance_challenger(surface=shop.surface)  # nobody was judged
+    assert (again.mode, again.treatments.count()) == ("interleave", 2)
+    assert again.key == f"{screening.key}-try-2"
 
 
 def test_a_version_that_fails_leaves_and_the_other_is_screened_on(shop, screening):
