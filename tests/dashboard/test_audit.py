@@ -16,7 +16,10 @@ def test_the_last_administrator_stays(shop):
     client.force_login(admin)
     address = f"/p/{shop.project.slug}/team/members/"
     for role in ("viewer", ""):
-        client.post(address, {"username": admin.username, "role": role})
+        refused = client.post(address, {"username": admin.username, "role": role}, follow=True)
+        # A row's button removes: its refusal stands over the page, not in the form that gives roles.
+        assert refused.status_code == (422 if role else 200)
+        assert f"{admin.username} is the last admin of this project." in refused.content.decode()
         assert shop.project.memberships.get().role == "admin"
     client.post(address, {"username": admin.username, "role": "emperor"})
     assert shop.project.memberships.get().role == "admin"

@@ -9,6 +9,7 @@ import pytest
 from django.urls import reverse
 
 from bakeoff.accounts.models import ApiKey, AuditEntry
+from experiments.models import judge_plan_of
 from inference.models import Surface
 from tests.support import alerts, builders
 from tests.support.dashboard import report_path, sign_in
@@ -110,6 +111,9 @@ def test_judging_on_the_page_of_a_surface(shop, admin):
         body = {"rubric": RUBRIC, "points": "7"} | {field: value}
         page = refuse(admin, address, body, typed=[body["rubric"].strip()], rule=rule)
     lead_on(admin, page)
+    lines = "\r\n".join(["x"] * 4000)  # 7,999 characters in the browser, which sends 11,998
+    assert admin.post(address, {"rubric": lines}).status_code == 302
+    assert judge_plan_of(shop.surface).rubric == "\n".join(["x"] * 4000)
 
 
 def test_the_days_of_a_shared_report(shop, admin):

@@ -20,6 +20,7 @@ from bakeoff.dashboard.json_field import JsonField
 from bakeoff.dashboard.metric_form import TagsField
 from bakeoff.dashboard.refusals import add_refusal
 from bakeoff.dashboard.targeting_form import condition_list, condition_of, same_condition
+from bakeoff.dashboard.text_box import TextBoxField
 from bakeoff.dashboard.variant_rows import rows_of_pair, shares_of, variant_list, variants_of
 from experiments.actions.define_experiment import (
     DEFAULT_BREAKER_ALPHA,
@@ -65,7 +66,7 @@ class ExperimentForm(forms.Form):
         label=gettext_lazy("Tags"),
         help_text=gettext_lazy("Separated by commas: engagement, revenue."),
     )
-    hypothesis = forms.CharField(
+    hypothesis = TextBoxField(
         widget=forms.Textarea(attrs={"rows": 3}),
         max_length=5000,
         required=False,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.utils.translation import gettext_lazy
 
+from bakeoff.dashboard.text_box import TextBoxField
 from experiments.actions.plan_judging import MAX_RUBRIC, judging_settings
 from experiments.models import judge_plan_of
 from experiments.models.judgements import MAX_POINTS, MIN_POINTS
@@ -23,7 +24,7 @@ class JudgingForm(forms.Form):
     """The settings; fields that were not sent stay as they are."""
 
     judge = forms.CharField(required=False, label=gettext_lazy("Judge"), widget=forms.Select)
-    rubric = forms.CharField(
+    rubric = TextBoxField(
         required=False,
         label=gettext_lazy("What makes an answer good"),
         widget=forms.Textarea(attrs={"rows": 4, "maxlength": MAX_RUBRIC}),

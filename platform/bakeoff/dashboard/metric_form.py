@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from bakeoff.dashboard.form_choices import name_choices
+from bakeoff.dashboard.text_box import TextBoxField
 from experiments.metrics.labels import MAX_DESCRIPTION, MAX_TAG, MAX_TAGS
 from experiments.models import Metric
 
@@ -47,7 +48,7 @@ class TagsField(forms.CharField):
 class MetricChangeForm(ModelForm):  # type: ignore[type-arg]
     """What may be changed of a metric: neither its key nor its kind."""
 
-    description = forms.CharField(
+    description = TextBoxField(
         required=False,
         max_length=MAX_DESCRIPTION,
         label=gettext_lazy("Description"),

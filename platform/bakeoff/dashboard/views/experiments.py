@@ -31,6 +31,7 @@ from bakeoff.dashboard.plan_preview import plan_in_words, suggestions_for
 from bakeoff.dashboard.rows_in_form import changes_rows
 from bakeoff.dashboard.saved_views import views_over
 from bakeoff.dashboard.targeting_form import KNOWN_ATTRIBUTES
+from bakeoff.dashboard.text_box import unify_line_ends
 from bakeoff.dashboard.views.home import cards_of
 from experiments.actions.archive_experiment import (
     MAX_LEARNINGS,
@@ -249,8 +250,7 @@ def _ship(experiment: Experiment, request: HttpRequest) -> None:
 
 
 def _learn(experiment: Experiment, request: HttpRequest) -> None:
-    # A form sends two characters for an end of line: its field counts one.
-    learnings = request.POST.get("learnings", "").replace("\r\n", "\n")
+    learnings = unify_line_ends(request.POST.get("learnings", ""))
     write_learnings(experiment=experiment, learnings=learnings, by=str(request.user))
 
 

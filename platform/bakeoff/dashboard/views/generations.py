@@ -25,6 +25,7 @@ from bakeoff.dashboard.json_field import JsonField
 from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.refusals import add_refusal
 from bakeoff.dashboard.saved_views import views_over
+from bakeoff.dashboard.text_box import TextBoxField
 from bakeoff.event_inspector import keep_watched
 from bakeoff.page_services import PLAYGROUND, find_service
 from experiments.models import Feedback, Slate
@@ -160,7 +161,7 @@ class PlaygroundForm(forms.Form):
 
     first = forms.ChoiceField(label=gettext_lazy("Version"))
     second = forms.ChoiceField(label=gettext_lazy("Other version"), required=False)
-    message = forms.CharField(
+    message = TextBoxField(
         label=gettext_lazy("Message"),
         required=False,
         max_length=20_000,

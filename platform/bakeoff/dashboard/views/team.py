@@ -89,9 +89,13 @@ def set_member(request: HttpRequest, slug: str) -> HttpResponse:
     """Give a person a role, or remove it."""
     project = project_for(request, slug, ADMIN)
     form = MemberForm(request.POST, auto_id="member-%s")
-    if not form.is_valid() or not _set_role(request, project, form):
+    if form.is_valid() and _set_role(request, project, form):
+        messages.success(request, _("Saved."))
+    elif request.POST.get("role"):
         return team_page(request, project, member=form)
-    messages.success(request, _("Saved."))
+    else:  # a row's button removes: the form below the rows would propose another role
+        for sentences in form.errors.values():
+            messages.error(request, " ".join(sentences))
     return redirect("team", slug)
 
 
