@@ -6,9 +6,10 @@ at the field where it belongs. The templates put the words of readers on the err
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
+from django.shortcuts import render
 
 from experiments.reports.stored_text import end_sentence, show_stored
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from django import forms
-    from django.http import HttpRequest
+    from django.http import HttpRequest, HttpResponse
 
     from bakeoff.accounts.refused import RefusedError
 
@@ -40,3 +41,17 @@ def add_refusal(
 def show_refusal(request: HttpRequest, error: Exception) -> None:
     """Show a refusal over the next page, for buttons and forms that show no fields of their own."""
     messages.error(request, end_sentence(show_stored(str(error))))
+
+
+def refused_page(
+    request: HttpRequest, template: str, context: Mapping[str, Any], address: str
+) -> HttpResponse:
+    """Answer a form that was refused with the page that it stands on.
+
+    Args:
+        request: that sent the form, to an address that shows nothing.
+        template: of the page.
+        context: for the template.
+        address: of the page, from which its links lead on.
+    """
+    return render(request, template, {**context, "page_address": address}, status=422)

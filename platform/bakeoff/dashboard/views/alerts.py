@@ -17,7 +17,7 @@ from bakeoff.alerts.models import Delivery, Subscription
 from bakeoff.dashboard.access import ADMIN, OPERATOR, project_for
 from bakeoff.dashboard.alert_forms import new_subscription_form, subscription_form
 from bakeoff.dashboard.paging import page_of
-from bakeoff.dashboard.refusals import add_refusal, show_refusal
+from bakeoff.dashboard.refusals import add_refusal, refused_page, show_refusal
 from bakeoff.dashboard.saved_views import views_over
 from bakeoff.delivery.edit_subscriptions import (
     SubscriptionChange,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from bakeoff.accounts.models import Project
 
 RECENT = 10
+TEMPLATE = "dashboard/alerts.html"
 WAITING, DEAD = Delivery.State.WAITING, Delivery.State.DEAD
 
 
@@ -80,8 +81,8 @@ def alerts_page(request: HttpRequest, project: Project, **refused: Form) -> Http
         "page": page_of(request, deliveries.select_related("alert", "subscription")),
     }
     if refused:
-        context["page_address"] = reverse("alerts", args=[project.slug])
-    return render(request, "dashboard/alerts.html", context, status=422 if refused else 200)
+        return refused_page(request, TEMPLATE, context, reverse("alerts", args=[project.slug]))
+    return render(request, TEMPLATE, context)
 
 
 @require_POST

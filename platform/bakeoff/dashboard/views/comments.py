@@ -98,4 +98,4 @@ def _refused(
     comment_id: int | None = None,
 ) -> HttpResponse:
     refusal = {"text": text, "problem": str(error), "comment_id": comment_id}
-    return report_page(request, experiment, refused_comment=refusal, status=422)
+    return report_page(request, experiment, refused_comment=refusal, is_refused=True)

@@ -20,6 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from bakeoff.dashboard.access import ANALYST, experiment_for, may
 from bakeoff.dashboard.links import absolute_url
+from bakeoff.dashboard.refusals import refused_page
 from bakeoff.dashboard.replica_pages import read_page
 from bakeoff.dashboard.share_form import ShareForm
 from bakeoff.dashboard.views.experiments import acts_for
@@ -107,9 +108,9 @@ def show_report(request: HttpRequest, slug: str, key: str) -> HttpResponse:
 
 
 def report_page(
-    request: HttpRequest, experiment: Experiment, *, status: int = 200, **more: Any
+    request: HttpRequest, experiment: Experiment, *, is_refused: bool = False, **more: Any
 ) -> HttpResponse:
-    """Return the page of a report; `more` is what a form on it has to say."""
+    """Return the page of a report; `more` is what a form on it, which was refused, has to say."""
     context = _context(experiment)
     context |= {
         "comments": Comment.objects.filter(experiment=experiment).select_related("author"),
@@ -121,12 +122,11 @@ def report_page(
         "printed": request.GET.get("print") == "1",
         **more,
     }
-    if (
-        status != 200
-    ):  # the address of a form shows nothing: what leads on from here leads from the page
-        context["page_address"] = reverse("report", args=[experiment.project.slug, experiment.key])
     with timezone.override(experiment.project.timezone):
-        return render(request, "dashboard/report.html", context, status=status)
+        if is_refused:
+            address = reverse("report", args=[experiment.project.slug, experiment.key])
+            return refused_page(request, "dashboard/report.html", context, address)
+        return render(request, "dashboard/report.html", context)
 
 
 def _attached(body: str | bytes, kind: str, name: str) -> HttpResponse:
@@ -191,7 +191,7 @@ def share(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     experiment = experiment_for(request, slug, key, ANALYST)
     form = ShareForm(request.POST)
     if not form.is_valid():
-        return report_page(request, experiment, share_form=form, status=422)
+        return report_page(request, experiment, share_form=form, is_refused=True)
     with timezone.override(experiment.project.timezone):
         page = _frozen(experiment)
     until = timezone.now() + timedelta(days=form.cleaned_data["days"])

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from bakeoff.dashboard.access import OPERATOR, project_for
 from bakeoff.dashboard.form_choices import name_choices
 from bakeoff.dashboard.judging_form import JudgingForm
-from bakeoff.dashboard.refusals import add_refusal
+from bakeoff.dashboard.refusals import add_refusal, refused_page
 from bakeoff.dashboard.views.home import with_champions
 from bakeoff.dashboard.views.surface_history import latest_changes
 from bakeoff.dashboard.views.surface_lists import read_params
@@ -238,6 +238,6 @@ def surface_page(
     if surface.kind == Surface.Kind.GENERATE:
         context["judging_form"] = judging_form or JudgingForm(surface)
     if judging_form is not None:
-        context["page_address"] = reverse("surface", args=[project.slug, surface.key])
-    status = 200 if judging_form is None else 422
-    return render(request, "dashboard/surface.html", context, status=status)
+        address = reverse("surface", args=[project.slug, surface.key])
+        return refused_page(request, "dashboard/surface.html", context, address)
+    return render(request, "dashboard/surface.html", context)

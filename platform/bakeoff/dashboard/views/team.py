@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from django.contrib import messages
@@ -17,10 +18,12 @@ from bakeoff.accounts.set_role import LastAdminError, set_role
 from bakeoff.audit_export import FORMATS, audit_text
 from bakeoff.dashboard.access import ADMIN, project_for
 from bakeoff.dashboard.paging import page_of
+from bakeoff.dashboard.refusals import refused_page
 from bakeoff.dashboard.saved_views import views_over
 from bakeoff.dashboard.team_forms import MemberForm, key_form, new_forms
 
 MAX_WORDS = 150  # characters of a filter
+TEMPLATE = "dashboard/team.html"
 
 if TYPE_CHECKING:
     from django.forms import Form
@@ -66,9 +69,8 @@ def team_page(request: HttpRequest, project: Project, **refused: Form) -> HttpRe
         "page": page_of(request, entries),
     }
     if refused:
-        # The address of a form shows nothing: what leads on from here leads on from the page.
-        context["page_address"] = reverse("team", args=[project.slug])
-    return render(request, "dashboard/team.html", context, status=422 if refused else 200)
+        return refused_page(request, TEMPLATE, context, reverse("team", args=[project.slug]))
+    return render(request, TEMPLATE, context)
 
 
 @require_safe
@@ -94,8 +96,8 @@ def set_member(request: HttpRequest, slug: str) -> HttpResponse:
     elif request.POST.get("role"):
         return team_page(request, project, member=form)
     else:  # a row's button removes: the form below the rows would propose another role
-        for sentences in form.errors.values():
-            messages.error(request, " ".join(sentences))
+        for sentence in chain.from_iterable(form.errors.values()):
+            messages.error(request, str(sentence))
     return redirect("team", slug)
 
 
