@@ -64,7 +64,7 @@ def run(size: str, home: str) -> None:
                 + ", ".join(f"{p + 1}: {v.snips:.4f}" for p, v in places.items())
             )
             try:
-                refuse_without_support(value)
+                refuse_without_support(value.effective_size)
             except OffPolicyError as error:
                 notes.append(f"{name}: refused, {error}")
     write_result("off_policy", size, rows, ". ".join(notes), ())

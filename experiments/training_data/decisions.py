@@ -49,6 +49,7 @@ def decisions_of(surface: Surface) -> Decisions:
         features=[one["features"] for _, one in picked],
         context=[one.get("context", {}) for _, one in picked],
         actions=[one.get("actions") for _, one in picked],
+        stored=[one.get("stored", 1.0) for _, one in picked],
         notes=[note] if others else [],
     )
 

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CLIP = 10.0  # weights above it are a handful of answers that decide alone
+IMAGINED = 2  # decisions at each end, as Agresti and Coull (1998) add to a proportion
+# A policy that changes fewer choices needs no support: whatever they earn, it is little.
+FEW_CHANGES = 0.02
+MIN_COVERED = (
+    0.5  # of the changes that the log holds too, in the mean; half is no accident of its draws
+)
 
 
 class OffPolicyError(ValueError):
@@ -127,13 +133,53 @@ def doubly_robust_value(
     w = _weights(logged, wanted[rows, action])
     model = (wanted * predicted).sum(axis=1)
     residual = w * (reward - predicted[rows, action])
-    each = model + residual
+    each = _each(w, model, predicted[rows, action], reward)
     return DoublyRobustValue(
         dm=float(model.mean()),
         dr=float(each.mean()),
         dr_se=float(each.std(ddof=1) / np.sqrt(len(w))) if len(w) > 1 else float("inf"),
         sndr=float(model.mean() + residual.sum() / w.sum()),
     )
+
+
+def _each(
+    weights: NDArray[np.float64],
+    model: NDArray[np.float64],
+    predicted: NDArray[np.float64],
+    reward: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the doubly robust value of each decision, (n,)."""
+    return model + weights * (reward - predicted)
+
+
+class Changes(NamedTuple):
+    """What another policy would choose otherwise than the log's.
+
+    Attributes:
+        share: of its choices, in the mean (the total variation between both).
+        effective_size: as many such choices of its own would tell as much; 0 where the log holds too
+            little of them.
+    """
+
+    share: float
+    effective_size: float
+
+
+def changes_of(weights: NDArray[np.float64], counts: NDArray[np.float64]) -> Changes:
+    """Return how much a policy changes, and how much the log tells of that.
+
+    What it does less often than the log (w < 1) says how much it changes, also to what the log never
+    did; what it does more often (w > 1) is all that the log tells of what it would do instead.
+
+    Args:
+        weights: the other policy's chance of what was taken over the logged one, shape (n,).
+        counts: for how many decisions each stands, shape (n,).
+    """
+    share = float((counts * np.maximum(1 - weights, 0.0)).sum() / counts.sum())
+    more = counts * np.maximum(weights - 1, 0.0)
+    if more.sum() <= MIN_COVERED * share * counts.sum():
+        return Changes(share, 0.0)
+    return Changes(share, float(more.sum() ** 2 / (more**2).sum()))
 
 
 class DoublyRobustDifference(NamedTuple):
@@ -150,54 +196,59 @@ class DoublyRobustDifference(NamedTuple):
     interval: tuple[float, float]
 
 
-IMAGINED = 2  # decisions at each end, as Agresti and Coull (1998) add to a proportion
-
-
 def doubly_robust_difference(
     weights: NDArray[np.float64],
     model: NDArray[np.float64],
     predicted: NDArray[np.float64],
     reward: NDArray[np.float64],
+    counts: NDArray[np.float64] | None = None,
 ) -> DoublyRobustDifference:
     """Compare a policy's doubly robust value with what was earned, decision by decision.
 
     The interval is Student's with as many degrees of freedom as the effective size has, and as if
     `IMAGINED` more decisions of the largest weight had earned 1 (0 at its lower end): where the few
-    decisions that count have all earned nothing, their variance says nothing.
+    decisions that count have all earned nothing, their variance says nothing. Where the policy
+    changes few choices, they may have earned anything.
 
     Args:
         weights: the other policy's chance of what was taken over the logged one, shape (n,), n > 1.
         model: what the reward model expects of the other policy, shape (n,).
         predicted: what it expects of the action that was taken, in [0, 1], shape (n,).
         reward: what that earned, in [0, 1], shape (n,).
+        counts: for how many decisions each stands, shape (n,); None for one.
     """
     from scipy.special import stdtrit  # noqa: PLC0415  at the first use: loading it takes long
 
-    n, size = len(reward), weights.sum() ** 2 / (weights**2).sum()
-    each = model + weights * (reward - predicted) - reward
-    half = float(stdtrit(max(size - 1, 1.0), 0.975) * each.std(ddof=1) / np.sqrt(n))
-    one, mean = IMAGINED * float(weights.max()) / (n + IMAGINED), float(predicted.mean())
-    difference, earned = float(each.mean()), float(reward.mean())
-    low, high = difference - half - one * mean, difference + half + one * (1 - mean)
+    n, share = len(reward), np.ones(len(reward)) if counts is None else counts / counts.mean()
+    changes, w = changes_of(weights, share), share * weights
+    size, unknown = changes.effective_size, 0.0
+    if changes.share <= FEW_CHANGES:
+        size, unknown = w.sum() ** 2 / (w**2).sum(), changes.share
+    each = _each(weights, model, predicted, reward) - reward
+    difference, earned = float((share * each).mean()), float((share * reward).mean())
+    error = (share * (each - difference)).std(ddof=1) / np.sqrt(n)
+    half = float(stdtrit(max(size - 1, 1.0), 0.975) * error) + unknown
+    imagined, mean = IMAGINED * float(w.max()) / (n + IMAGINED), float((share * predicted).mean())
+    low, high = difference - half - imagined * mean, difference + half + imagined * (1 - mean)
     return DoublyRobustDifference(earned + difference, earned, (low, high))
 
 
 MIN_EFFECTIVE_SIZE = 100.0  # a standard error of a tenth of a standard deviation
 
 
-def refuse_without_support(value: WeightedValue, *, minimum: float = MIN_EFFECTIVE_SIZE) -> None:
+def refuse_without_support(effective_size: float, *, minimum: float = MIN_EFFECTIVE_SIZE) -> None:
     """Refuse an estimate that a handful of answers would decide.
 
     Args:
-        value: of `weighted_value`.
+        effective_size: of `weighted_value`, or of `changes_of`.
         minimum: the effective size that is needed.
 
     Raises:
         OffPolicyError: the log holds too little of what the other policy would do.
     """
-    if value.effective_size < minimum:
+    if effective_size < minimum:
         raise OffPolicyError(
-            f"effective sample size == {value.effective_size:.1f}, must be at least "
+            f"effective sample size == {effective_size:.1f}, must be at least "
             f"{minimum:g}: the log holds too few answers that the other policy would give."
         )
 

@@ -110,7 +110,7 @@ def _position_row(slots: Sequence[_LoggedSlot], position: int, value: WeightedVa
         **{name: float(number) for name, number in value._asdict().items()},
     }
     try:
-        refuse_without_support(value)
+        refuse_without_support(value.effective_size)
     except OffPolicyError as error:
         row["refused"] = str(error)
     return row

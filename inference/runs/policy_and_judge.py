@@ -4,8 +4,9 @@ What is held out are the last decisions. Of those with all actions known, the po
 expected reward, corrected by what was taken, weighted by its chance of that over the logged propensity
 (doubly robust, inference/evaluation/off_policy.py). The gate refuses what is worse than what was
 served for certain: whether it is better, its experiment says. Where too few decisions were what the
-policy would do, nothing is refused, and `off_policy` says why it was not judged: such a version does
-not become the first champion by itself. An apprentice must predict the default action often enough.
+policy would do otherwise, nothing is refused, and `off_policy` says why it was not judged: such a
+version does not become the first champion by itself. An apprentice must predict the default action
+often enough.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import numpy as np
 from inference.algorithms import policies
 from inference.evaluation.gate import GateResult, GateRule, Serving, cost_reasons
 from inference.evaluation.off_policy import (
+    FEW_CHANGES,
     OffPolicyError,
+    changes_of,
     doubly_robust_difference,
     refuse_without_support,
     weighted_value,
@@ -44,7 +47,6 @@ HELD_OUT = 0.2  # of the decisions, the last ones
 MIN_DECISIONS = 200
 MIN_JUDGED = 20  # held-out decisions with all actions: an apprentice is judged by them alone
 MIN_EFFECTIVE = 20.0  # of them, weighted: the interval is Student's with as many degrees of freedom
-MAX_JUDGED = 5000
 # A choice takes a third of a millisecond; a worker that shares its cores must not refuse it for theirs.
 RULE = GateRule(primary="reward", guardrails=(), margin=0.0, most_latency_ms=200.0)
 
@@ -78,7 +80,7 @@ def policy_and_judge(
     judged = _digest(plan, draft)
     progress.report(0.5, "judging")
     draft_policy = LinearPolicy.load(plan.place.artifacts, judged)
-    judged_rows, notes = _readable(draft_policy, held_out.rows(held_out.sampled[-MAX_JUDGED:]))
+    judged_rows, notes = _readable(draft_policy, held_out.rows(held_out.sampled))
     log = _weigh(draft_policy, judged_rows, settings, plan.seed)
     gate = _of_apprentice(log, settings) if imitates else _gate(log)
     gate = replace(gate, about={**gate.about, "notes": [*gate.about.get("notes", ()), *notes]})
@@ -114,6 +116,7 @@ class _Log:
         predicted: what it expects of the action that was taken.
         reward: what that earned.
         match: whether the policy's first choice is the default action.
+        counts: for how many decisions each stands, of which most are stored without all actions.
     """
 
     logged: NDArray[np.float64]
@@ -122,6 +125,7 @@ class _Log:
     predicted: NDArray[np.float64]
     reward: NDArray[np.float64]
     match: NDArray[np.float64]
+    counts: NDArray[np.float64]
 
 
 def _weigh(policy: LinearPolicy, rows: Decisions, settings: RankSettings, seed: int) -> _Log:
@@ -138,7 +142,9 @@ def _weigh(policy: LinearPolicy, rows: Decisions, settings: RankSettings, seed: 
         seen[:, i] = chances[taken], chances @ expected, expected[taken], np.argmax(shares) == default
     wanted, model, predicted, match = seen
     reward = np.array(rows.reward, dtype=float)
-    return _Log(np.array(rows.propensity, dtype=float), wanted, model, predicted, reward, match)
+    logged = np.array(rows.propensity, dtype=float)
+    counts = 1 / np.array(rows.stored) if rows.stored else np.ones(len(rows))
+    return _Log(logged, wanted, model, predicted, reward, match, counts)
 
 
 def _gate(log: _Log) -> GateResult:
@@ -161,7 +167,9 @@ def _gate(log: _Log) -> GateResult:
 
 
 def _rows_of(log: _Log) -> dict[str, dict[str, Any]]:
-    return {"match": {"challenger": float(log.match.mean())}} if len(log.match) else {}
+    if not len(log.match):
+        return {}
+    return {"match": {"challenger": float(np.average(log.match, weights=log.counts))}}
 
 
 def _verdict(log: _Log, table: dict[str, dict[str, Any]]) -> GateResult:
@@ -187,16 +195,31 @@ def _value_of(log: _Log) -> tuple[dict[str, Any], dict[str, Any]]:
         raise OffPolicyError(
             f"held-out decisions with all actions == {len(log.reward)}, must be at least {MIN_JUDGED}."
         )
-    weighted = weighted_value(log.logged, log.wanted, log.reward)
-    refuse_without_support(weighted, minimum=MIN_EFFECTIVE)
-    value = doubly_robust_difference(log.wanted / log.logged, log.model, log.predicted, log.reward)
+    # What could not have been otherwise (no exploration, an apprentice) tells nothing of other choices.
+    open_ = log.logged < 1
+    refuse_without_support(float(open_.sum()), minimum=MIN_EFFECTIVE)
+    logged, wanted, model, predicted, reward, counts = (
+        one[open_] for one in (log.logged, log.wanted, log.model, log.predicted, log.reward, log.counts)
+    )
+    counts = counts / counts.mean()
+    weighted = weighted_value(logged, counts * wanted, reward)
+    weights = wanted / logged
+    changes = changes_of(weights, counts)
+    if changes.share > FEW_CHANGES:
+        refuse_without_support(changes.effective_size, minimum=MIN_EFFECTIVE)
+        weighted = weighted._replace(effective_size=changes.effective_size)
+    value = doubly_robust_difference(weights, model, predicted, reward, counts)
     row = {
         "challenger": value.estimate,
         "champion": value.earned,
         "difference": value.estimate - value.earned,
         "interval": list(value.interval),
     }
-    return {**weighted._asdict(), **value._asdict(), "dm": float(log.model.mean())}, row
+    return {
+        **weighted._asdict(),
+        **value._asdict(),
+        "dm": float(np.average(model, weights=counts)),
+    }, row
 
 
 def _actions_of(rows: Decisions, index: int) -> ActionSet:
@@ -212,7 +235,7 @@ def _of_apprentice(log: _Log, settings: RankSettings) -> GateResult:
         return gate.refused_for(
             f"held-out decisions == {len(log.match)}, must be at least {MIN_JUDGED}"
         )
-    match = float(log.match.mean())
+    match = float(np.average(log.match, weights=log.counts))
     if match < settings.apprentice:
         return gate.refused_for(
             f"match with the default action == {match:.3f}, must be at least {settings.apprentice:g}"

@@ -28,6 +28,7 @@ class Decisions:
         features: of the action that was taken.
         context: of the decision.
         actions: all actions, as `ActionSet.as_json` has them, of a sample; None of the others.
+        stored: with which chance all actions of such a decision are kept; empty for 1.
         notes: what was set aside, in sentences; not kept in the snapshot.
     """
 
@@ -40,6 +41,7 @@ class Decisions:
     features: Sequence[Mapping[str, Any]]
     context: Sequence[Mapping[str, Any]]
     actions: Sequence[Mapping[str, Any] | None]
+    stored: Sequence[float] = ()
     notes: Sequence[str] = ()
 
     def as_columns(self) -> dict[str, tuple[Sequence[Any], str]]:
@@ -48,7 +50,7 @@ class Decisions:
         def plain(values: Sequence[Any]) -> tuple[Sequence[str], str]:
             return [json.dumps(one, sort_keys=True) for one in values], "string"
 
-        return {
+        columns: dict[str, tuple[Sequence[Any], str]] = {
             "unit_id": (self.unit_ids, "string"),
             "decided_at": (self.decided_at, "float64"),
             "chosen": (self.chosen, "string"),
@@ -59,6 +61,9 @@ class Decisions:
             "context": plain(self.context),
             "actions": plain(self.actions),
         }
+        if self.stored:
+            columns["stored"] = (self.stored, "float64")
+        return columns
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, list[Any]]) -> Decisions:
@@ -73,12 +78,15 @@ class Decisions:
             features=[json.loads(one) for one in columns["features"]],
             context=[json.loads(one) for one in columns["context"]],
             actions=[json.loads(one) for one in columns["actions"]],
+            stored=columns.get("stored", ()),
         )
 
     def rows(self, picked: NDArray[np.int64]) -> Decisions:
         """Return some of the decisions."""
-        names = [name for name in self.__slots__ if name != "notes"]
-        return Decisions(**{name: [getattr(self, name)[i] for i in picked] for name in names})
+        names = [name for name in self.__slots__ if name not in ("stored", "notes")]
+        stored = [self.stored[i] for i in picked] if self.stored else ()
+        columns = {name: [getattr(self, name)[i] for i in picked] for name in names}
+        return Decisions(**columns, stored=stored)
 
     @property
     def sampled(self) -> NDArray[np.int64]:

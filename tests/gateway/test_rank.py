@@ -100,6 +100,15 @@ def test_before_a_first_version_all_actions_are_stored_where_they_are_few(lane, 
     assert all(is_stored() for _ in range(6))
     wide = [{"id": f"a{n}", "features": {f"x{k}": n + k for k in range(200)}} for n in range(200)]
     assert not all(is_stored(actions=wide) for _ in range(6))  # by a chance of a tenth each
+    few = [{"id": f"a{n}", "features": {f"x{k}": n + k for k in range(160)}} for n in range(4)]
+    assert any(is_stored(actions=few) for _ in range(40))  # by a chance of .8 each
+    sampled = Slate.objects.filter(surface=offers.surface, context__has_key="$rank")
+    shares = {
+        (len(one["actions"]["ids"]), one.get("stored", 1))
+        for one in sampled.values_list("context__$rank", flat=True)
+        if "actions" in one
+    }
+    assert {(3, 1), (4, 0.8)} <= shares <= {(3, 1), (4, 0.8), (200, 0.1)}
     Surface.objects.filter(pk=offers.surface.pk).update(rank={"sample": 0})
     lane.refresh()
     assert not any(is_stored() for _ in range(6))

@@ -9,6 +9,7 @@ import pytest
 
 from inference.evaluation.off_policy import (
     OffPolicyError,
+    changes_of,
     doubly_robust_difference,
     doubly_robust_value,
     refuse_without_support,
@@ -16,7 +17,10 @@ from inference.evaluation.off_policy import (
     weighted_value,
 )
 from inference.runs.off_policy_view import Log, value_of_answers
+from inference.runs.policy_and_judge import _gate, _Log
+from inference.serving.choice import chances_of, only
 from inference.serving.explore import draw_slate
+from inference.serving.rank_settings import RankSettings
 from inference.training.snapshot import Answers, Likes, read_snapshot, write_snapshot
 from inference.training.split import split_by_time
 
@@ -67,6 +71,81 @@ def test_a_policy_that_is_as_good_is_rarely_called_worse_by_few_decisions(rate):
     assert worse / 300 < 0.025 + 4 * 0.009  # with four Monte-Carlo errors
 
 
+def judged(seed, n, actions, *, differs=1.0, gain=0.0, explore=0.1, stored=1.0):
+    """The gate of a policy that takes action 1 where a surface without a champion takes action 0.
+
+    Args:
+        seed: of the draws.
+        n: decisions.
+        actions: of each.
+        differs: share of the contexts in which the policy takes action 1.
+        gain: what that earns there above .3, which all others earn; the model expects .3 more than that.
+        explore: of the surface.
+        stored: chance with which a decision in which the policy differs has all actions.
+    """
+    rng, settings = np.random.default_rng(seed), RankSettings(explore=explore)
+    other = rng.random(n) < differs
+    sampled = rng.random(n) < np.where(other, stored, 1.0)
+    other = other[sampled]
+    logged = chances_of(only(0, actions), 0, settings)
+    wanted = np.where(other[:, None], chances_of(only(1, actions), 0, settings), logged)
+    taken = rng.choice(actions, len(other), p=logged)
+    means, rows = np.full((len(other), actions), 0.3), np.arange(len(other))
+    means[other, 1] += gain
+    reward = (rng.random(len(other)) < means[rows, taken]).astype(float)
+    means[other, 1] = np.clip(means[other, 1] + 0.3, 0, 1)
+    return _gate(
+        _Log(
+            logged[taken], wanted[rows, taken], (wanted * means).sum(1), means[rows, taken], reward,
+            other.astype(float), np.where(other, 1 / stored, 1.0),
+        )
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("n", "actions", "case"),
+    [
+        (1000, 50, {"differs": 0.1}),
+        (1000, 3, {"differs": 0.1}),
+        (2500, 3, {"explore": 0.0}),
+        (2500, 3, {"explore": 0.0, "gain": -0.3}),
+    ],
+)
+def test_what_the_log_never_did_is_not_judged_by_what_the_model_expects(n, actions, case):
+    for seed in range(10):
+        gate = judged(seed, n, actions, **case)
+        assert not gate.superior
+        assert "must be at least 20" in gate.about["off_policy"]["refused"]
+
+
+def test_actions_that_were_never_explored_are_not_judged_by_one_that_was():
+    """Five contexts of six want an action that the log never takes, the sixth one that it does."""
+    rng, weights = np.random.default_rng(0), np.full(3000, 0.2)
+    weights[:500] = np.where(rng.random(500) < 0.1, 8.2, 0.2)
+    assert changes_of(weights, np.ones(3000)) == (pytest.approx(0.8, abs=0.02), 0.0)
+
+
+def test_a_policy_that_changes_next_to_nothing_is_judged_whatever_the_model_expects():
+    gates = [judged(seed, 1000, 10, differs=0.01) for seed in range(20)]
+    assert all("refused" not in gate.about["off_policy"] for gate in gates)
+    assert not any(gate.superior or not gate.passed for gate in gates)
+
+
+@pytest.mark.parametrize("stored", [1.0, 0.2])
+def test_with_support_a_wrong_model_decides_nothing(stored):
+    """Also where decisions in which the policy differs are stored with all actions more rarely."""
+    n = 6000 if stored == 1 else 20_000
+    for gain, differs in ((0.0, 0.5), (-0.28, 0.5)):
+        gates = [judged(seed, n, 3, differs=differs, gain=gain, stored=stored) for seed in range(20)]
+        truth, rows = 0.8 * gain * differs, [gate.rows["reward"] for gate in gates]
+        error = 4 * np.std([row["difference"] for row in rows]) / np.sqrt(len(rows))
+        assert np.mean([row["difference"] for row in rows]) == pytest.approx(truth, abs=error)
+        assert sum(row["interval"][0] <= truth <= row["interval"][1] for row in rows) >= 16
+        assert sum(gate.superior for gate in gates) <= 3
+        if gain:
+            assert not any(gate.passed for gate in gates)
+
+
 def test_positions_are_estimated_apart():
     rng = np.random.default_rng(1)
     action, reward = draw(rng, 4000)
@@ -83,8 +162,8 @@ def test_a_log_without_support_is_refused():
     only = np.zeros(ITEMS)
     only[3] = 1.0
     with pytest.raises(OffPolicyError, match=r"effective sample size == .*, must be at least 100"):
-        refuse_without_support(weighted_value(SERVED[action], only[action], reward))
-    refuse_without_support(weighted_value(SERVED[action], OTHER[action], reward))
+        refuse_without_support(weighted_value(SERVED[action], only[action], reward).effective_size)
+    refuse_without_support(weighted_value(SERVED[action], OTHER[action], reward).effective_size)
     with pytest.raises(OffPolicyError, match="lies outside"):
         weighted_value(np.zeros(3), np.ones(3), np.ones(3))
 

@@ -27,6 +27,8 @@ from inference.serving.action_set import ActionSet
 from inference.serving.artifact import save_artifact
 from inference.serving.linear_policy import LinearPolicy
 from inference.serving.rank_settings import RankSettings
+from inference.training.decisions import Decisions
+from inference.training.snapshot import read_snapshot, write_snapshot
 from inference.training_process.attempt import _work_of
 from tests.support import builders
 from tests.support.dashboard import sign_in
@@ -252,13 +254,16 @@ def offers(tables, shared_lane):
     return shop
 
 
-def test_decisions_are_learnt_from_as_they_were_stored(shop):
+def test_decisions_are_learnt_from_as_they_were_stored(shop, tmp_path):
     surface, rows = make_rank_surface(shop.project), make_decisions(30)
     write_decisions(shop, surface, rows)
     read = decisions_of(surface)
     assert read.as_columns()["chosen"] == rows.as_columns()["chosen"]
     assert read.as_columns()["actions"] == rows.as_columns()["actions"]
     assert list(read.reward) == list(rows.reward)
+    assert list(read.stored) == [1.0] * 30
+    rare = replace(read, stored=[0.25, *read.stored[1:]])
+    assert read_snapshot(tmp_path, write_snapshot(tmp_path, rare), Decisions).stored[:2] == [0.25, 1.0]
     other = make_decisions(1)
     write_decisions(shop, surface, replace_features(other, {"colour": "red"}))
     assert len(decisions_of(surface)) == 31  # a feature may be missing
@@ -289,7 +294,7 @@ def test_rare_features_are_not_learnt_and_missing_ones_are_the_mean():
 
 @pytest.mark.parametrize("imitates", [False, True])
 def test_decisions_without_a_text_or_with_another_type_fail_no_run(tmp_path, imitates):
-    rows = make_decisions(400, served="rule" if imitates else "uniform")
+    rows = make_decisions(600, served="rule" if imitates else "uniform")
     for i, actions in enumerate(rows.actions):
         if i % 10 == 0:  # as a request stores a text that is null for all its actions
             actions["names"], actions["texts"] = ["size", "brand"], {}
@@ -301,9 +306,9 @@ def test_decisions_without_a_text_or_with_another_type_fail_no_run(tmp_path, imi
     settings = RankSettings(sample=1.0, apprentice=0.8 if imitates else 0.0)
     gate = run(rows, tmp_path, settings=settings).gate
     assert gate.passed
-    assert gate.units == 72
+    assert gate.units == 108
     assert gate.about["notes"] == [
-        "8 decisions were not judged: of the actions: 'size' is a text, must be a number."
+        "12 decisions were not judged: of the actions: 'size' is a text, must be a number."
     ]
 
 

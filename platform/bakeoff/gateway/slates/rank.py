@@ -148,6 +148,8 @@ class Ranking:
             recorded["context"] = actions.context
         if rng.random() < share:
             recorded["actions"] = actions.as_json()
+            if share < 1:  # so many decisions does it stand for that were stored without
+                recorded["stored"] = share
         return recorded
 
     async def recorded_context(self, request: RankRequest) -> dict[str, Any]:
