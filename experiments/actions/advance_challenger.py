@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -12,7 +13,11 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from bakeoff.accounts.actors import PLATFORM
-from experiments.actions.check_interleaving import CannotInterleaveError, check_shared_items
+from experiments.actions.check_interleaving import (
+    CannotInterleaveError,
+    check_shared_items,
+    items_of,
+)
 from experiments.actions.define_experiment import CannotDefineError, define_experiment
 from experiments.actions.draft_screening import draft_screening
 from experiments.actions.draft_test import draft_test
@@ -33,7 +38,7 @@ from inference.models import ModelVersion, Surface
 from inference.serving.changes import announce_change
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from experiments.models import Metric, Programme
 
@@ -87,43 +92,87 @@ def _next_version(surface: Surface) -> ModelVersion | None:
     return next((row.version for row in read_queue(surface) if not row.held), None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """A test that nothing keeps from starting.
+
+    Attributes:
+        challenger: the first in the queue.
+        champion: its control.
+        primary: metric.
+        interleave_first: challengers that are screened at once; 0 without screening.
+        programme: of the surface.
+    """
+
+    challenger: ModelVersion
+    champion: ModelVersion
+    primary: Metric
+    interleave_first: int
+    programme: Programme = field(compare=False)
+
+
 def _define_test(surface: Surface) -> Experiment | None:
     """Define the experiment of the first in the queue, unless something keeps it from starting."""
+    following = _read_next(surface)
+    if following is None:
+        return None
+    # Opening artifacts takes long, and people who change the surface wait for the lock.
+    screened = _challengers_to_screen(surface, following)
     with transaction.atomic():
         # Two workers may come here at once, or one while a person pauses, holds or changes the
         # programme: the second sees what the first has written.
         locked = Surface.objects.select_for_update(no_key=True).get(pk=surface.pk)
-        programme = programme_of(locked)
-        primary, following = programme.primary_metric, _next_version(locked)
-        champion = locked.versions.champions().first()
-        if primary is None or following is None or champion is None:
-            return None
-        if find_obstacle(programme, timezone.now()) is not None:
-            return None
-        screened = _define_screening(programme, following, champion=champion, primary=primary)
-        if screened is not None:
-            return screened
-        draft = draft_test(programme, challenger=following, champion=champion, primary=primary)
+        still = _read_next(locked)
+        if still is None or still != following:
+            return None  # the next tick starts from what has changed
+        screening = _define_screening(still, screened)
+        if screening is not None:
+            return screening
+        draft = draft_test(
+            still.programme,
+            challenger=still.challenger,
+            champion=still.champion,
+            primary=still.primary,
+        )
         return define_experiment(draft)
 
 
-def _define_screening(
-    programme: Programme, following: ModelVersion, *, champion: ModelVersion, primary: Metric
-) -> Experiment | None:
+def _read_next(surface: Surface) -> _Next | None:
+    programme = programme_of(surface)
+    primary, challenger = programme.primary_metric, _next_version(surface)
+    champion = surface.versions.champions().first()
+    if primary is None or challenger is None or champion is None:
+        return None
+    if find_obstacle(programme, timezone.now()) is not None:
+        return None
+    return _Next(challenger, champion, primary, programme.interleave_first, programme)
+
+
+def _define_screening(following: _Next, screened: Sequence[ModelVersion]) -> Experiment | None:
     """Define the interleaved experiment that the next challenger passes first, if it must and can."""
-    if not programme.interleave_first or preference_of(following) is not None:
+    waiting = {row.version for row in read_queue(following.programme.surface) if not row.held}
+    challengers = [version for version in screened if version in waiting]
+    if following.challenger not in challengers:
         return None
-    screenable = _screenable(programme.surface, champion)
-    challengers = list(islice(screenable, programme.interleave_first))
-    if following not in challengers:
-        return None
-    draft = draft_screening(programme, challengers=challengers, champion=champion, primary=primary)
+    draft = draft_screening(
+        following.programme,
+        challengers=challengers,
+        champion=following.champion,
+        primary=following.primary,
+    )
     try:
         return define_experiment(draft)
     except CannotDefineError as error:
         # A metric that counts no items: what cannot be screened is tested at once.
-        logger.info("%s is not screened by interleaving: %s", following, error)
+        logger.info("%s is not screened by interleaving: %s", following.challenger, error)
         return None
+
+
+def _challengers_to_screen(surface: Surface, following: _Next) -> list[ModelVersion]:
+    """Return the first waiting versions that can share lists with the champion; often none."""
+    if not following.interleave_first or preference_of(following.challenger) is not None:
+        return []
+    return list(islice(_screenable(surface, following.champion), following.interleave_first))
 
 
 def _screenable(surface: Surface, champion: ModelVersion) -> Iterator[ModelVersion]:
@@ -131,14 +180,19 @@ def _screenable(surface: Surface, champion: ModelVersion) -> Iterator[ModelVersi
 
     One that cannot keeps no other from being screened.
     """
+    try:
+        items = items_of(champion)
+    except CannotInterleaveError as error:
+        logger.info("Nothing is screened by interleaving: %s", error)
+        return
     for row in read_queue(surface):
         version = row.version
-        if row.held or preference_of(version) is not None:
+        if row.held or row.preference is not None:
             continue
         if version.shadow_answers.count() < surface.shadow_first:
             continue
         try:
-            check_shared_items(champion, version)
+            check_shared_items(champion, items, version)
         except CannotInterleaveError as error:
             logger.info("%s is not screened by interleaving: %s", version, error)
         else:

@@ -13,6 +13,8 @@ from inference.serving.artifact import ArtifactError
 from inference.serving.models import open_model
 
 if TYPE_CHECKING:
+    from collections.abc import Set
+
     from experiments.actions.define_experiment import ExperimentDraft
     from experiments.stats.policy import Policy
     from inference.models import ModelVersion
@@ -110,18 +112,26 @@ def _check_metric(draft: ExperimentDraft) -> None:
 
 def _check_versions(draft: ExperimentDraft) -> None:
     control = next(variant.version for variant in draft.variants if variant.is_control)
+    if control is None:
+        return
+    items = items_of(control)
     for variant in draft.variants:
-        if control is not None and variant.version is not None and not variant.is_control:
-            check_shared_items(control, variant.version)
+        if variant.version is not None and not variant.is_control:
+            check_shared_items(control, items, variant.version)
 
 
-def check_shared_items(control: ModelVersion, version: ModelVersion) -> None:
+def check_shared_items(control: ModelVersion, items: Set[str], version: ModelVersion) -> None:
     """Refuse versions whose catalogues have nothing in common: which is better, no item can say.
 
+    Args:
+        control: what the version shares lists with.
+        items: of the control; opening an artifact takes long, so its items are read once.
+        version: a challenger.
+
     Raises:
-        CannotInterleaveError: they have not, or one of them ranks nothing.
+        CannotInterleaveError: they have nothing in common, or the version ranks nothing.
     """
-    shared = len(_items_of(control) & _items_of(version))
+    shared = len(items & items_of(version))
     _require(
         shared > 0,
         f"items that {version.label} shares with {control.label} == 0, must be at least 1: versions of "
@@ -130,7 +140,7 @@ def check_shared_items(control: ModelVersion, version: ModelVersion) -> None:
     )
 
 
-def _items_of(version: ModelVersion) -> set[str]:
+def items_of(version: ModelVersion) -> set[str]:
     """Return the items that a version ranks.
 
     Raises:

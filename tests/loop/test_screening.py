@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from experiments.actions import check_interleaving
 from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.carry_out import Verdict, carry_out
 from experiments.actions.change_programme import CannotChangeProgrammeError
@@ -13,6 +14,7 @@ from experiments.models import Experiment, programme_of
 from experiments.programme.queue import read_queue
 from experiments.reports.programme_warnings import programme_warnings
 from experiments.tasks import halt_unservable_experiments
+from inference.serving.models import open_model
 from tests.support import builders
 from tests.support.interleaving import OURS, THEIRS, Visits
 
@@ -30,8 +32,18 @@ def labels(experiment):
     return [variant.model_version.label for variant in experiment.variants.all()]
 
 
-def test_waiting_challengers_are_screened_before_one_is_tested(screened):
+def test_waiting_challengers_are_screened_before_one_is_tested(screened, monkeypatch):
+    opened = []
+
+    def open_and_note(root, digest):
+        opened.append(digest)
+        return open_model(root, digest)
+
+    monkeypatch.setattr(check_interleaving, "open_model", open_and_note)
     experiment = advance_challenger(surface=screened.surface)
+    # Each once when they are chosen and once when the experiment is defined.
+    drafting = [variant.model_version.artifact_sha256 for variant in experiment.variants.all()]
+    assert sorted(opened) == sorted(drafting * 2)
     assert experiment.mode == "interleave"
     assert labels(experiment) == ["popularity@1", "ease@1", "item-knn@1"]
     assert (experiment.policy["promote"], experiment.breaker_alpha) == (False, 0.0)
