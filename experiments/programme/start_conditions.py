@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
-from experiments.models import Experiment
+from experiments.models import Decision, Experiment
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -49,7 +49,11 @@ def find_obstacle(programme: Programme, now: datetime) -> Obstacle | None:
 
 
 def _cooldown(programme: Programme, now: datetime) -> Obstacle | None:
-    ended = Experiment.objects.settling().filter(surface=programme.surface, ended_at__isnull=False)
+    # A screening that halted changed nothing either, but is done again, and would halt again at once.
+    halted = Experiment.objects.tests().filter(decisions__action=Decision.Action.HALT)
+    ended = (Experiment.objects.settling() | halted).filter(
+        surface=programme.surface, ended_at__isnull=False
+    )
     last = ended.order_by("-ended_at").first()
     if last is None or last.ended_at is None:
         return None

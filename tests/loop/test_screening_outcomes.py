@@ -12,7 +12,8 @@ from django.utils import timezone
 from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.carry_out import Verdict, carry_out
 from experiments.actions.look_at_experiment import look_at_experiment
-from experiments.models import Experiment
+from experiments.models import Experiment, programme_of
+from experiments.programme.start_conditions import find_obstacle
 from experiments.reports.lanes_chart import read_lanes
 from experiments.reports.read_autopilot import read_autopilot
 from tests.support import builders
@@ -121,6 +122,10 @@ def test_where_the_champion_fails_it_halts_and_the_challengers_wait_on(shop, scr
     assert look(shop, screening, likes=(), failing=0) == "halt"
     for label in (EASE, KNN):
         assert stage_of(shop, label) == ("waiting", "stopped", "Halted")
+    builders.set_programme(shop, interleave_first=2, cooldown_days=3)
+    assert advance_challenger(surface=shop.surface) is None  # it would halt again at once
+    assert find_obstacle(programme_of(shop.surface), timezone.now()).experiment == screening
+    builders.set_programme(shop, interleave_first=2)
     again = advance_challenger(surface=shop.surface)  # nobody was judged
     assert (again.mode, again.treatments.count()) == ("interleave", 2)
     assert again.key == f"{screening.key}-try-2"
