@@ -73,10 +73,11 @@ def compare_schema(database_url: str) -> Difference:
         database_url: a libpq URL.
 
     Raises:
+        WrongSchemaError: this is no address of a database.
         psycopg.OperationalError: the database is away.
     """
     known = [(app, path.stem) for app, path in migration_files()]
-    with psycopg.connect(database_url, connect_timeout=CONNECT_SECONDS) as connection:
+    with _connect(database_url) as connection:
         try:
             applied = _read_applied(connection, sorted({app for app, _ in known}))
         except psycopg.errors.UndefinedTable:
@@ -85,6 +86,15 @@ def compare_schema(database_url: str) -> Difference:
         tuple(f"{app}.{name}" for app, name in known if (app, name) not in applied),
         tuple(f"{app}.{name}" for app, name in sorted(applied - set(known))),
     )
+
+
+def _connect(database_url: str) -> psycopg.Connection:
+    try:
+        return psycopg.connect(database_url, connect_timeout=CONNECT_SECONDS)
+    except psycopg.ProgrammingError:  # whose text may hold the password
+        raise WrongSchemaError(
+            "DATABASE_URL cannot be parsed, must be like postgresql://user:password@host:5432/bakeoff."
+        ) from None
 
 
 def check_schema(database_url: str, *, may_be_older: bool = False) -> None:

@@ -18,7 +18,7 @@ from tests.support.console import NO_REDIS, NOWHERE
     ],
 )  # fmt: skip
 def test_a_setting_that_breaks_its_rule_is_one_sentence(console, tmp_path, variables, sentence):
-    for command in (["keys", "list"], ["up", "--port", "18"]):
+    for command in (["keys", "list"], ["up", "--port", "18"], ["migrate"], ["migrate", "--plan"]):
         done = console(*command, status=1, **variables, BAKEOFF_HOME=str(tmp_path))
         (line,) = done.stderr.strip().splitlines()
         assert line.startswith(f"Error: {sentence}")
