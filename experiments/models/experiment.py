@@ -45,6 +45,7 @@ class ExperimentQuerySet(models.QuerySet["Experiment"]):
         """Tests after whose end a surface settles.
 
         An interleaving that shipped nothing has changed nothing: everybody gets the champion again.
+        The autopilot pauses after one that halted, too: it would halt again at once.
         """
         screened = models.Q(mode=Experiment.Mode.INTERLEAVE, shipped_variant="")
         return self.tests().exclude(screened)

@@ -21,9 +21,7 @@ CLIP = 10.0  # weights above it are a handful of answers that decide alone
 IMAGINED = 2  # decisions at each end, as Agresti and Coull (1998) add to a proportion
 # A policy that changes fewer choices needs no support: whatever they earn, it is little.
 FEW_CHANGES = 0.02
-MIN_COVERED = (
-    0.5  # of the changes that the log holds too, in the mean; half is no accident of its draws
-)
+MIN_COVERED = 0.5  # of the changes that the log holds too: less is no accident of its draws
 
 
 class OffPolicyError(ValueError):

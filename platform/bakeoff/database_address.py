@@ -44,6 +44,11 @@ def complete(address: str, *, writes: bool = True) -> str:
     return f"{address}{'&' if '?' in address else '?'}{urlencode(wanted)}"
 
 
+def unreadable(name: str) -> str:
+    """Say that an address cannot be parsed, without the address: it may hold a password."""
+    return f"{name} cannot be parsed, must be like postgresql://user:password@host:5432/bakeoff"
+
+
 def has_several_hosts(address: str) -> bool:
     """Whether an address names more than one server."""
     return len(_hosts_of(_parameters_of(address))) > 1

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from bakeoff import __version__
+from bakeoff.database_address import unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -92,9 +93,7 @@ def _connect(database_url: str) -> psycopg.Connection:
     try:
         return psycopg.connect(database_url, connect_timeout=CONNECT_SECONDS)
     except psycopg.ProgrammingError:  # whose text may hold the password
-        raise WrongSchemaError(
-            "DATABASE_URL cannot be parsed, must be like postgresql://user:password@host:5432/bakeoff."
-        ) from None
+        raise WrongSchemaError(f"{unreadable('DATABASE_URL')}.") from None
 
 
 def check_schema(database_url: str, *, may_be_older: bool = False) -> None:

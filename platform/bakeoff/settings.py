@@ -8,6 +8,7 @@ from pathlib import Path
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+from bakeoff.database_address import unreadable
 from bakeoff.environment import SettingError, read_environment
 from bakeoff.gateway.http.bodies import MAX_BULK_BODY
 from bakeoff.log_settings import logging_settings
@@ -91,9 +92,7 @@ def _database(name: str, url: str) -> dict[str, object]:
     try:
         options = conninfo_to_dict(url)
     except ProgrammingError as error:
-        raise SettingError(
-            f"{name} cannot be parsed, must be like postgresql://user:password@host:5432/bakeoff."
-        ) from error
+        raise SettingError(f"{unreadable(name)}.") from error
     parts = {key: str(value) for key, value in options.items() if value is not None}
     known = {
         "dbname": "NAME",

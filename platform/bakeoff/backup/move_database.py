@@ -19,7 +19,7 @@ from psycopg.sql import SQL, Identifier
 
 from bakeoff.backup.manifest import BackupError
 from bakeoff.backup.postgres_tools import dump, restore
-from bakeoff.database_address import complete
+from bakeoff.database_address import complete, unreadable
 from bakeoff.embedded.errors import StartError
 from bakeoff.embedded.home import prepare_home
 from bakeoff.embedded.postgres import start_postgres
@@ -115,11 +115,11 @@ def _connect(target: str) -> psycopg.Connection:
     try:
         return psycopg.connect(target, connect_timeout=CONNECT_SECONDS)
     except psycopg.ProgrammingError:
-        reason = " cannot be parsed, must be like postgresql://user:password@host:5432/bakeoff"
+        reason = unreadable("--to")
     except psycopg.Error as error:
-        reason = f": {' '.join(str(error).split()).rstrip('.')}"
+        reason = f"--to: {' '.join(str(error).split()).rstrip('.')}"
     # Not as the error's consequence: that would be taken for an outage of the platform's own server.
-    raise BackupError(f"--to{reason}.")
+    raise BackupError(f"{reason}.")
 
 
 def _check_target(source: psycopg.Connection, target: psycopg.Connection) -> None:

@@ -9,6 +9,7 @@ import click
 
 from bakeoff.commands.config_check_outside import faults_outside, line_of
 from bakeoff.commands.terminal import echo
+from bakeoff.database_address import unreadable
 from bakeoff.environment import SettingError, read_environment
 from bakeoff.known_settings import unknown_settings
 
@@ -51,7 +52,7 @@ def _faults_of_files(environment: Environment) -> Iterator[str]:
         try:
             conninfo_to_dict(url)
         except ProgrammingError:  # its own message would show the password
-            yield f"{name} cannot be parsed, must be like postgresql://user:password@host:5432/bakeoff."
+            yield f"{unreadable(name)}."
     if problem := providers_problem():
         yield f"BAKEOFF_PROVIDERS: {problem}"
 
