@@ -204,9 +204,16 @@ class Deployment:
         )  # fmt: skip
 
     def wait_until_drained(self) -> None:
-        wait_until(
-            lambda: self.cache().xlen(STREAM) == 0, "what was spilled is drained", seconds=START_SECONDS
-        )
+        try:
+            wait_until(
+                lambda: self.cache().xlen(STREAM) == 0, "what was spilled is drained",
+                seconds=START_SECONDS,
+            )  # fmt: skip
+        except AssertionError as error:
+            # Why nobody drains, only those who should know: their folder goes with the test.
+            logs = sorted(self.folder.glob("*-worker.log")) + sorted(self.folder.glob("*-beat.log"))
+            last = [f"{log.name}:\n{log.read_text()[-3000:]}" for log in logs]
+            raise AssertionError("\n".join([str(error), *last])) from None
         assert self.cache().xlen(REFUSED) == 0
 
     def assert_stored(self, primary: Machine, ledger: Ledger) -> None:
