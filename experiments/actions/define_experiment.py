@@ -141,15 +141,19 @@ class ExperimentDraft:
         return {**MODE_POLICIES.get(self.mode, {}), **self.policy}
 
 
-def define_experiment(draft: ExperimentDraft) -> Experiment:
-    """Write the draft, in the name of its owner.
+def define_experiment(draft: ExperimentDraft, *, by: str = "") -> Experiment:
+    """Write the draft.
+
+    Args:
+        draft: what is tested.
+        by: who defines it; empty: its owner.
 
     Raises:
         CannotDefineError: as of `check_draft`, or the key is taken.
     """
     check_draft(draft)
     try:
-        return _write(draft)
+        return _write(draft, by)
     except IntegrityError as error:
         raise key_is_taken(draft.key) from error
 
@@ -395,7 +399,7 @@ def columns_of(draft: ExperimentDraft) -> dict[str, Any]:
 
 
 @transaction.atomic
-def _write(draft: ExperimentDraft) -> Experiment:
+def _write(draft: ExperimentDraft, by: str) -> Experiment:
     experiment = Experiment.objects.create(
         project=draft.surface.project,
         owner=draft.owner,
@@ -408,7 +412,7 @@ def _write(draft: ExperimentDraft) -> Experiment:
         write_metric(experiment, metric)
     record_audit(
         experiment.project_id,
-        actor=draft.owner or PLATFORM,
+        actor=by or draft.owner or PLATFORM,
         action="define",
         subject=experiment.key,
     )

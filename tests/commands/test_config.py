@@ -9,11 +9,13 @@ import orjson
 import pytest
 import yaml
 from click.testing import CliRunner
+from django.contrib.auth.models import User
 
-from bakeoff.accounts.models import ApiKey, AuditEntry
+from bakeoff.accounts.models import ApiKey, AuditEntry, Membership
 from bakeoff.cli import main
 from bakeoff.config_file import read_file
-from bakeoff.config_file.document import EXPERIMENT_FIELDS, json_schema
+from bakeoff.config_file.document import EXPERIMENT_FIELDS, ConfigDocument, json_schema
+from bakeoff.config_file.fields import Section
 from bakeoff.config_file.read_file import FileFaultsError, read_config
 from experiments.actions.add_order import add_order, read_order
 from experiments.actions.add_prompt import add_prompt
@@ -74,6 +76,7 @@ def furnished(tables, declared_provider):
             ExperimentDraft(
                 surface=page,
                 key=key,
+                owner="ann" if key == "z-first" else BY,
                 variants=[
                     VariantDraft("old", None, 0.5, is_control=True, value=False),
                     VariantDraft("new", None, 0.5, value={"colour": "on"}),
@@ -86,9 +89,29 @@ def furnished(tables, declared_provider):
                 tags=["checkout", "ä: x"],
             )
         )
+    _try_lists(feed, metric)
     alerts.subscribe(project, WEBHOOK, name="Ops room")
     put_holdout(project=project, share=0.05, by=BY)
     return project
+
+
+def _try_lists(feed, metric):
+    """An experiment on the feed, and a survey for the users of its treatment."""
+    popular, latest = feed.versions.order_by("id")
+    define_experiment(
+        ExperimentDraft(
+            surface=feed,
+            key="lists",
+            owner="platform",
+            variants=[
+                VariantDraft("control", popular, 0.5, is_control=True),
+                VariantDraft("latest", latest, 0.5),
+            ],
+            metrics=[ExperimentMetricDraft(metric)],
+        )
+    )
+    question = SurveyQuestion("of-latest", "csat", "Better?", variants=("lists/latest",))
+    create_survey(surface=feed, question=question, by=BY, enabled=False)
 
 
 def export(project) -> str:
@@ -101,6 +124,19 @@ def apply(project, text, *options, status=0) -> str:
     result = CliRunner().invoke(main, arguments, input=text, env=TARGET, catch_exceptions=False)
     assert result.exit_code == status, result.output
     return result.output
+
+
+def left_out(section):
+    """Yield the fields that an export could state and does not."""
+    missing = set(type(section).model_fields) - section.model_fields_set
+    # A version is an order or a prompt; judging is of surfaces that generate.
+    optional = {"list", "list_params", "prompt", "judging"}
+    yield from (f"{type(section).__name__}.{name}" for name in missing - optional)
+    for value in (getattr(section, name) for name in section.model_fields_set):
+        inner = list(value.values()) if isinstance(value, dict) else value
+        for one in inner if isinstance(inner, list) else [inner]:
+            if isinstance(one, Section):
+                yield from left_out(one)
 
 
 def acts(project) -> list[str]:
@@ -117,9 +153,12 @@ def test_an_export_makes_an_empty_project_the_same(console, furnished):
     assert "target: ${OPS_ROOM_TARGET}" in text
     jsonschema_rs.validator_for(json_schema()).validate(yaml.safe_load(text))
 
+    assert not list(left_out(ConfigDocument.model_validate(yaml.safe_load(text))))
+
     empty = builders.make_project()
     shown = apply(empty, text, "--dry-run")
     assert "+ surfaces.feed\n" in shown
+    assert f"owner == 'ann' is no member of project '{empty}'" in shown
     assert "nothing was changed." in shown
     assert not empty.surfaces.exists()
     assert acts(empty) == []
@@ -173,6 +212,7 @@ def test_a_file_turns_one_survey_off_and_another_on(furnished):
     assert dict(furnished.surveys.values_list("key", "enabled")) == {
         "asked-before": True,
         "why-not": False,
+        "of-latest": False,
     }
     assert acts(furnished)[-2:] == ["turn off survey", "turn on survey"]
     assert apply(furnished, text, "--yes") == "Nothing to change.\n"
@@ -215,6 +255,37 @@ def test_what_runs_keeps_what_its_verdict_stands_on(furnished):
     assert (experiment.name, experiment.tags) == ("Blue", ["spring"])
     fault = apply(furnished, "experiments: {z-first: {tags: [a, a]}}", "--yes", status=2)
     assert "experiments.z-first.tags: tags == ['a', 'a'], must be different texts" in fault
+
+
+def test_an_owner_comes_by_the_file(furnished):
+    User.objects.create_user("bob")
+    Membership.objects.create(
+        project=furnished, user=User.objects.get(username="bob"), role=Membership.Role.ANALYST
+    )
+    apply(furnished, "experiments: {z-first: {owner: bob}, a-second: {owner: null}}", "--yes")
+    owners = dict(Experiment.objects.filter(project=furnished).values_list("key", "owner"))
+    assert (owners["z-first"], owners["a-second"]) == ("bob", BY)
+    stated = yaml.safe_load(export(furnished))["experiments"]
+    assert (stated["z-first"]["owner"], stated["lists"]["owner"]) == ("bob", None)
+    for name, owner, sentence in (
+        ("z-first", "nobody-here", "owner == 'nobody-here', must be a member of the project."),
+        ("lists", "bob", "owner == 'bob', must stay 'platform', which conducts it."),
+    ):
+        part = yaml.safe_dump({"experiments": {name: {"owner": owner}}})
+        assert f"experiments.{name}.owner: {sentence}" in apply(furnished, part, "--yes", status=2)
+    new = stated["z-first"] | {"owner": "Platform"}
+    refused = apply(furnished, yaml.safe_dump({"experiments": {"new": new}}), "--yes", status=2)
+    assert "experiments.new.owner: owner == 'Platform', must be a person." in refused
+
+
+def test_a_survey_of_what_ended_is_history(furnished):
+    assert "of-latest" in yaml.safe_load(export(furnished))["surfaces"]["feed"]["surveys"]
+    Experiment.objects.filter(key="lists", project=furnished).update(state="ended")
+    stated = yaml.safe_load(export(furnished))
+    assert sorted(stated["surfaces"]["feed"]["surveys"]) == ["asked-before", "why-not"]
+    empty = builders.make_project()
+    apply(empty, yaml.safe_dump(stated), "--yes")
+    assert yaml.safe_load(export(empty)) == stated
 
 
 def test_a_bandit_comes_and_goes_by_the_file(furnished):
@@ -310,10 +381,10 @@ def test_the_schema_is_served_and_has_every_column_that_a_draft_has(lane, furnis
     answer = lane.client.get("/v1/config", headers={"Authorization": f"Bearer {key}"})
     assert answer.json() == yaml.safe_load(export(furnished))
     columns = {one.name for one in Experiment._meta.fields if one.editable}
-    known = set(EXPERIMENT_FIELDS) | {"surface", "layer", "slot_low", "slot_high"}
+    known = set(EXPERIMENT_FIELDS) | {"surface", "layer", "slot_low", "slot_high", "owner"}
     # What the platform sets, and what a state is.
     rest = {
-        "project", "key", "owner", "state", "salt", "enabled", "sticky_since", "blocked_before",
+        "project", "key", "state", "salt", "enabled", "sticky_since", "blocked_before",
         "learnings", "archived_at", "created_at", "started_at", "ended_at", "latency_before",
     }  # fmt: skip
     assert columns - known <= rest | {"id"}

@@ -71,6 +71,8 @@ def apply(
         echo(str(change))
     for sentence in planned.proposals:
         echo(f"! would be proposed: {sentence}" if dry_run else f"! {sentence}")
+    for warning in planned.warnings:
+        echo(f"! {name}:{warning}")
     if not planned.changes and not planned.proposals:
         echo("Nothing to change.")
         return

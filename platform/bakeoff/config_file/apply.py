@@ -17,6 +17,7 @@ from bakeoff.config_file.apply_project import (
     apply_subscriptions,
 )
 from bakeoff.config_file.apply_surfaces import apply_programmes, apply_surfaces
+from bakeoff.config_file.apply_surveys import apply_surveys
 from bakeoff.config_file.diff import Change, compare
 from bakeoff.config_file.export import export_config
 from bakeoff.config_file.steps import Application
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 # What others name comes before them. The project's row is the last in the order of locks.
 STEPS = (
     apply_groups, apply_layers, apply_metrics, apply_surfaces, apply_programmes, apply_experiments,
-    apply_holdout, apply_project, apply_subscriptions,
+    apply_surveys, apply_holdout, apply_project, apply_subscriptions,
 )  # fmt: skip
 
 
@@ -46,11 +47,13 @@ class Outcome:
         changes: what differs afterwards.
         proposals: sentences about changes that wait for a second person.
         refusals: what breaks a rule, with its place in the file; nothing is changed then.
+        warnings: what is applied, and a person should look at, with its place in the file.
     """
 
     changes: Sequence[Change]
     proposals: Sequence[str] = field(default_factory=list)
     refusals: Sequence[Fault] = field(default_factory=list)
+    warnings: Sequence[Fault] = field(default_factory=list)
 
 
 class ChangedMeanwhileError(Exception):
@@ -86,7 +89,10 @@ def apply_config(
         for step in STEPS:
             step(application)
         outcome = Outcome(
-            compare(before, export_config(project)), application.proposals, application.refusals
+            compare(before, export_config(project)),
+            application.proposals,
+            application.refusals,
+            application.warnings,
         )
         if shown is not None and outcome.changes != shown.changes:
             raise ChangedMeanwhileError("the project was changed meanwhile: apply the file again")

@@ -1,10 +1,11 @@
-"""Apply experiments: drafts are created and edited; of what was started only name and tags change."""
+"""Apply experiments: drafts are created and edited; what was started keeps all but its labels."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from bakeoff.accounts.actors import is_reserved
 from bakeoff.accounts.refused import RefusedError
 from bakeoff.config_file.apply_surfaces import find_surface
 from bakeoff.config_file.export import experiment_as_config
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from inference.models import Surface
 
 REQUIRED = ("surface", "variants", "metrics")
+LABELS = ("name", "tags", "owner")  # what no count contains
 
 
 def apply_experiments(application: Application) -> None:
@@ -63,11 +65,28 @@ def _create(application: Application, key: str, stated: dict[str, Any]) -> None:
     if missing := [name for name in REQUIRED if name not in stated]:
         raise RefusedError(f"{missing[0]} is missing, must be stated of a new experiment.")
     surface = _surface(application, stated)
-    draft = ExperimentDraft(surface=surface, key=key, owner=application.by, **_fields(surface, stated))
-    define_experiment(draft)
+    owner = _new_owner(application, key, stated.pop("owner", None))
+    draft = ExperimentDraft(surface=surface, key=key, owner=owner, **_fields(surface, stated))
+    define_experiment(draft, by=application.by)
+
+
+def _new_owner(application: Application, key: str, owner: str | None) -> str:
+    """Return a new experiment's owner: people may come to a platform after its configuration."""
+    if owner is None:
+        return application.by
+    if is_reserved(owner):
+        raise RefusedError(f"owner == '{owner}', must be a person.", field="owner")
+    if not application.project.memberships.filter(user__username=owner).exists():
+        application.warn(
+            ("experiments", key, "owner"),
+            f"owner == '{owner}' is no member of project '{application.project}': questions about the "
+            "experiment reach nobody until they are one.",
+        )
+    return owner
 
 
 def _edit(application: Application, experiment: Experiment, stated: dict[str, Any]) -> None:
+    _set_owner(application, experiment, stated)
     surface = _surface(application, stated) if "surface" in stated else experiment.surface
     fields = _fields(surface, stated)
     edit_draft(
@@ -77,9 +96,16 @@ def _edit(application: Application, experiment: Experiment, stated: dict[str, An
     )
 
 
+def _set_owner(application: Application, experiment: Experiment, stated: dict[str, Any]) -> None:
+    """Hand a draft over where another person is stated; null names nobody, and changes nothing."""
+    owner = stated.pop("owner", None)
+    if owner is not None:
+        rename_experiment(experiment=experiment, by=application.by, owner=owner)
+
+
 def _rename(application: Application, experiment: Experiment, stated: dict[str, Any]) -> None:
     changed = differences(stated, experiment_as_config(experiment))
-    labels = {one: changed.pop(one) for one in ("name", "tags") if one in changed}
+    labels = {one: changed.pop(one) for one in LABELS if one in changed}
     if changed:
         raise RefusedError(
             f"experiment '{experiment.key}' is {experiment.state}, so {', '.join(changed)} must stay "

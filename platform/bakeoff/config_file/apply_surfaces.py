@@ -1,11 +1,10 @@
-"""Apply surfaces: settings, versions that are not trained, saved rules, surveys and programmes."""
+"""Apply surfaces: settings, versions that are not trained, saved rules and programmes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.accounts.refused import RefusedError
-from bakeoff.config_file.apply_surveys import apply_surveys
 from bakeoff.config_file.export import version_as_config
 from bakeoff.config_file.steps import differences
 from experiments.actions.add_order import add_order, read_order
@@ -28,7 +27,7 @@ CLASSIFIER = "text_classifier"
 
 
 def apply_surfaces(application: Application) -> None:
-    """Create and change surfaces, with their versions, saved rules and surveys."""
+    """Create and change surfaces, with their versions and saved rules."""
     for key, section in application.document.surfaces.items():
         stated = {
             name: value
@@ -44,7 +43,6 @@ def apply_surfaces(application: Application) -> None:
         if (surface := find_surface(application, key)) is not None:
             _add_versions(application, surface, section)
             _save_rules(application, surface, section)
-            apply_surveys(application, surface, section)
     _name_text_classifiers(application)
 
 

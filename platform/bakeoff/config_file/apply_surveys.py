@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.accounts.refused import RefusedError
+from bakeoff.config_file.apply_surfaces import find_surface
 from bakeoff.config_file.export import survey_as_config
 from experiments.actions.create_survey import CannotCreateSurveyError, create_survey
 from experiments.actions.switch_survey import switch_survey
@@ -17,8 +18,14 @@ if TYPE_CHECKING:
     from inference.models import Surface
 
 
-def apply_surveys(application: Application, surface: Surface, section: Any) -> None:
-    """Create the surveys of a surface that are not there, and turn them on and off."""
+def apply_surveys(application: Application) -> None:
+    """Create the surveys that are not there, and turn them on and off; variants are there by now."""
+    for key, section in application.document.surfaces.items():
+        if (surface := find_surface(application, key)) is not None:
+            _apply_surveys(application, surface, section)
+
+
+def _apply_surveys(application: Application, surface: Surface, section: Any) -> None:
     ordered = sorted(section.surveys.items(), key=lambda one: one[1].stated().get("enabled", True))
     for key, stated in ordered:
         with application.step("surfaces", surface.key, "surveys", key):

@@ -15,6 +15,7 @@ from bakeoff.config_file.fields import Section, columns_of, section_of
 from experiments.actions.change_surface import EDITABLE
 from experiments.actions.plan_judging import SETTINGS as JUDGING
 from experiments.kinds import SurveyKind  # noqa: TC001  pydantic reads it while the program runs
+from experiments.metrics.labels import MAX_OWNER
 from experiments.models import Experiment, JudgePlan, Metric, Programme, SavedGroup
 from experiments.programme.settings import SETTINGS as PROGRAMME
 from experiments.survey_question import (
@@ -134,6 +135,10 @@ else:
         Experiment,
         EXPERIMENT_FIELDS,
         surface=(Key | None, None),
+        owner=(
+            Annotated[str, Field(min_length=1, max_length=MAX_OWNER)] | None,
+            Field(None, description="A username; null: who applies the file, or the platform."),
+        ),
         layer=(Key | None, None),
         slot=(Annotated[list[float], Field(min_length=2, max_length=2)], Field(default=[0.0, 1.0])),
         variants=(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from django.conf import settings
 
+from bakeoff.accounts.actors import is_reserved
 from bakeoff.alerts.models import Subscription
 from bakeoff.config_file.document import EXPERIMENT_FIELDS, METRIC_FIELDS, SCHEMA_PATH, VERSION
 from experiments.actions.add_order import list_of
@@ -86,12 +87,22 @@ def surface_as_config(surface: Surface) -> dict[str, Any]:
     values["saved_rules"] = [
         {"name": one.name, "rules": one.rules} for one in surface.rule_versions.order_by("number")
     ]
-    values["surveys"] = {one.key: survey_as_config(one) for one in surface.surveys.order_by("key")}
+    values["surveys"] = surveys_as_config(surface)
     values["autopilot"] = settings_of(programme_of(surface))
     judging = judging_settings(judge_plan_of(surface))
     if surface.kind == Surface.Kind.GENERATE or judging != judging_settings(JudgePlan()):
         values["judging"] = judging
     return values
+
+
+def surveys_as_config(surface: Surface) -> dict[str, Any]:
+    """Return a surface's surveys; one for variants of an ended experiment is history as that is."""
+    ended = set(surface.experiments.filter(state=Experiment.State.ENDED).values_list("key", flat=True))
+    return {
+        one.key: survey_as_config(one)
+        for one in surface.surveys.order_by("key")
+        if ended.isdisjoint(variant.partition("/")[0] for variant in one.variants)
+    }
 
 
 def survey_as_config(survey: Survey) -> dict[str, Any]:
@@ -128,12 +139,18 @@ def experiment_as_config(experiment: Experiment) -> dict[str, Any]:
     """Return an experiment's definition."""
     return {
         "surface": experiment.surface.key,
+        "owner": owner_as_config(experiment),
         **{name: getattr(experiment, name) for name in EXPERIMENT_FIELDS},
         "layer": experiment.layer.key if experiment.layer is not None else None,
         "slot": [experiment.slot_low, experiment.slot_high],
         "variants": variants_as_config(experiment.variants.select_related("model_version", "rules")),
         "metrics": metrics_as_config(experiment.metrics.select_related("metric")),
     }
+
+
+def owner_as_config(experiment: Experiment) -> str | None:
+    """Return the person who owns an experiment; None where no person does."""
+    return None if is_reserved(experiment.owner) else experiment.owner or None
 
 
 def variants_as_config(variants: Iterable[Variant]) -> list[dict[str, Any]]:

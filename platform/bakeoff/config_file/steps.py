@@ -31,6 +31,7 @@ class Application:
         by: who applies it.
         environment: where placeholders are looked up.
         proposals: sentences about changes that wait for a second person.
+        warnings: what is applied, and a person should look at.
         refusals: what broke a rule.
     """
 
@@ -39,6 +40,7 @@ class Application:
     by: str
     environment: Mapping[str, str]
     proposals: list[str] = field(default_factory=list)
+    warnings: list[Fault] = field(default_factory=list)
     refusals: list[Fault] = field(default_factory=list)
 
     @property
@@ -64,6 +66,10 @@ class Application:
                 self._refuse((*path, *([name] if name else [])), messages[0])
         except (DataError, IntegrityError) as error:
             self._refuse(path, f"the database refuses it: {str(error).splitlines()[0]}.")
+
+    def warn(self, path: tuple[str | int, ...], message: str) -> None:
+        """Note what a person should look at, with its place in the file."""
+        self.warnings.append(self.file.fault(path, message))
 
     def _refuse(self, path: tuple[str | int, ...], message: str) -> None:
         self.refusals.append(self.file.fault(path, message))
