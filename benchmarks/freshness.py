@@ -106,11 +106,11 @@ def _build(events: int):
 def _define(label: str, units: int):
     """A running experiment of five metrics."""
     from bakeoff.accounts.models import Project
-    from experiments.actions.define_experiment import (
+    from experiments.actions.define_experiment import define_experiment
+    from experiments.actions.experiment_draft import (
         ExperimentDraft,
         ExperimentMetricDraft,
         VariantDraft,
-        define_experiment,
     )
     from experiments.actions.start_experiment import start_experiment
     from experiments.models import Metric

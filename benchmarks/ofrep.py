@@ -82,11 +82,11 @@ def _interleave(
 
 def _define_flags(project_id: int) -> None:
     from bakeoff.accounts.models import Project
-    from experiments.actions.define_experiment import (
+    from experiments.actions.define_experiment import define_experiment
+    from experiments.actions.experiment_draft import (
         ExperimentDraft,
         ExperimentMetricDraft,
         VariantDraft,
-        define_experiment,
     )
     from experiments.actions.start_experiment import start_experiment
     from experiments.models import Metric

@@ -8,13 +8,8 @@ import numpy as np
 from django.conf import settings
 
 from bakeoff.accounts.models import ApiKey, Project
-from benchmarks.stage import UNITS
-from experiments.actions.define_experiment import (
-    ExperimentDraft,
-    ExperimentMetricDraft,
-    VariantDraft,
-    define_experiment,
-)
+from experiments.actions.define_experiment import define_experiment
+from experiments.actions.experiment_draft import ExperimentDraft, ExperimentMetricDraft, VariantDraft
 from experiments.actions.start_experiment import start_experiment
 from experiments.models import Metric
 from inference.actions.load_items import ItemDraft, load_items
@@ -28,15 +23,19 @@ from inference.serving.scorers import draft_vectors
 ITEMS, CANDIDATES, WIDTH = 5_000, 200, 64
 
 
-def fill_shop() -> tuple[str, int]:
-    """Make a catalogue, surfaces with models, and experiments; return a public key and the project's id."""
+def fill_shop(units: int) -> tuple[str, int]:
+    """Make a catalogue, surfaces with models, experiments, and users with histories.
+
+    Returns:
+        A public key, and the project's id.
+    """
     project = Project.objects.create(slug="bench", name="Bench")
     _, public = ApiKey.make(project, "pk", name="bench")
     ids = [f"item-{n}" for n in range(ITEMS)]
     load_items(project_id=project.pk, items=(ItemDraft(i, f"Title of {i}") for i in ids))
     rng = np.random.default_rng(0)
     histories = {
-        f"user-{n}": History([ids[i] for i in rng.integers(ITEMS, size=20)], []) for n in range(UNITS)
+        f"user-{n}": History([ids[i] for i in rng.integers(ITEMS, size=20)], []) for n in range(units)
     }
     for key in ("home-feed", "plain", "shared"):
         surface = Surface.objects.create(project=project, key=key, candidates=CANDIDATES)

@@ -62,7 +62,7 @@ def staged(home: str, *, peer: bool = True) -> Iterator[Stage]:
         django.setup()
         from benchmarks.shop import fill_shop
 
-        public, project_id = fill_shop()
+        public, project_id = fill_shop(UNITS)
         web = stack.enter_context(serving_web(environment))
         peer_port = stack.enter_context(serving_peer()).port if peer else 0
         yield Stage(web.port, peer_port, public, project_id, environment.database_url, web.pid)

@@ -17,7 +17,8 @@ from benchmarks.coverage import Coverage, measure_coverage, units_until_rolled_b
 from benchmarks.results import PAGE, Row, write_result
 from experiments.stats.policy import Policy
 from experiments.stats.power import inflation, units_for_proportions
-from experiments.stats.scenarios import Epoch, Scenario, draw_paths
+from experiments.stats.scenario import Epoch, Scenario
+from experiments.stats.scenarios import draw_paths
 from experiments.stats.simulate import (
     Outcomes,
     apply_rule,

@@ -10,7 +10,7 @@ from experiments.models import Experiment
 from experiments.stats.clusters import MIN_CLUSTERS
 
 if TYPE_CHECKING:
-    from experiments.actions.define_experiment import ExperimentDraft
+    from experiments.actions.experiment_draft import ExperimentDraft
     from experiments.stats.policy import Policy
 
 RULE = "fixed"

@@ -9,7 +9,7 @@ from experiments.metrics.spec import MetricSpec
 from experiments.models import Experiment
 
 if TYPE_CHECKING:
-    from experiments.actions.define_experiment import ExperimentDraft
+    from experiments.actions.experiment_draft import ExperimentDraft
     from experiments.stats.policy import Policy
 
 RULES = ("always_valid", "exact")

@@ -9,7 +9,7 @@ from experiments.models import Experiment
 from inference.models import Surface
 
 if TYPE_CHECKING:
-    from experiments.actions.define_experiment import ExperimentDraft
+    from experiments.actions.experiment_draft import ExperimentDraft
     from experiments.stats.policy import Policy
 
 # Their answers are stored with the request's context, which names the cluster.

@@ -15,7 +15,7 @@ from inference.serving.models import open_model
 if TYPE_CHECKING:
     from collections.abc import Set
 
-    from experiments.actions.define_experiment import ExperimentDraft
+    from experiments.actions.experiment_draft import ExperimentDraft
     from experiments.stats.policy import Policy
     from inference.models import ModelVersion
 

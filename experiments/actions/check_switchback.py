@@ -12,7 +12,7 @@ from experiments.stats.clusters import MIN_CLUSTERS
 from inference.models import Surface
 
 if TYPE_CHECKING:
-    from experiments.actions.define_experiment import ExperimentDraft
+    from experiments.actions.experiment_draft import ExperimentDraft
     from experiments.stats.policy import Policy
 
 MAX_PLAN_SECONDS = 366 * 86_400.0

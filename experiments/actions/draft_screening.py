@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING
 from django.utils import timezone
 
 from bakeoff.accounts.actors import PLATFORM
-from experiments.actions.define_experiment import (
-    ExperimentDraft,
-    ExperimentMetricDraft,
-    VariantDraft,
-)
 from experiments.actions.draft_test import MAX_KEY, MAX_SALT
+from experiments.actions.experiment_draft import ExperimentDraft, ExperimentMetricDraft, VariantDraft
 from experiments.actions.short_names import short_name
 from experiments.metrics.spec import MetricSpec
 from experiments.models import Experiment

@@ -6,11 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bakeoff.accounts.actors import PLATFORM
 from experiments.actions.create_serving_metrics import create_serving_metrics
-from experiments.actions.define_experiment import (
-    ExperimentDraft,
-    ExperimentMetricDraft,
-    VariantDraft,
-)
+from experiments.actions.experiment_draft import ExperimentDraft, ExperimentMetricDraft, VariantDraft
 from experiments.actions.layer_slots import free_slot
 from experiments.actions.short_names import short_name
 from experiments.looks.breaker_counts import LATENCY

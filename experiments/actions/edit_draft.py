@@ -12,9 +12,6 @@ from django.db import IntegrityError, transaction
 
 from bakeoff.accounts.audit import record_audit
 from experiments.actions.define_experiment import (
-    ExperimentDraft,
-    ExperimentMetricDraft,
-    VariantDraft,
     check_draft,
     columns_of,
     key_is_taken,
@@ -22,6 +19,7 @@ from experiments.actions.define_experiment import (
     write_variant,
 )
 from experiments.actions.draft_test import breaker_tests
+from experiments.actions.experiment_draft import ExperimentDraft, ExperimentMetricDraft, VariantDraft
 from experiments.models import Experiment
 from experiments.programme.harm import HARM_CLASSES, required_users
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from experiments.actions.define_experiment import (
-    CannotDefineError,
-    ExperimentMetricDraft,
-    VariantDraft,
-)
+from experiments.actions.define_experiment import CannotDefineError
+from experiments.actions.experiment_draft import ExperimentMetricDraft, VariantDraft
 from experiments.models import Layer, Metric, RuleVersion
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from experiments.scorecards.duckdb_source import quote
 from experiments.scorecards.unit_file import FileError
 from experiments.sql import OBSERVED, products
 from experiments.stats.clusters import MIN_CLUSTERS
@@ -36,24 +35,6 @@ class ClusterSums:
     units: dict[str, int]
     split: int
     sums: dict[str, dict[str, dict[str, Any]]]
-
-
-def cluster_columns(cluster: ClusterColumn | None) -> list[str]:
-    """SQL of a row's cluster, and whether it is too early in its block to count."""
-    if cluster is None:
-        return ["NULL AS cluster", "false AS carried_over"]
-    if cluster.block_seconds is None:
-        return [
-            f"nullif(trim({quote(cluster.column)}::VARCHAR), '') AS cluster",
-            "false AS carried_over",
-        ]
-    at = f"epoch(try_cast({quote(cluster.column)} AS TIMESTAMP))"
-    length = repr(float(cluster.block_seconds))
-    into = f"{at} - {length} * floor({at} / {length})"
-    return [
-        f"floor({at} / {length})::BIGINT::VARCHAR AS cluster",
-        f"{into} < {float(cluster.carry_over_seconds)!r} AS carried_over",
-    ]
 
 
 def sum_clusters(

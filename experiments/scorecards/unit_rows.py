@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from experiments.kinds import PROPORTIONS
-from experiments.scorecards.cluster_rows import cluster_columns
 from experiments.scorecards.duckdb_source import (
     as_number,
     first_line,
@@ -29,7 +28,7 @@ from experiments.scorecards.unit_file import FileError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from experiments.scorecards.unit_file import UnitFile
+    from experiments.scorecards.unit_file import ClusterColumn, UnitFile
 
 MISSING = ("", "na", "n/a", "nan", "null", "none")
 MAX_ROWS_COMPARED = 2_000_000  # beyond, finding identical rows would cost more than the reading
@@ -127,7 +126,7 @@ class UnitRows:
             f"{variant} AS written",
             f"{quote(question.unit)}::VARCHAR AS unit" if question.unit else "NULL AS unit",
             f"{quote(question.look)}::VARCHAR AS look" if question.look else "NULL AS look",
-            *cluster_columns(question.cluster),
+            *_cluster_columns(question.cluster),
             *(f"{quote(s)}::VARCHAR AS segment_{n}" for n, s in enumerate(question.segments)),
             *(
                 f"{quote(c)}::{'VARCHAR' if is_text(types[c]) else 'DOUBLE'} AS feature_{n}"
@@ -426,3 +425,21 @@ class UnitRows:
             if len(same) > 1
         ]
         return [*names, *self._remarks]
+
+
+def _cluster_columns(cluster: ClusterColumn | None) -> list[str]:
+    """SQL of a row's cluster, and whether it is too early in its block to count."""
+    if cluster is None:
+        return ["NULL AS cluster", "false AS carried_over"]
+    if cluster.block_seconds is None:
+        return [
+            f"nullif(trim({quote(cluster.column)}::VARCHAR), '') AS cluster",
+            "false AS carried_over",
+        ]
+    at = f"epoch(try_cast({quote(cluster.column)} AS TIMESTAMP))"
+    length = repr(float(cluster.block_seconds))
+    into = f"{at} - {length} * floor({at} / {length})"
+    return [
+        f"floor({at} / {length})::BIGINT::VARCHAR AS cluster",
+        f"{into} < {float(cluster.carry_over_seconds)!r} AS carried_over",
+    ]

@@ -6,12 +6,12 @@ Everything is pure: randomness comes in as a generator.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from experiments.kinds import PROPORTIONS
+from experiments.stats.scenario import Epoch
 from experiments.stats.sides import Part, Side, compare_sides, draw_side, mean_side, paths_of, ratio_of
 from experiments.stats.totals import StatisticsError
 
@@ -21,49 +21,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from experiments.stats.policy import Policy
+    from experiments.stats.scenario import Scenario
     from experiments.stats.simulate import Paths
 
     Array = NDArray[np.float64]
 CHUNK = 500  # experiments drawn at a time: bounds memory
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """A stretch of looks with one split and one base rate.
-
-    Attributes:
-        looks: how many looks fall into it.
-        share: the treatment's share of the units.
-        base: factor on the base level: drift.
-    """
-
-    looks: int
-    share: float = 0.5
-    base: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """What the units of a simulated experiment are like.
-
-    Attributes:
-        kind: `proportion`; `mean` of normal values; `revenue`: zero-inflated log-normal values;
-            `ratio` of clicks to views, each unit with a rate of its own; `covariate`: a mean with a
-            covariate of correlation .7; `median` of log-normal values; `whales`: revenue in which one
-            buyer in a hundred spends a hundred times as much.
-        level: the control's proportion, mean, share of buyers, or rate.
-        lift: the treatment's relative gain.
-        sd: of a mean's values.
-        epochs: in order; one by default.
-        step: to which a median's values are rounded; 0 for not at all.
-    """
-
-    kind: str
-    level: float = 0.1
-    lift: float = 0.0
-    sd: float = 1.0
-    epochs: Sequence[Epoch] = ()
-    step: float = 0.0
 
 
 KINDS = ("proportion", "mean", "revenue", "whales", "ratio", "covariate", "median")

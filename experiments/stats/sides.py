@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from experiments.stats.policy import Policy
-    from experiments.stats.scenarios import Scenario
+    from experiments.stats.scenario import Scenario
 
     Array = NDArray[np.float64]
 RHO = 0.7  # correlation of a covariate

@@ -7,11 +7,8 @@ from dataclasses import replace
 import pytest
 
 from experiments.actions.change_shares import Change, change_shares
-from experiments.actions.define_experiment import (
-    CannotDefineError,
-    ExperimentMetricDraft,
-    define_experiment,
-)
+from experiments.actions.define_experiment import CannotDefineError, define_experiment
+from experiments.actions.experiment_draft import ExperimentMetricDraft
 from experiments.models import Experiment, Metric
 from inference.models import Surface
 from tests.support import builders

@@ -7,13 +7,8 @@ from dataclasses import replace
 import pytest
 
 from experiments.actions.change_shares import Change, change_shares
-from experiments.actions.define_experiment import (
-    CannotDefineError,
-    ExperimentDraft,
-    ExperimentMetricDraft,
-    VariantDraft,
-    define_experiment,
-)
+from experiments.actions.define_experiment import CannotDefineError, define_experiment
+from experiments.actions.experiment_draft import ExperimentDraft, ExperimentMetricDraft, VariantDraft
 from experiments.models import Experiment, Metric, RuleVersion
 from inference.actions.load_items import ItemDraft, load_items
 from inference.models import ModelVersion

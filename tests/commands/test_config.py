@@ -22,12 +22,8 @@ from experiments.actions.add_prompt import add_prompt
 from experiments.actions.change_programme import change_programme
 from experiments.actions.change_surface import create_surface, patch_surface
 from experiments.actions.create_survey import create_survey
-from experiments.actions.define_experiment import (
-    ExperimentDraft,
-    ExperimentMetricDraft,
-    VariantDraft,
-    define_experiment,
-)
+from experiments.actions.define_experiment import define_experiment
+from experiments.actions.experiment_draft import ExperimentDraft, ExperimentMetricDraft, VariantDraft
 from experiments.actions.plan_judging import plan_judging
 from experiments.actions.put_group import put_group
 from experiments.actions.put_holdout import put_holdout

@@ -12,7 +12,7 @@ import pytest
 from openpyxl import load_workbook
 
 from experiments.actions.change_shares import Change, change_shares
-from experiments.actions.define_experiment import ExperimentMetricDraft
+from experiments.actions.experiment_draft import ExperimentMetricDraft
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.models import Experiment, Metric
 from experiments.reports.notebook import notebook_of

@@ -7,14 +7,10 @@ from dataclasses import replace
 import pytest
 
 from bakeoff.accounts.models import AuditEntry
-from experiments.actions.define_experiment import (
-    ExperimentDraft,
-    ExperimentMetricDraft,
-    VariantDraft,
-    define_experiment,
-)
+from experiments.actions.define_experiment import define_experiment
 from experiments.actions.draft_test import draft_test
 from experiments.actions.edit_draft import edit_draft
+from experiments.actions.experiment_draft import ExperimentDraft, ExperimentMetricDraft, VariantDraft
 from experiments.models import Experiment, ExperimentMetric, Metric
 from experiments.models.programme import default_ramp
 from experiments.programme.harm import harm_class_of, required_users

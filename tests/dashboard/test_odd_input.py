@@ -7,7 +7,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from experiments.actions.define_experiment import CannotDefineError, VariantDraft, define_experiment
+from experiments.actions.define_experiment import CannotDefineError, define_experiment
+from experiments.actions.experiment_draft import VariantDraft
 from experiments.models import Experiment
 from tests.support import builders
 from tests.support.browser import Visit

@@ -7,7 +7,7 @@ import re
 import pytest
 from django.urls import reverse
 
-from experiments.actions.define_experiment import VariantDraft
+from experiments.actions.experiment_draft import VariantDraft
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.start_experiment import start_experiment
 from experiments.ingest.rows import Rows

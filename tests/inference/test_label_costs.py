@@ -11,7 +11,8 @@ from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
-from experiments.actions.define_experiment import ExperimentMetricDraft, define_experiment
+from experiments.actions.define_experiment import define_experiment
+from experiments.actions.experiment_draft import ExperimentMetricDraft
 from experiments.actions.start_experiment import start_experiment
 from experiments.ingest.rows import Rows
 from experiments.looks.roll_up import roll_up

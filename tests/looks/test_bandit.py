@@ -9,8 +9,8 @@ import pytest
 
 from bakeoff.accounts.models import AuditEntry
 from experiments import tasks
-from experiments.actions.define_experiment import VariantDraft
 from experiments.actions.drop_treatment import Harm, drop_treatment
+from experiments.actions.experiment_draft import VariantDraft
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.record_decision import hash_of
 from experiments.actions.reweight_bandit import reweight_bandit

@@ -17,12 +17,8 @@ from django.utils import timezone
 from bakeoff.alerts.models import Alert
 from bakeoff.breaker_watch import watch_experiments
 from experiments.actions.create_serving_metrics import create_serving_metrics
-from experiments.actions.define_experiment import (
-    ExperimentDraft,
-    ExperimentMetricDraft,
-    VariantDraft,
-    define_experiment,
-)
+from experiments.actions.define_experiment import define_experiment
+from experiments.actions.experiment_draft import ExperimentDraft, ExperimentMetricDraft, VariantDraft
 from experiments.actions.start_experiment import start_experiment
 from experiments.actions.stop_experiment import stop_experiment
 from experiments.actions.trip_breaker import confirm_trips, trip_breaker

@@ -8,13 +8,9 @@ import orjson
 import pytest
 
 from bakeoff.accounts.models import AuditEntry
-from experiments.actions.define_experiment import (
-    ExperimentDraft,
-    ExperimentMetricDraft,
-    VariantDraft,
-    define_experiment,
-)
+from experiments.actions.define_experiment import define_experiment
 from experiments.actions.drop_treatment import Harm, drop_treatment
+from experiments.actions.experiment_draft import ExperimentDraft, ExperimentMetricDraft, VariantDraft
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.actions.record_decision import hash_of
 from experiments.actions.start_experiment import start_experiment

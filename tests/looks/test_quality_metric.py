@@ -8,14 +8,9 @@ import numpy as np
 import pytest
 from django.db import transaction
 
-from experiments.actions.define_experiment import (
-    CannotDefineError,
-    ExperimentDraft,
-    ExperimentMetricDraft,
-    VariantDraft,
-    define_experiment,
-)
+from experiments.actions.define_experiment import CannotDefineError, define_experiment
 from experiments.actions.erase_unit import erase_unit
+from experiments.actions.experiment_draft import ExperimentDraft, ExperimentMetricDraft, VariantDraft
 from experiments.actions.rate_answer import rate_answer
 from experiments.actions.record_score import record_score
 from experiments.actions.sample_answers import sample_answers

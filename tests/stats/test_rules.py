@@ -17,7 +17,8 @@ from experiments.stats.exact import (
 from experiments.stats.look import take_look
 from experiments.stats.policy import Policy, PolicyError
 from experiments.stats.rules import RuleState
-from experiments.stats.scenarios import Epoch, Scenario, draw_paths, permuted_paths
+from experiments.stats.scenario import Epoch, Scenario
+from experiments.stats.scenarios import draw_paths, permuted_paths
 from experiments.stats.sides import compare_sides, draw_side
 from experiments.stats.simulate import apply_rule, merge_outcomes, naive_outcomes
 from experiments.stats.totals import Moments, StatisticsError, Totals

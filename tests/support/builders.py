@@ -16,12 +16,8 @@ from bakeoff.accounts.keys import PUBLIC, SECRET
 from bakeoff.accounts.models import ApiKey, Project
 from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.change_programme import change_programme
-from experiments.actions.define_experiment import (
-    ExperimentDraft,
-    ExperimentMetricDraft,
-    VariantDraft,
-    define_experiment,
-)
+from experiments.actions.define_experiment import define_experiment
+from experiments.actions.experiment_draft import ExperimentDraft, ExperimentMetricDraft, VariantDraft
 from experiments.actions.propose import ProposalDraft, propose
 from experiments.actions.start_experiment import start_experiment
 from experiments.ingest.rows import EventRow, ExposureRow, FeedbackRow, Rows, SlateRow

@@ -11,12 +11,8 @@ from bakeoff.accounts.keys import PUBLIC, SECRET
 from bakeoff.accounts.models import ApiKey, Project
 from experiments.actions.add_prompt import add_prompt
 from experiments.actions.change_surface import create_surface, patch_surface
-from experiments.actions.define_experiment import (
-    ExperimentDraft,
-    ExperimentMetricDraft,
-    VariantDraft,
-    define_experiment,
-)
+from experiments.actions.define_experiment import define_experiment
+from experiments.actions.experiment_draft import ExperimentDraft, ExperimentMetricDraft, VariantDraft
 from experiments.actions.start_experiment import start_experiment
 from experiments.models import Experiment, Metric, Slate
 from inference.judging.questions import SCORE_PROMPT

@@ -12,10 +12,8 @@ from bakeoff.api.field_types import KEY
 from bakeoff.api.renamed import OldName, RenamedSchema
 from bakeoff.api.request_schema import RequestSchema
 from bakeoff.config_file.export import metrics_as_config, variants_as_config
-from experiments.actions.define_experiment import (
-    DEFAULT_BREAKER_ALPHA,
-    MAX_EXPERIMENT_NAME,
-)
+from experiments.actions.define_experiment import MAX_EXPERIMENT_NAME
+from experiments.actions.experiment_draft import DEFAULT_BREAKER_ALPHA
 from experiments.assignment.allocation import Hashing
 from experiments.bounds import MAX_BREAKER_ALPHA
 from experiments.kinds import Mode, Purpose, Role

@@ -20,12 +20,9 @@ from bakeoff.api.experiment_schemas import (
     definition,
 )
 from bakeoff.api.paging import ROWS, Limit, Offset, page_of
-from experiments.actions.define_experiment import (
-    CannotDefineError,
-    ExperimentDraft,
-    define_experiment,
-)
+from experiments.actions.define_experiment import CannotDefineError, define_experiment
 from experiments.actions.edit_draft import discard_draft, edit_draft
+from experiments.actions.experiment_draft import ExperimentDraft
 from experiments.actions.rename_experiment import rename_experiment
 from experiments.kinds import Purpose
 from experiments.metrics.labels import MAX_TAG

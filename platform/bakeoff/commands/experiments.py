@@ -23,7 +23,7 @@ from experiments.kinds import MODES
 
 if TYPE_CHECKING:
     from bakeoff.accounts.models import Project
-    from experiments.actions.define_experiment import ExperimentDraft
+    from experiments.actions.experiment_draft import ExperimentDraft
 
 
 @click.group()
@@ -111,7 +111,7 @@ def _draft(project: Project, key: str, options: dict[str, str]) -> ExperimentDra
     Raises:
         click.UsageError: the project has no such surface, version or metric, or the policy is no JSON.
     """
-    from experiments.actions.define_experiment import (
+    from experiments.actions.experiment_draft import (
         ExperimentDraft,
         ExperimentMetricDraft,
         VariantDraft,

@@ -226,7 +226,8 @@ def _spread_of(kind: str, level: float, sd: float) -> float:
 def _simulate(policy: Policy, options: dict[str, Any], lift: float, advance: Any) -> Outcomes:
     import numpy as np
 
-    from experiments.stats.scenarios import Scenario, draw_paths
+    from experiments.stats.scenario import Scenario
+    from experiments.stats.scenarios import draw_paths
     from experiments.stats.simulate import apply_rule, merge_outcomes
 
     per_look = max(round(options["units"] / options["looks"]), 4)

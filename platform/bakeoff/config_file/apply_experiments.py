@@ -10,8 +10,9 @@ from bakeoff.accounts.refused import RefusedError
 from bakeoff.config_file.apply_surfaces import find_surface
 from bakeoff.config_file.export import experiment_as_config
 from bakeoff.config_file.steps import differences
-from experiments.actions.define_experiment import ExperimentDraft, define_experiment
+from experiments.actions.define_experiment import define_experiment
 from experiments.actions.edit_draft import edit_draft
+from experiments.actions.experiment_draft import ExperimentDraft
 from experiments.actions.read_draft import read_draft
 from experiments.actions.rename_experiment import rename_experiment
 from experiments.models import Experiment

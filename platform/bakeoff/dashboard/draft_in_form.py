@@ -9,14 +9,14 @@ import orjson
 
 from bakeoff.dashboard.targeting_form import rows_of_condition
 from bakeoff.dashboard.variant_rows import rows_of_variants
-from experiments.actions.define_experiment import (
+from experiments.actions.edit_draft import draft_of, fingerprint_of
+from experiments.actions.experiment_draft import (
     BANDIT_POLICY,
     CLUSTER_POLICY,
     INTERLEAVED_POLICY,
     SWITCHBACK_POLICY,
     ExperimentMetricDraft,
 )
-from experiments.actions.edit_draft import draft_of, fingerprint_of
 from experiments.kinds import ABOVE_USERS
 from experiments.models import Experiment, ExperimentMetric
 from experiments.stats.policy import Policy

@@ -22,11 +22,8 @@ from bakeoff.dashboard.refusals import add_refusal
 from bakeoff.dashboard.targeting_form import condition_list, condition_of, same_condition
 from bakeoff.dashboard.text_box import TextBoxField
 from bakeoff.dashboard.variant_rows import rows_of_pair, shares_of, variant_list, variants_of
-from experiments.actions.define_experiment import (
-    DEFAULT_BREAKER_ALPHA,
-    MAX_EXPERIMENT_NAME,
-    ExperimentDraft,
-)
+from experiments.actions.define_experiment import MAX_EXPERIMENT_NAME
+from experiments.actions.experiment_draft import DEFAULT_BREAKER_ALPHA, ExperimentDraft
 from experiments.bounds import MAX_BREAKER_ALPHA
 from experiments.models import Experiment, Layer, Metric
 from experiments.reports.code_names import name_of

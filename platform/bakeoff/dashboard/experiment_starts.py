@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bakeoff.accounts.models import Project
-    from experiments.actions.define_experiment import ExperimentDraft
+    from experiments.actions.experiment_draft import ExperimentDraft
     from experiments.models import Experiment
 
 ROWS = frozenset({"variants", "condition_rows"})  # lists, which no address can write

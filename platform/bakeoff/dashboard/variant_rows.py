@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 from bakeoff.dashboard.one_line import show_in_line
 from bakeoff.dashboard.rows_in_form import Rows, rows_of
 from experiments import bounds
-from experiments.actions.define_experiment import VariantDraft
+from experiments.actions.experiment_draft import VariantDraft
 from experiments.assignment import is_whole
 from experiments.models import RuleVersion, Variant
 from experiments.reports.code_names import name_of

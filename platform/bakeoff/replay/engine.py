@@ -36,12 +36,8 @@ from bakeoff.replay.visitors import Ledger, SimulatedVisitor, Traffic, send_visi
 from experiments.actions.change_programme import change_programme
 from experiments.actions.change_surface import patch_surface, put_surface
 from experiments.actions.create_metric import create_metric
-from experiments.actions.define_experiment import (
-    ExperimentDraft,
-    ExperimentMetricDraft,
-    VariantDraft,
-    define_experiment,
-)
+from experiments.actions.define_experiment import define_experiment
+from experiments.actions.experiment_draft import ExperimentDraft, ExperimentMetricDraft, VariantDraft
 from experiments.actions.load_catalogue import load_catalogue
 from experiments.actions.load_past_events import load_past_events
 from experiments.actions.load_units import load_units

@@ -29,12 +29,8 @@ from bakeoff.replay.following import (
 from experiments.actions.add_prompt import add_prompt
 from experiments.actions.change_surface import put_surface
 from experiments.actions.create_metric import create_metric
-from experiments.actions.define_experiment import (
-    ExperimentDraft,
-    ExperimentMetricDraft,
-    VariantDraft,
-    define_experiment,
-)
+from experiments.actions.define_experiment import define_experiment
+from experiments.actions.experiment_draft import ExperimentDraft, ExperimentMetricDraft, VariantDraft
 from experiments.actions.start_experiment import start_experiment
 from experiments.models import Metric
 from inference.cache import cache_client

@@ -21,12 +21,8 @@ from bakeoff.sample.people import PAST_DAYS, past_events
 from experiments.actions.change_programme import change_programme
 from experiments.actions.change_surface import put_surface
 from experiments.actions.create_metric import create_metric
-from experiments.actions.define_experiment import (
-    ExperimentDraft,
-    ExperimentMetricDraft,
-    VariantDraft,
-    define_experiment,
-)
+from experiments.actions.define_experiment import define_experiment
+from experiments.actions.experiment_draft import ExperimentDraft, ExperimentMetricDraft, VariantDraft
 from experiments.actions.load_catalogue import load_catalogue
 from experiments.actions.load_past_events import load_past_events
 from experiments.actions.retrain_surface import retrain_surface
