@@ -12,6 +12,7 @@ import psycopg
 from tests.support.backups import restore, servers_of
 from tests.support.debian_servers import postgres_url
 from tests.support.faults.platform import PlatformUnderTest
+from tests.support.first_starts import check_ways
 from tests.support.servers import WARM
 from tests.support.waiting import wait_until
 
@@ -49,6 +50,15 @@ def test_a_platform_on_postgres_15_keeps_events(folder, postgres15):
     assert restored.returncode == 0, restored.stderr
     with servers_of(folder / "r") as url, psycopg.connect(url) as connection:
         assert connection.execute(UNITS).fetchall() == [("u1",)]
+
+
+def test_a_first_start_makes_on_15_what_all_migrations_make(folder, postgres15):
+    def make(name: str) -> str:
+        with psycopg.connect(postgres_url(postgres15, "postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return postgres_url(postgres15, name)
+
+    check_ways(make, folder)
 
 
 def stored_units(server) -> list[tuple]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).parents[1]
 SLOW_FILES = (
     "commands/test_replay.py", "faults/test_faults.py", "embedded/test_supervisor.py",
-    "upgrade/test_homes.py", "packaging/test_image.py", "inference/test_runs.py",
+    "upgrade/test_homes.py", "upgrade/test_first_start.py", "packaging/test_image.py", "inference/test_runs.py",
     "hostile/test_hostile.py", "dashboard/test_browser.py", "faults/test_segment_clients.py",
     "commands/test_console.py", "inference/test_killed.py", "loop/test_month.py",
     "inference/test_classify.py", "inference/test_training.py", "inference/test_private_head.py",

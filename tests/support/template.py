@@ -26,6 +26,7 @@ TEST_DATABASE = "test_bakeoff"
 TOP = Path(__file__).parents[2]
 PREFIX = f"bakeoff-template-{os.getuid()}-"
 # What a migrated cluster is made of: folders, and single modules that migrations and servers call.
+SUFFIXES = {".py", ".sql"}
 FOLDERS = {"migrations", "models", "embedded"}
 MODULES = {"models.py", "readable_times.py", "partitions.py", "transaction_clock.py", "template.py"}
 MAX_AGE_SECONDS = 2 * 86400
@@ -35,7 +36,8 @@ def template_folder() -> Path:
     """Return where the template of this code and this day is, or will be."""
     digest = hashlib.sha256(f"{sys.prefix} {datetime.now(UTC).date()}".encode())
     for room in ("platform", "experiments", "inference", "tests/support"):
-        for file in sorted((TOP / room).rglob("*.py")):
+        files = (file for file in (TOP / room).rglob("*") if file.suffix in SUFFIXES)
+        for file in sorted(files):
             if FOLDERS.intersection(file.parts) or file.name in MODULES:
                 digest.update(file.read_bytes())
     return Path(tempfile.gettempdir()) / f"{PREFIX}{digest.hexdigest()[:16]}"

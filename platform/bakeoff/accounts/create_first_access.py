@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import connection, transaction
 
 from bakeoff.accounts.actors import PLATFORM
 from bakeoff.accounts.create_project_with_keys import create_project_with_keys
@@ -32,6 +32,11 @@ def create_first_access() -> FirstAccess | None:
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     # All or nothing: a run that is interrupted in between would show no key, and no later one would.
     with transaction.atomic():
+        with connection.cursor() as cursor:
+            # Of two first runs at once the second waits here, and finds the first one's administrator.
+            cursor.execute("LOCK TABLE auth_user IN SHARE ROW EXCLUSIVE MODE")
+        if User.objects.exists():
+            return None
         admin = User.objects.create_superuser("admin", password=password)
         new = create_project_with_keys(slug="default", name="Default project", by=PLATFORM, admin=admin)
     return FirstAccess(admin.get_username(), password, new.project.slug, new.public_key, new.secret_key)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import psycopg
 import redis
 
+from bakeoff.embedded.schema_snapshot import load_snapshot
 from bakeoff.schema_version import (
+    CONNECT_SECONDS,
     WrongSchemaError,
     check_schema,
     compare_schema,
@@ -23,6 +26,7 @@ from inference.serving.beats import read_beats
 from inference.serving.heartbeats import read_heartbeats
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from bakeoff.environment import Environment
@@ -31,16 +35,18 @@ LOCK_NOT_AVAILABLE = "55P03"
 LOCK_SECONDS = 2
 PAUSE_SECONDS = 1.0
 WAIT_SECONDS = 600.0  # longer than any reading of the platform's own
+_KEY = 5_215_062_103  # of the lock: any number that no other lock on the database has
 
 
 def migrate(environment: Environment) -> None:
     """Bring the tables up to date, and make the months that are missing.
 
-    Skipped when the bundled database has all of these migrations: it says so itself, since it may have
-    been restored from an older dump.
+    A database with none of our tables gets those of a snapshot first (decision 0081). Skipped when the
+    bundled database has all of these migrations: it says so itself, since it may have been restored
+    from an older dump.
 
     Raises:
-        WrongSchemaError: a later version has worked on it.
+        WrongSchemaError: a later version has worked on it, or another process is at it for too long.
     """
     stamp = environment.home / "migrated"
     wanted = _migrations_digest()
@@ -50,8 +56,16 @@ def migrate(environment: Environment) -> None:
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bakeoff.settings")
     django.setup()
-    check_schema(environment.database_url, may_be_older=True)
-    _apply_migrations()
+    with _one_at_a_time(environment.database_url):
+        check_schema(environment.database_url, may_be_older=True)
+        load_snapshot()
+        _apply_migrations()
+        _prepare_tables()
+    stamp.write_text(f"{wanted} {_applied(environment)}")
+
+
+def _prepare_tables() -> None:
+    """Make what depends on the day and on the cluster."""
     from django.db import connection, connections  # noqa: PLC0415
 
     from experiments.ingest.partitions import make_partitions  # noqa: PLC0415
@@ -61,7 +75,29 @@ def migrate(environment: Environment) -> None:
     make_partitions(connection.connection, datetime.now(UTC).date())
     continue_clock()
     connections.close_all()
-    stamp.write_text(f"{wanted} {_applied(environment)}")
+
+
+@contextmanager
+def _one_at_a_time(database_url: str) -> Iterator[None]:
+    """Hold every other process that would bring the database up to date, for the length of the block.
+
+    In a transaction on a connection of its own: behind a pooler no other lock outlives a statement.
+
+    Raises:
+        WrongSchemaError: another process holds it for too long.
+    """
+    with closing(psycopg.connect(database_url, connect_timeout=CONNECT_SECONDS)) as connection:
+        connection.execute(f"SET LOCAL lock_timeout = '{WAIT_SECONDS:.0f}s'")
+        # It idles while migrations run elsewhere, and must not be ended for that.
+        connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        try:
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", [_KEY])
+        except psycopg.errors.LockNotAvailable:
+            raise WrongSchemaError(
+                f"Another process has been bringing the database up to date for {WAIT_SECONDS:.0f} s: "
+                "start again when it has ended."
+            ) from None
+        yield
 
 
 def refuse_beside_others(environment: Environment) -> None:
