@@ -9,6 +9,7 @@ from django.db import connection
 from experiments.sql import REWARD_OF_DECISION, is_excluded
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from inference.models import Surface
@@ -30,6 +31,7 @@ def read_rewarded(
     *,
     rest: str,
     since: datetime | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> list[tuple[Any, ...]]:
     """Read decisions, without those of excluded users and of forced variants.
 
@@ -39,6 +41,7 @@ def read_rewarded(
         columns: SQL, of `slate`, `reward` and `REWARD`.
         rest: SQL, more conditions and the order; ids of slates are UUIDv7, so theirs is that of time.
         since: time from which on decisions count; None: all.
+        more: parameters that `rest` names.
     """
     parameters = {
         "surface": surface.pk,
@@ -46,6 +49,7 @@ def read_rewarded(
         "wait": settings.wait_seconds,
         "default": settings.default_reward,
         "since": since,
+        **(more or {}),
     }
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {columns} {_OVER} {rest}", parameters)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import timedelta
 
 from celery import shared_task
@@ -13,6 +14,7 @@ from django.utils import timezone
 from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.archive_by_night import archive_by_night
 from experiments.actions.check_version import run_check, waiting_checks
+from experiments.actions.count_decisions import count_decisions
 from experiments.actions.count_orders import count_orders, surfaces_with_orders
 from experiments.actions.count_usage import count_usage
 from experiments.actions.exclude_units import exclude_busy_units
@@ -46,6 +48,7 @@ from inference.sending import send_once
 from inference.serving.changes import read_unserved
 
 logger = logging.getLogger(__name__)
+MAX_COUNT_SECONDS = 20.0  # of a surface's decisions at one time; a first count goes on at the next
 
 
 @shared_task
@@ -129,6 +132,18 @@ def reweight_bandits() -> None:
 
 def _reweight(experiment: Experiment) -> None:
     reweight_bandit(experiment)
+
+
+@shared_task
+def count_policy_decisions() -> None:
+    """Add to the totals of policies the decisions whose time for rewards is over."""
+    for_each(Surface.objects.filter(kind=Surface.Kind.RANK), _count_decisions, work="policy")
+
+
+def _count_decisions(surface: Surface) -> None:
+    until = time.monotonic() + MAX_COUNT_SECONDS
+    while count_decisions(surface) and time.monotonic() < until:
+        pass
 
 
 @shared_task

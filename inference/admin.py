@@ -3,7 +3,15 @@
 from django.contrib import admin
 
 from bakeoff.accounts.read_only_admin import ReadOnlyAdmin
-from inference.models import Item, ItemVector, ModelVersion, Snapshot, Surface, TrainingRun
+from inference.models import (
+    Item,
+    ItemVector,
+    ModelVersion,
+    PolicyCount,
+    Snapshot,
+    Surface,
+    TrainingRun,
+)
 
 
 @admin.register(Item)
@@ -28,6 +36,13 @@ class SurfaceAdmin(ReadOnlyAdmin):
 class ItemVectorAdmin(ReadOnlyAdmin):
     list_display = ["text_sha256", "encoder_sha256"]
     fields = ["text_sha256", "encoder_sha256"]
+
+
+@admin.register(PolicyCount)
+class PolicyCountAdmin(ReadOnlyAdmin):
+    """Written by the worker that counts."""
+
+    list_display = ["surface", "since", "watermark"]
 
 
 @admin.register(Snapshot)

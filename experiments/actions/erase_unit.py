@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from bakeoff.accounts.audit import record_audit
+from experiments.actions.count_decisions import recount_without
 from experiments.actions.lock_order import lock_themed_texts
 from experiments.actions.mark_units import history_names
 from experiments.archive.place import ArchiveError
@@ -93,6 +94,7 @@ def erase_unit(*, project_id: int, unit_id: str, by: str) -> Erasure:
     # Rows and entry in one: the trail never names an erasure that did not happen.
     with transaction.atomic():
         rows = _erase_archived(project_id, ids)
+        recount_without(project_id=project_id, unit_ids=ids)
         for name, query in rows_of_person(project_id, ids).items():
             if query.model is ThemedText:
                 lock_themed_texts(query)

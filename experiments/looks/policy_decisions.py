@@ -1,4 +1,4 @@
-"""A surface's decisions with their rewards: those whose time for rewards is over."""
+"""A surface's decisions with their rewards: those whose time for rewards is over, a batch at a time."""
 
 from __future__ import annotations
 
@@ -6,24 +6,61 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from django.db import connection
 
 from bakeoff.accounts.models import AuditEntry
+from experiments.models import Experiment
 from experiments.rewarded_decisions import REWARD, read_rewarded
+from experiments.sql import is_before, is_new
 from inference.serving.rank_settings import NO_RANK_SETTINGS, RankSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+    from uuid import UUID
 
     from numpy.typing import NDArray
 
+    from experiments.metrics.watermark import TransactionRange
     from inference.models import Surface
 
-_COLUMNS = f"""extract(epoch FROM slate.served_at)::float8, coalesce(slate.model_version_id, 0),
+_COLUMNS = f"""slate.recommendation_id, extract(epoch FROM slate.served_at)::float8,
+    coalesce(slate.model_version_id, 0),
     (slate.slots -> 0 ->> 0) = (slate.context -> '$rank' ->> 'default'),
     (slate.context -> '$rank' ->> 'default_propensity')::float8, {REWARD}, reward.value IS NOT NULL"""
 
 
+# In the order of ids, which is that of time but for milliseconds: what is not over yet ends the batch,
+# so that no decision counts before one with a smaller id. It is found at once, by the surface's index.
+_NEXT = f"""AND slate.recommendation_id > %(after)s AND {is_before("slate", "upper")}
+    AND slate.recommendation_id < coalesce((
+        SELECT next.recommendation_id FROM experiments_slate AS next
+        WHERE next.surface_id = %(surface)s AND next.recommendation_id > %(after)s
+            AND next.served_at >= now() - make_interval(secs => %(wait)s)
+        ORDER BY next.recommendation_id LIMIT 1), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+    ORDER BY slate.recommendation_id LIMIT %(limit)s"""
+# The least id of a counted decision that is new, has a new reward, or whose user was excluded. Rows of
+# the transactions come first: by surface and id the planner might read all decisions.
+_FIRST_CHANGED = f"""
+    WITH slates AS MATERIALIZED (
+        SELECT recommendation_id, surface_id FROM experiments_slate
+        WHERE experiment_id IS NULL AND {is_new()}
+        UNION ALL SELECT recommendation_id, surface_id FROM experiments_slate
+        WHERE experiment_id = ANY(%(experiments)s::bigint[]) AND {is_new()}),
+    rewards AS MATERIALIZED (
+        SELECT recommendation_id FROM experiments_event
+        WHERE project_id = %(project)s AND {is_new()} AND source = 'reward'),
+    units AS MATERIALIZED (
+        SELECT unit_id FROM experiments_excludedunit WHERE project_id = %(project)s AND {is_new()}),
+    changed AS (
+        SELECT recommendation_id, surface_id FROM slates
+        UNION ALL SELECT slate.recommendation_id, slate.surface_id
+        FROM rewards JOIN experiments_slate AS slate USING (recommendation_id)
+        UNION ALL SELECT slate.recommendation_id, slate.surface_id
+        FROM units JOIN experiments_slate AS slate
+            ON slate.project_id = %(project)s AND slate.unit_id = units.unit_id)
+    SELECT min(recommendation_id::text)::uuid FROM changed
+    WHERE surface_id = %(surface)s AND recommendation_id <= %(last)s"""
 REWARD_SETTINGS = ("default_reward", "min_reward", "max_reward", "wait_seconds")
 
 
@@ -32,6 +69,7 @@ class PolicyDecisions:
     """Decisions in their order, as columns of length n.
 
     Attributes:
+        id: of each decision.
         at: when, in seconds since 1970.
         version: id of the version that chose; 0 where there was none.
         is_control: whether the default action was taken.
@@ -40,6 +78,7 @@ class PolicyDecisions:
         rewarded: whether a reward came in time.
     """
 
+    id: list[UUID]
     at: NDArray[np.float64]
     version: NDArray[np.int64]
     is_control: NDArray[np.bool_]
@@ -51,8 +90,8 @@ class PolicyDecisions:
         """Return the decisions of one version."""
         rows = self.version == version
         return PolicyDecisions(
-            self.at[rows], self.version[rows], self.is_control[rows],
-            self.control_chance[rows], self.reward[rows], self.rewarded[rows],
+            [self.id[n] for n in np.flatnonzero(rows)], self.at[rows], self.version[rows],
+            self.is_control[rows], self.control_chance[rows], self.reward[rows], self.rewarded[rows],
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -76,22 +115,33 @@ def counted_since(surface: Surface) -> datetime | None:
     return None
 
 
+def reward_settings(surface: Surface) -> dict[str, float]:
+    """Return the settings that say what a decision of a surface earned."""
+    return dict(zip(REWARD_SETTINGS, _reward_settings(surface.rank), strict=True))
+
+
 def _reward_settings(rank: Mapping[str, Any]) -> list[float]:
     return [rank.get(name, getattr(NO_RANK_SETTINGS, name)) for name in REWARD_SETTINGS]
 
 
-def read_decisions(surface: Surface, since: datetime | None) -> PolicyDecisions:
-    """Read the decisions of a surface that wait for no reward any more, without excluded users.
+def read_decisions(
+    surface: Surface, since: datetime | None, *, after: UUID, upper: int, limit: int
+) -> PolicyDecisions:
+    """Read the next decisions of a surface that wait for no reward any more, without excluded users.
 
     Args:
         surface: which chooses among actions.
         since: of `counted_since`.
+        after: id of the decision before them.
+        upper: transaction below which a decision must have been written.
+        limit: how many at most.
     """
-    settings, rest = RankSettings.parse(surface.rank), "ORDER BY slate.recommendation_id"
-    rows = read_rewarded(surface, settings, _COLUMNS, rest=rest, since=since)
-    columns = [np.array(one) for one in zip(*rows, strict=True)] if rows else [np.empty(0)] * 6
-    at, version, is_control, chance, reward, rewarded = columns
+    settings, more = RankSettings.parse(surface.rank), {"after": after, "upper": upper, "limit": limit}
+    rows = read_rewarded(surface, settings, _COLUMNS, rest=_NEXT, since=since, more=more)
+    columns = [np.array(one) for one in zip(*rows, strict=True)] if rows else [np.empty(0)] * 7
+    _, at, version, is_control, chance, reward, rewarded = columns
     return PolicyDecisions(
+        [row[0] for row in rows],
         at.astype(float),
         version.astype(np.int64),
         is_control.astype(bool),
@@ -99,3 +149,26 @@ def read_decisions(surface: Surface, since: datetime | None) -> PolicyDecisions:
         settings.shares_of(reward),
         rewarded.astype(bool),
     )
+
+
+def first_changed(surface: Surface, last: UUID, span: TransactionRange) -> UUID | None:
+    """Return the first of the counted decisions that must be counted anew.
+
+    Args:
+        surface: which chooses among actions.
+        last: the last decision that was counted.
+        span: transactions since that count.
+    """
+    experiments = list(Experiment.objects.filter(surface=surface).values_list("pk", flat=True))
+    parameters: dict[str, Any] = {
+        "project": surface.project_id,
+        "surface": surface.pk,
+        "experiments": experiments,
+        "last": last,
+        "lower": span.lower,
+        "upper": span.upper,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_FIRST_CHANGED, parameters)
+        changed: UUID | None = cursor.fetchone()[0]
+    return changed

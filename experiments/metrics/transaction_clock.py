@@ -66,9 +66,9 @@ def read_clock() -> ClockState:
         cluster = _read_cluster(cursor)
         cursor.execute(
             """SELECT cluster, "offset",
-                pg_snapshot_xmax(pg_current_snapshot())::text::bigint + "offset" < (
-                    SELECT coalesce(max(watermark), 0) FROM experiments_experiment
-                    WHERE state = 'running')
+                pg_snapshot_xmax(pg_current_snapshot())::text::bigint + "offset" < greatest(0,
+                    (SELECT max(watermark) FROM experiments_experiment WHERE state = 'running'),
+                    (SELECT max(watermark) FROM inference_policycount))
             FROM experiments_transactionclock"""
         )
         known, offset, behind = cursor.fetchone()
@@ -122,7 +122,8 @@ def _read_max_xid(cursor: CursorWrapper, native: list[int], offset: int) -> int:
     """Return the largest id that came with the restored rows, or was counted up to."""
     cursor.execute(
         f"""SELECT coalesce(max(one), 0) FROM ({_MAX_XID} UNION ALL
-            SELECT max(watermark) FROM experiments_experiment) AS ids(one)""",
+            SELECT max(watermark) FROM experiments_experiment UNION ALL
+            SELECT max(watermark) FROM inference_policycount) AS ids(one)""",
         {"native": [str(one) for one in native], "offset": offset},
     )
     return int(cursor.fetchone()[0])

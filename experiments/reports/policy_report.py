@@ -6,20 +6,18 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from experiments.looks.policy_decisions import PolicyDecisions, counted_since, read_decisions
-from experiments.stats.policy_value import PolicyValue, add_up, value_of
+from experiments.looks.policy_decisions import counted_since
+from experiments.looks.policy_points import course_of, points_of, versions_of
+from experiments.stats.policy_value import NOTHING, PolicyTotals, PolicyValue, value_of
 from inference.models import ModelVersion
 from inference.serving.rank_settings import RankSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from inference.models import Surface
 
 ALPHA = 0.05
-MAX_POINTS = 60  # of the course over time
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,38 +79,31 @@ class PolicyReport:
 
 
 def report_policy(surface: Surface) -> PolicyReport:
-    """Return what a surface's decisions say; the surface chooses among actions."""
-    since, settings = counted_since(surface), RankSettings.parse(surface.rank)
-    decisions = read_decisions(surface, since)
-    # At equal numbers of decisions, the last one with all of them.
-    n = len(decisions)
-    ends = np.unique(np.linspace(0, n, MAX_POINTS + 1).astype(int))[1:] if n else np.empty(0, int)
-    course = [
-        ValuePoint(datetime.fromtimestamp(decisions.at[end - 1], UTC), value)
-        for end, value in zip(ends, _values(decisions, ends.tolist()), strict=True)
-    ]
+    """Return what a surface's decisions say, as far as a worker has counted them.
+
+    Args:
+        surface: which chooses among actions.
+    """
+    points, settings = points_of(surface), RankSettings.parse(surface.rank)
+    total = points[-1].total if points else NOTHING
     return PolicyReport(
-        value=_values(decisions, [n])[0],
-        since=since,
-        rewarded=int(decisions.rewarded.sum()),
+        value=value_of(total, alpha=ALPHA),
+        since=counted_since(surface),
+        rewarded=points[-1].rewarded if points else 0,
         min_reward=settings.min_reward,
         max_reward=settings.max_reward,
         confidence=1 - ALPHA,
-        versions=_versions(surface, decisions),
-        course=course,
+        versions=_versions(surface, versions_of(points)),
+        course=[
+            ValuePoint(datetime.fromtimestamp(point.at, UTC), value_of(point.total, alpha=ALPHA))
+            for point in course_of(points)
+        ],
     )
 
 
-def _values(decisions: PolicyDecisions, until: Sequence[int]) -> list[PolicyValue]:
-    totals = add_up(decisions.reward, decisions.is_control, decisions.control_chance, until=until)
-    return [value_of(one, alpha=ALPHA) for one in totals]
-
-
-def _versions(surface: Surface, decisions: PolicyDecisions) -> list[VersionValue]:
+def _versions(surface: Surface, totals: Mapping[int, PolicyTotals]) -> list[VersionValue]:
     labels = {one.pk: one.label for one in ModelVersion.objects.filter(surface=surface)}
-    ids = dict.fromkeys(decisions.version.tolist())
-    parts = {version: decisions.of_version(version) for version in ids}
     return [
-        VersionValue(labels.get(version, ""), _values(part, [len(part)])[0])
-        for version, part in parts.items()
+        VersionValue(labels.get(version, ""), value_of(one, alpha=ALPHA))
+        for version, one in totals.items()
     ]

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -50,6 +50,8 @@ PRIOR_DECISIONS, PRIOR_REWARD = 10.0, 0.1  # of the predicted reward, before the
 class PolicyTotals:
     """What the decisions of a policy add up to; the totals of two stretches cannot be added.
 
+    But they say all that the next decisions need: `add_up` goes on from them.
+
     Attributes:
         decisions: how many.
         reward: sum of r.
@@ -67,6 +69,9 @@ class PolicyTotals:
     variation: float
     below: float
     above: float
+
+
+NOTHING = PolicyTotals(0, 0.0, 0, 0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,7 @@ def add_up(
     chances: NDArray[np.float64],
     *,
     until: Sequence[int],
+    start: PolicyTotals = NOTHING,
 ) -> list[PolicyTotals]:
     """Return the totals of the first decisions, for several numbers of them.
 
@@ -114,29 +120,34 @@ def add_up(
         is_control: whether the control action was taken, shape (n,).
         chances: that the control action had, whether it was taken or not, shape (n,).
         until: how many of the first decisions count, each in [0, n].
+        start: totals of the decisions before these, which count besides: the totals are then, to the
+            bit, those of all decisions at once.
 
     Raises:
         StatisticsError: a reward or a chance is out of range.
     """
     _check(rewards, chances)
-    predicted = _means_before(rewards, PRIOR_DECISIONS, PRIOR_REWARD)
+    reward, before = _running(np.add, start.reward, rewards), start.decisions
+    predicted = _means_before(reward, before, PRIOR_DECISIONS, PRIOR_REWARD)
     odds = 1 / chances - 1
     # 1 − [taken] / p is 1 or −odds.
     y = (rewards - predicted) * np.where(is_control, -odds, 1.0)
-    of_y = np.clip(_means_before(y, 1.0, 0.0), -1, 1)
+    difference = _running(np.add, start.difference, y)
+    of_y = np.clip(_means_before(difference, before, 1.0, 0.0), -1, 1)
+    controls = _running(np.add, start.controls, is_control)
+    variation = _running(np.add, start.variation, (y - of_y) ** 2)
     below = of_y + np.maximum((1 - predicted) * odds, predicted)
     above = np.maximum(predicted * odds, 1 - predicted) - of_y
-    sums = [_from_zero(np.cumsum(one)) for one in (rewards, is_control, y, (y - of_y) ** 2)]
-    bounds = [_from_zero(np.maximum.accumulate(one)) for one in (below, above)]
+    below, above = _running(np.maximum, start.below, below), _running(np.maximum, start.above, above)
     return [
         PolicyTotals(
-            decisions=n,
-            reward=float(sums[0][n]),
-            controls=int(sums[1][n]),
-            difference=float(sums[2][n]),
-            variation=float(sums[3][n]),
-            below=float(bounds[0][n]),
-            above=float(bounds[1][n]),
+            decisions=before + n,
+            reward=float(reward[n]),
+            controls=int(controls[n]),
+            difference=float(difference[n]),
+            variation=float(variation[n]),
+            below=float(below[n]),
+            above=float(above[n]),
         )
         for n in until
     ]
@@ -153,14 +164,19 @@ def _check(rewards: NDArray[np.float64], chances: NDArray[np.float64]) -> None:
         )
 
 
-def _from_zero(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.concatenate([[0.0], values])
+def _running(how: np.ufunc, start: float, values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return what the values add up to, or the largest so far, from the start on, shape (n + 1,)."""
+    running: NDArray[np.float64] = how.accumulate(np.concatenate([[float(start)], values]))
+    return running
 
 
-def _means_before(values: NDArray[np.float64], prior: float, first: float) -> NDArray[np.float64]:
+def _means_before(
+    sums: NDArray[np.float64], before: int, prior: float, first: float
+) -> NDArray[np.float64]:
     """Return the mean of the values before each, with so many more of one value before all."""
-    sums = _from_zero(np.cumsum(values))[:-1]
-    means: NDArray[np.float64] = (sums + prior * first) / (np.arange(len(values)) + prior)
+    means: NDArray[np.float64] = (sums[:-1] + prior * first) / (
+        before + np.arange(len(sums) - 1) + prior
+    )
     return means
 
 

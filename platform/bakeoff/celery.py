@@ -78,6 +78,7 @@ app.conf.update(
             ("halts", "experiments.tasks.halt_unservable_experiments", 2 * environment.tick_seconds),
             ("ramps", "experiments.tasks.step_ramps", 5 * environment.tick_seconds),
             ("bandits", "experiments.tasks.reweight_bandits", 5 * environment.tick_seconds),
+            ("policies", "experiments.tasks.count_policy_decisions", 5 * environment.tick_seconds),
             ("holdbacks", "experiments.tasks.close_holdbacks", 10 * environment.tick_seconds),
             ("holdouts", "experiments.tasks.measure_holdouts", 60.0),
             ("refresh", "experiments.tasks.refresh_dirty_units", environment.tick_seconds),

@@ -5,9 +5,8 @@ from __future__ import annotations
 from django.urls import reverse
 
 from experiments.actions.change_surface import patch_surface
-from experiments.reports.policy_report import report_policy
 from tests.support.dashboard import sign_in
-from tests.support.ranking import make_decisions, make_rank_surface, write_decisions
+from tests.support.ranking import make_decisions, make_rank_surface, report_counted, write_decisions
 
 
 def page_of(shop, key="offers"):
@@ -17,6 +16,7 @@ def page_of(shop, key="offers"):
 def test_it_shows_the_value_of_each_version_and_its_course(shop):
     surface = make_rank_surface(shop.project)
     write_decisions(shop, surface, make_decisions(60))
+    report_counted(surface)
     page = page_of(shop).content.decode()
     assert 'data-policy="open"' in page
     assert "60 of 60 decisions got a reward in time." in page
@@ -29,14 +29,14 @@ def test_the_value_begins_anew_where_the_settings_of_rewards_change(shop):
     surface = make_rank_surface(shop.project)
     write_decisions(shop, surface, make_decisions(20))
     patch_surface(surface=surface, changes={"rank": {"explore": 0.2}}, by="ann")
-    assert report_policy(surface).value.decisions == 20  # no reward has another value
+    assert report_counted(surface).value.decisions == 20  # no reward has another value
     patch_surface(surface=surface, changes={"rank": {"explore": 0.2, "default_reward": 0.5}}, by="ann")
-    report = report_policy(surface)
+    report = report_counted(surface)
     assert report.value.decisions == 0
     page = page_of(shop).content.decode()
     assert f"Decisions count since {report.since:%Y-%m-%d %H:%M}: the default reward" in page
     patch_surface(surface=surface, changes={"rank": {"default_reward": 0.5}}, by="ann")
-    assert report_policy(surface).since == report.since
+    assert report_counted(surface).since == report.since
 
 
 def test_a_surface_without_decisions_says_so_and_another_kind_has_no_such_page(shop):

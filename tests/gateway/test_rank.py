@@ -9,11 +9,10 @@ from uuid_utils import uuid7
 
 from experiments.ingest.rows import Rows
 from experiments.models import Event, Exposure, Slate
-from experiments.reports.policy_report import report_policy
 from experiments.tasks import drain_spilled_rows
 from inference.models import Surface
 from tests.support import builders
-from tests.support.ranking import ACTIONS, decide, make_rank_surface, reward
+from tests.support.ranking import ACTIONS, decide, make_rank_surface, report_counted, reward
 from tests.support.waiting import wait_until
 
 
@@ -328,7 +327,7 @@ def test_the_value_counts_decisions_whose_time_is_over(lane, offers):
         write_decision(offers, f"b{n}", action="b", reward_value=1.0)
         write_decision(offers, f"a{n}", action="a")
     reward(lane, offers, decide(lane, offers), 1.0)  # its time is not over
-    report = report_policy(offers.surface)
+    report = report_counted(offers.surface)
     assert (report.value.decisions, report.value.controls, report.rewarded) == (80, 40, 40)
     assert report.value.served == pytest.approx(0.5)
     assert report.value.difference == pytest.approx(0.5, abs=0.15)
@@ -340,9 +339,10 @@ def test_the_value_counts_decisions_whose_time_is_over(lane, offers):
 
 def test_a_range_and_a_default_reward_of_its_own(offers):
     offers.surface.rank = {"min_reward": -10, "max_reward": 10, "default_reward": -5}
+    offers.surface.save()
     for n in range(4):
         write_decision(offers, f"b{n}", action="b", reward_value=10.0 if n % 2 else None)
-    assert report_policy(offers.surface).value.served == pytest.approx((0.25 * 2 + 1 * 2) / 4)
+    assert report_counted(offers.surface).value.served == pytest.approx((0.25 * 2 + 1 * 2) / 4)
 
 
 def test_no_exposure_is_recorded_without_an_experiment(lane, offers):

@@ -8,10 +8,9 @@ import pytest
 
 from experiments.ingest.rows import Rows
 from experiments.models import Event, Slate
-from experiments.reports.policy_report import report_policy
 from experiments.training_data.decisions import decisions_of
 from tests.support import builders
-from tests.support.ranking import decide, make_rank_surface, reward
+from tests.support.ranking import decide, make_rank_surface, report_counted, reward
 
 
 @pytest.fixture
@@ -49,11 +48,11 @@ def test_parts_add_up_and_each_name_counts_once(lane, offers):
         ({"part": "click"}, 0.1), ({"part": "order:1"}, 0.6), ({"part": "return"}, -0.2)
     ]  # fmt: skip
     # While more may come, nothing counts.
-    assert report_policy(offers.surface).value.decisions == 0
+    assert report_counted(offers.surface).value.decisions == 0
     assert len(decisions_of(offers.surface)) == 0
     is_over(decision)
     assert decisions_of(offers.surface).reward == pytest.approx([0.5])
-    report = report_policy(offers.surface)
+    report = report_counted(offers.surface)
     assert (report.rewarded, report.value.served) == (1, pytest.approx(0.5))
 
 
@@ -129,4 +128,4 @@ def test_where_a_whole_reward_and_a_part_came_at_one_moment_the_whole_counts(off
 
 def test_parts_of_one_moment_that_pass_the_range_are_cut_where_they_are_read(offers):
     write_rewards(offers, (0.8, "click"), (0.8, "order"))
-    assert report_policy(offers.surface).value.served == 1.0
+    assert report_counted(offers.surface).value.served == 1.0

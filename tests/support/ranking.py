@@ -6,7 +6,9 @@ from datetime import timedelta
 
 import numpy as np
 
+from experiments.actions.count_decisions import count_decisions
 from experiments.ingest.rows import Rows
+from experiments.reports.policy_report import report_policy
 from inference.models import Surface
 from inference.serving.action_set import ActionSet
 from inference.serving.choice import chances_of, only
@@ -41,6 +43,13 @@ def reward(lane, shop, decision, value, *, key=None, **fields):
     """Send the reward of a decision; return the response."""
     body = {"recommendation_id": decision["recommendation_id"], "value": value, **fields}
     return lane.post("/v1/reward", body, key or shop.public)
+
+
+def report_counted(surface):
+    """Let a worker count a surface's decisions; return what its policy earns."""
+    while count_decisions(surface):
+        pass
+    return report_policy(surface)
 
 
 TASTES = ({"mobile": 0}, {"mobile": 1})

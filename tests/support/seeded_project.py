@@ -23,7 +23,7 @@ from tests.support import builders
 from tests.support.alerts import dead_delivery
 from tests.support.dashboard import make_user
 from tests.support.ended_run import ended_run
-from tests.support.ranking import make_decisions, make_rank_surface, write_decisions
+from tests.support.ranking import make_decisions, make_rank_surface, report_counted, write_decisions
 
 HISTOGRAMS = [[0.4, 0.3], [0.6, 0.7]]
 OFF_POLICY_ROW = {
@@ -233,6 +233,7 @@ def _decide(shop: builders.Shop) -> None:
     surface = make_rank_surface(shop.project)
     rows = make_decisions(60)
     write_decisions(shop, surface, rows)
+    report_counted(surface)
 
 
 def _say(shop: builders.Shop, experiment: Experiment) -> None:
