@@ -1,9 +1,10 @@
-"""What a custom endpoint is sent and answers: plain JSON, or the Open Inference Protocol v2.
+"""What a custom endpoint is sent and answers: plain JSON, the Open Inference Protocol v2, or MLflow's.
 
 JSON: the question as it is; the answer is `{"scores": [...]}`, one number per candidate or label. v2:
 each field of the question is a tensor of bytes; the answer has numbers in an output named `scores`, and
-shape and datatype must fit them. An answer may say what it cost: `cost` beside `scores`, in v2 an
-output of that name with one number.
+shape and datatype must fit them. MLflow's scoring server gets a record per candidate, or one with the
+text and its features, and answers `{"predictions": [...]}`. An answer may say what it cost: `cost`
+beside `scores`, in v2 an output of that name with one number.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from inference.serving.models import RemoteModel
 
 HEADERS = {"content-type": "application/json"}
-PROTOCOLS = ("json", "v2")
+MLFLOW = "mlflow"
+PROTOCOLS = ("json", "v2", MLFLOW)
+ERRORS = {"v2": "error", MLFLOW: "message"}  # where a server says what went wrong
 # What JSON can carry of the protocol's datatypes, without BOOL and BYTES, which are no numbers.
 NUMBERS = (
     "FP16", "FP32", "FP64", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64",
@@ -53,12 +56,24 @@ def encode_question(question: Mapping[str, Any], protocol: str) -> bytes:
     """Return the body of a request."""
     if protocol == "json":
         return orjson.dumps(question)
+    if protocol == MLFLOW:
+        return orjson.dumps({"dataframe_records": _records(question)})
     inputs = []
     for name, value in question.items():
         data = [orjson.dumps(value).decode()] if isinstance(value, dict) else value
         data = [data] if isinstance(data, str) else list(data)
         inputs.append({"name": name, "shape": [1, len(data)], "datatype": "BYTES", "data": data})
     return orjson.dumps({"inputs": inputs})
+
+
+def _records(question: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of a question: one for a text, or one per candidate."""
+    if "candidates" not in question:
+        return [{**question.get("features", {}), "text": question["text"]}]
+    # A context cannot take the place of the question's own fields.
+    named = {"unit_id": question["unit_id"], "recent": list(question["recent"])}
+    context = question.get("context") or {}
+    return [{**context, **named, "item_id": item} for item in question["candidates"]]
 
 
 def read_answer(status: int, content: bytes, protocol: str) -> RemoteAnswer:
@@ -68,7 +83,7 @@ def read_answer(status: int, content: bytes, protocol: str) -> RemoteAnswer:
         ValueError: it has no scores, or a cost that cannot be one.
     """
     if status != 200:
-        words = _error_of(content) if protocol == "v2" else ""
+        words = _error_of(content, ERRORS[protocol]) if protocol in ERRORS else ""
         raise WrongAnswerError(f"status == {status}, must be 200.{words}")
     if len(content) > MAX_ANSWER_BYTES:
         raise WrongAnswerError(f"answer == {len(content)} bytes, must be at most {MAX_ANSWER_BYTES}.")
@@ -76,19 +91,29 @@ def read_answer(status: int, content: bytes, protocol: str) -> RemoteAnswer:
     fields = answer if isinstance(answer, dict) else {}
     if protocol == "v2":
         fields = _named_outputs(fields.get("outputs"))
+    if protocol == MLFLOW:
+        fields = {**fields, "scores": _flat_predictions(fields.get("predictions"))}
     scores = fields.get("scores")
     if not isinstance(scores, list):
         raise WrongAnswerError("answer has no list of scores.")
     return RemoteAnswer(scores, _cost(fields.get("cost")))
 
 
-def _error_of(content: bytes) -> str:
-    """Return what a server of v2 says of its error, after a blank; empty if it does not."""
+def _flat_predictions(predictions: Any) -> Any:
+    """Return predictions row by row: a row is a number, a list, or a frame's record of columns."""
+    if not isinstance(predictions, list):
+        return predictions
+    rows = [list(row.values()) if isinstance(row, dict) else row for row in predictions]
+    return [value for row in rows for value in (row if isinstance(row, list) else [row])]
+
+
+def _error_of(content: bytes, field: str) -> str:
+    """Return what a server says of its error, after a blank; empty if it does not."""
     try:
         answer = orjson.loads(content)
     except ValueError:
         return ""
-    words = answer.get("error") if isinstance(answer, dict) else None
+    words = answer.get(field) if isinstance(answer, dict) else None
     if not isinstance(words, str):
         return ""
     # One line of plain characters: it goes to logs, and to the page of a run.

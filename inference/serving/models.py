@@ -38,7 +38,7 @@ class RemoteModel:
         form: encoder, onnx, python or endpoint.
         deadline_ms: how long it may take.
         url: of an endpoint.
-        protocol: of an endpoint: `json`, or `v2` for the Open Inference Protocol.
+        protocol: of an endpoint: `json`, `v2` for the Open Inference Protocol, or `mlflow`.
         cost_per_answer: in money.
     """
 

@@ -20,7 +20,7 @@ class EndpointParams:
 
     Attributes:
         url: of the model; requests are POSTs.
-        protocol: json, or v2 for the Open Inference Protocol.
+        protocol: json, v2 for the Open Inference Protocol, or mlflow for MLflow's scoring server.
         deadline_ms: how long it may take.
         cost_per_answer: in money, for the metric `serving-cost`, where the answer does not say.
     """

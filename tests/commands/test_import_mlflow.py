@@ -57,10 +57,11 @@ def test_a_registered_model_is_imported_by_a_command(console, shop, tmp_path, mo
 
 
 REFUSED = [
-    ({"flavours": {"sklearn": {"pickled_model": "model.pkl"}, "python_function": PYFUNC}},
-     "flavors == ['sklearn'], must hold 'onnx': others are code or pickles, which the platform never loads. "
-     "Please convert it where it was trained, by skl2onnx"),
-    ({"flavours": {"python_function": PYFUNC}}, "flavors == ['python_function'], must hold 'onnx'"),
+    ({"flavours": {"xgboost": {"data": "model.ubj"}, "python_function": PYFUNC}},
+     "flavors == ['xgboost'], must hold 'onnx', 'sklearn' or 'pytorch': others are code, which the platform "
+     "never loads. Please convert it where it was trained, by onnxmltools"),
+    ({"flavours": {"sklearn": "all"}}, "the flavour 'sklearn' says nothing of itself."),
+    ({"flavours": {"python_function": PYFUNC}}, "`mlflow models serve` answer, and `bakeoff register --protocol mlflow"),
     ({"flavours": {"onnx": {"data": "../secret.onnx"}}}, "lies outside of its folder"),
     ({"flavours": {"onnx": {"data": "lost.onnx"}}}, "is missing: lost.onnx"),
     ({"flavours": {"onnx": {"data": "MLmodel"}}}, "MLmodel cannot be read as ONNX"),

@@ -8,11 +8,13 @@ import pytest
 
 from inference.actions.load_examples import load_examples
 from inference.models import ModelVersion, Surface, TrainingRun
+from inference.serving.endpoint import call_endpoint
+from inference.serving.models import RemoteModel
 from inference.tasks import run_training
 from tests.support.debian_servers import free_port
 from tests.support.fast_lane import test_database_url
-from tests.support.learning import make_examples
-from tests.support.mlflow_server import MlflowServer, cutting_wire, log_models
+from tests.support.learning import make_examples, train
+from tests.support.mlflow_server import MlflowServer, cutting_wire, log_models, scoring_server
 from tests.support.onnx_graphs import LABELS, text_graph
 from tests.support.waiting import wait_until
 
@@ -86,7 +88,7 @@ def test_a_model_is_imported_by_its_address(console, intents, mlflow, uri, versi
         ("models:/nobody/1", "model_uri == 'models:/nobody/1': MLflow says: "),
         ("models:/intents/", "model_uri == 'models:/intents/': MLflow says: "),
         ("runs:/0123456789abcdef0123456789abcdef/model", "MLflow says: "),
-        ("models:/pickled/1", "flavors == ['sklearn'], must hold 'onnx'"),
+        ("models:/pickled/1", "serialization_format == 'cloudpickle', must be 'skops'"),
     ],
 )
 def test_an_address_without_a_model_to_serve_is_refused(console, intents, mlflow, uri, words):
@@ -123,6 +125,31 @@ def test_a_registry_of_its_own_is_judged_too(console, intents, mlflow):
 def test_a_server_that_is_away_is_named(console, intents):
     message = refused(console, intents, "models:/intents/1", f"http://127.0.0.1:{free_port()}")
     assert "the server of MLFLOW_TRACKING_URI does not answer" in message
+
+
+def test_a_text_classifier_of_scikit_learn_is_converted(console, intents, mlflow):
+    server, _ = mlflow
+    tracking = {"MLFLOW_TRACKING_URI": server.url, **ALLOWED}
+    call = console.start(*arguments(intents, "models:/texts/1"), **tracking)
+    queued = TrainingRun.objects.filter(surface=intents, state="queued")
+    wait_until(queued.exists, "a run is queued", seconds=120)
+    run_training(queued.get().pk)
+    done = TrainingRun.objects.get(surface=intents)
+    assert done.state == TrainingRun.State.PASSED, done.message
+    assert done.version.params["source"]["flavour"] == "sklearn"
+    ModelVersion.objects.filter(pk=done.version_id).update(alias="champion")
+    assert console.finish(call).status == 0
+
+
+def test_its_scoring_server_labels(intents, mlflow, monkeypatch):
+    server, _ = mlflow
+    monkeypatch.setenv("BAKEOFF_OUTGOING_ALLOW", "127.0.0.1")
+    with scoring_server(server, "models:/served/1") as url:
+        run = train(intents, "endpoint", url=url, protocol="mlflow", deadline_ms=10_000)
+        assert run.state == TrainingRun.State.PASSED, run.message
+        model = RemoteModel("", "endpoint", 10_000, url, "mlflow")
+        scores = call_endpoint(model, {"text": "heat rain", "features": {}}, len(LABELS))
+    assert LABELS[scores.index(max(scores))] == "billing"
 
 
 def test_a_graph_that_is_cut_on_its_way_is_refused(console, intents, mlflow):

@@ -18,15 +18,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tests.support.debian_servers import START_SECONDS, answers, free_port
+from tests.support.learning import WORDS
 from tests.support.waiting import wait_until
 
 PYTHON = Path(sys.prefix) / "mlflow" / "bin" / "python"
-# Two versions of `intents`, of which the second has an alias, and a model of another flavour. Prints the
-# run of the first.
+# Two versions of `intents`, of which the second has an alias, a pickle, and a classifier of texts in the
+# format skops that the scoring server can serve. Prints the run of the first.
 _LOG = """
 import json, pathlib, sys
 import mlflow, mlflow.onnx, mlflow.sklearn, onnx
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 graph, labels = onnx.load(sys.argv[1]), json.loads(sys.argv[2])
 with mlflow.start_run() as run:
@@ -38,6 +41,18 @@ with mlflow.start_run() as run:
         LogisticRegression().fit([[0.0], [1.0]], [0, 1]), name="other", registered_model_name="pickled",
         serialization_format="cloudpickle",
     )
+    words = json.loads(sys.argv[3])
+    texts = [word for label in labels for word in words[label]]
+    truth = [label for label in labels for _ in words[label]]
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, truth)
+    mlflow.sklearn.log_model(model, name="texts", registered_model_name="texts")
+
+class Texts(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input):
+        return model.predict_proba(list(model_input["text"]))
+
+with mlflow.start_run():
+    mlflow.pyfunc.log_model(name="served", python_model=Texts(), registered_model_name="served")
 mlflow.MlflowClient().set_registered_model_alias("intents", "best", 2)
 print(json.dumps(run.info.run_id))
 """
@@ -83,11 +98,35 @@ def log_models(server: MlflowServer, graph: bytes, labels: list[str]) -> str:
     file = server.folder / "graph.onnx"
     file.write_bytes(graph)
     done = subprocess.run(
-        [PYTHON, "-c", _LOG, file, json.dumps(labels)],
+        [PYTHON, "-c", _LOG, file, json.dumps(labels), json.dumps({k: sorted(v) for k, v in WORDS.items()})],
         env=_environment(MLFLOW_TRACKING_URI=server.url), cwd=server.folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+@contextlib.contextmanager
+def scoring_server(server: MlflowServer, uri: str):
+    """`mlflow models serve` of a model, with what its environment has; yields the address to ask."""
+    port, log = free_port(), server.folder / "serve.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [
+                PYTHON, "-m", "mlflow", "models", "serve", "--model-uri", uri, "--port", str(port),
+                "--host", "127.0.0.1", "--env-manager", "local", "--workers", "1",
+            ],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=server.folder,
+            env=_environment(
+                MLFLOW_TRACKING_URI=server.url, MLFLOW_ALLOW_PICKLE_DESERIALIZATION="true"
+            ),
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        wait_until(lambda: answers(port), f"it answers on port {port} ({log})", seconds=START_SECONDS)
+        yield f"http://127.0.0.1:{port}/invocations"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)  # it is several processes
+        process.wait()
 
 
 class _CuttingHandler(BaseHTTPRequestHandler):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from inference.models import Surface
 
+MAX_TEXTS = 200
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -65,13 +66,23 @@ def model(surface: str, file: Path, items: Path | None, slug: str | None, **grap
 @click.option("--surface", required=True, help="Surface that labels texts.")
 @click.option("--model-uri", "uri", required=True,
               help="Folder of an MLflow model, or an address such as models:/NAME/3.")  # fmt: skip
+@click.option("--trust-model", "trusted", is_flag=True,
+              help="Load pickles and networks of PyTorch: code in them then runs on this machine, with "
+              "your rights. Only where you trust their maker.")  # fmt: skip
 @graph_options
 @project_option
-def mlflow_(surface: str, uri: str, slug: str | None, **graph: Any) -> None:
-    """Import a model that MLflow stored, of its flavour ONNX; an address needs MLflow's client."""
+def mlflow_(
+    surface: str,
+    uri: str,
+    trusted: bool,  # noqa: FBT001  click names it
+    slug: str | None,
+    **graph: Any,
+) -> None:
+    """Import a model that MLflow stored: of ONNX, scikit-learn or PyTorch."""
     inputs = _read_inputs(graph["inputs"])
     target = find_surface(find_project(slug), surface)
-    from bakeoff.commands.mlflow_model import MlflowModelError, read_mlflow_model
+    from bakeoff.commands.mlflow_conversion import MlflowModelError
+    from bakeoff.commands.mlflow_model import read_mlflow_model
 
     if target.kind != target.Kind.CLASSIFY:
         raise fail(
@@ -80,11 +91,17 @@ def mlflow_(surface: str, uri: str, slug: str | None, **graph: Any) -> None:
         )
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            stored = read_mlflow_model(uri, Path(scratch))
+            stored = read_mlflow_model(uri, Path(scratch), trusted=trusted, texts=_texts_of(target))
         except MlflowModelError as error:
             raise fail(str(error)) from error
     sent = _Sent(stored.graph, graph["labels"] or stored.labels, stored.source)
-    _follow_import(target, sent, inputs, graph)
+    _follow_import(target, sent, inputs or stored.inputs, graph)
+
+
+def _texts_of(surface: Surface) -> list[str]:
+    """Return texts of the surface, on which a converted model must answer as before."""
+    rows = surface.examples.exclude(text="").order_by("-id")
+    return list(rows.values_list("text", flat=True)[:MAX_TEXTS])
 
 
 @dataclass(frozen=True, slots=True)

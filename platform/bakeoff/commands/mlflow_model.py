@@ -1,22 +1,25 @@
 """Read a model that MLflow stored: its folder, what it says of itself, and the graph in it.
 
 The folder is read as files: MLflow's client is needed for an address alone (`models:/intents/3`), and
-nothing of a model is loaded by it, because its flavours but ONNX unpickle. Its server is named by
+nothing of a model is loaded by it, because it would run what is in the file. A graph is taken as it is;
+what has to be loaded first goes through `mlflow_conversion`. The server is named by
 `MLFLOW_TRACKING_URI`, and must be public or allowed, as every address that somebody configured.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from bakeoff.commands.mlflow_conversion import CONVERTED, MlflowModelError, convert_flavour
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 MLMODEL, REGISTERED = "MLmodel", "registered_model_meta"
 MAX_ABOUT = 2**20  # bytes of a file that describes a model
@@ -32,40 +35,40 @@ _CLIENT_SETTINGS = MappingProxyType(
 )
 # What a person does with a model of another flavour, by the flavour.
 _REMEDIES = {
-    "sklearn": "convert it where it was trained, by skl2onnx",
     "xgboost": "convert it where it was trained, by onnxmltools",
     "lightgbm": "convert it where it was trained, by onnxmltools",
-    "pytorch": "export it where it was trained, by torch.onnx.export",
     "tensorflow": "convert it where it was trained, by tf2onnx",
     "transformers": "export it where it was trained, by optimum",
 }
 
 
-class MlflowModelError(Exception):
-    """A model that cannot be read or may not be served; the message says what to do."""
-
-
 @dataclass(frozen=True, slots=True)
 class MlflowModel:
-    """A model of the flavour ONNX.
+    """A model as a graph.
 
     Attributes:
         graph: it, in one piece.
-        labels: as its metadata name them; empty where they do not.
+        labels: as its metadata or the model itself name them; empty where they do not.
         source: where it comes from: address, run, name, version, as far as that is known.
+        inputs: what each input reads, where the model says it.
     """
 
     graph: bytes
     labels: tuple[str, ...]
     source: Mapping[str, str]
+    inputs: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-def read_mlflow_model(uri: str, scratch: Path) -> MlflowModel:
+def read_mlflow_model(
+    uri: str, scratch: Path, *, trusted: bool = False, texts: Sequence[str] = ()
+) -> MlflowModel:
     """Return a model by its folder or its address.
 
     Args:
         uri: a folder, or what MLflow resolves, such as `models:/intents/3`.
         scratch: a folder for what is downloaded.
+        trusted: whether code in the model may run on this machine.
+        texts: on which a converted model must answer as before.
 
     Raises:
         MlflowModelError: it cannot be had or read, or has no flavour that can be served.
@@ -80,13 +83,21 @@ def read_mlflow_model(uri: str, scratch: Path) -> MlflowModel:
     flavours = about.get("flavors")
     if not isinstance(flavours, dict):
         raise MlflowModelError(f"the file {MLMODEL} of '{uri}' names no flavors.")
-    graph = _read_graph(_graph_of(folder, flavours, uri))
+    source = _source_of(folder, about, uri)
+    if any(flavour in flavours for flavour in CONVERTED) and "onnx" not in flavours:
+        done = convert_flavour(folder, about, trusted=trusted, texts=texts)
+        graph, inputs = done.graph, done.inputs
+        source |= done.source
+    else:
+        done, graph, inputs = None, _read_graph(_graph_of(folder, flavours, uri)), {}
     metadata = about.get("metadata")
     labels = metadata.get("labels") if isinstance(metadata, dict) else None
+    of_model = tuple(done.labels) if done is not None else ()
     return MlflowModel(
         graph=graph,
-        labels=tuple(map(str, labels)) if isinstance(labels, list) else (),
-        source=_source_of(folder, about, uri),
+        labels=tuple(map(str, labels)) if isinstance(labels, list) else of_model,
+        source=source,
+        inputs=inputs,
     )
 
 
@@ -160,13 +171,14 @@ def _graph_of(folder: Path, flavours: Mapping[str, Any], uri: str) -> Path:
     """Return the file of the flavour ONNX, which must lie in the folder."""
     flavour = flavours.get("onnx")
     if not isinstance(flavour, dict):
-        # The flavour `python_function` is there beside any other: it says nothing of what the model is.
+        # What is converted does not come here. The flavour `python_function` is there beside any other:
+        # it says nothing of what the model is.
         named = sorted(set(map(str, flavours)) - {"python_function"}) or ["python_function"]
         remedy = _REMEDIES.get(named[0], "convert it to ONNX where it was trained")
         raise MlflowModelError(
-            f"flavors == {named}, must hold 'onnx': others are code or pickles, which the platform "
-            f"never loads. Please {remedy}, and log it by mlflow.onnx.log_model; or serve it "
-            "yourself, and `bakeoff register --endpoint`."
+            f"flavors == {named}, must hold 'onnx', 'sklearn' or 'pytorch': others are code, which the "
+            f"platform never loads. Please {remedy}, and log it by mlflow.onnx.log_model; or let "
+            "`mlflow models serve` answer, and `bakeoff register --protocol mlflow --endpoint URL`."
         )
     path = folder / str(flavour.get("data", "model.onnx"))
     if not path.resolve().is_relative_to(folder.resolve()):

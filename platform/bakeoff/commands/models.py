@@ -98,8 +98,9 @@ def pretrain(
 @click.command()
 @surface_argument
 @click.option("--endpoint", help="URL to call by POST.")
-@click.option("--protocol", type=click.Choice(["json", "v2"]), default="json", show_default=True,
-              help="Its protocol: plain JSON, or the Open Inference Protocol v2.")  # fmt: skip
+@click.option("--protocol", type=click.Choice(["json", "v2", "mlflow"]), default="json",
+              show_default=True, help="Its protocol: plain JSON, the Open Inference Protocol v2, or "
+              "that of `mlflow models serve`.")  # fmt: skip
 @click.option("--python", "entry_point", help="A class that an installed package registers.")
 @click.option("--deadline-ms", default=500, show_default=True, help="Maximum time for an answer.")
 @project_option

@@ -1,0 +1,1 @@
+"""Models of other libraries as ONNX graphs, by `python -m inference.conversion`."""
