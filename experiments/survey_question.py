@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.assignment.hashing import buckets_of
 from experiments.kinds import SURVEY_KINDS
 from experiments.languages import is_language
+from experiments.survey_labels import labels_of, language_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -170,8 +171,15 @@ class SurveyQuestion:
         elif self.kind != TEXT:
             shown["choices"] = list(self.choices)
         shown |= {"comment": self.asks_comment, "period_days": self.period_days}
-        # Only then named: without translations an answer reads as it did before there were any.
-        return shown | ({"translations": self.translations_as_json()} if self.translations else {})
+        # Only then named: a question in English alone reads as it did before there were translations.
+        if labels := labels_of(language_of(self.question)):
+            shown["words"] = labels
+        if self.translations:
+            shown["translations"] = {
+                language: {**texts, **({"words": labels} if (labels := labels_of(language)) else {})}
+                for language, texts in self.translations_as_json().items()
+            }
+        return shown
 
     def translations_as_json(self) -> dict[str, dict[str, Any]]:
         """Return the texts of each language as they are stated."""

@@ -7,7 +7,7 @@
 // A page names sdk/VERSION with the hash of its bytes, so a released version never changes: raise the version in
 // packages/js/package.json, and leave the folders of earlier ones.
 
-import { build, transform } from "esbuild";
+import { build, transform, transformSync } from "esbuild";
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, extname, join } from "node:path";
@@ -16,6 +16,19 @@ import { fileURLToPath } from "node:url";
 const TOP = dirname(fileURLToPath(import.meta.url));
 const SCRIPTS = { "bakeoff.js": "embed.ts", "slate.js": "slate-embed.ts", "survey.js": "survey-embed.ts" };
 const read = (...path) => readFileSync(join(TOP, ...path), "utf8");
+
+/** The style of an element is minified as the script around it is. */
+const styles = {
+  name: "styles",
+  setup({ onLoad }) {
+    onLoad({ filter: /\.ts$/ }, ({ path }) => ({
+      loader: "ts",
+      contents: readFileSync(path, "utf8").replace(/(?<=const STYLE = `)[^`]*/, (css) =>
+        transformSync(css, { loader: "css", minify: true }).code.trim(),
+      ),
+    }));
+  },
+};
 
 /** Build the scripts that pages load by their address. */
 async function buildScripts() {
@@ -26,7 +39,9 @@ async function buildScripts() {
       bundle: true,
       format: "iife",
       minify: true,
+      plugins: [styles],
       target: "es2022",
+      define: { VERSION: JSON.stringify(version) },
       write: false,
       absWorkingDir: TOP,
     });

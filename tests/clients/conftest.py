@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.embed_page import opened  # noqa: F401  a fixture
 from tests.support.generating import chat, one_provider, provider  # noqa: F401  fixtures
 from tests.support.npm import install_packages
 

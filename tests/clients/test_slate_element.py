@@ -3,61 +3,17 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 
 from experiments.actions.create_survey import create_survey
-from experiments.models import Event, Exposure, Feedback, Slate
+from experiments.models import Exposure, Feedback, Slate
 from experiments.survey_question import SurveyQuestion, Translation
 from inference.actions.load_items import ItemDraft, load_items
 from tests.support.dashboard import sign_in
+from tests.support.embed_page import stored
 
-# Nothing but scripts of the platform, requests to it, and no string that becomes markup.
-POLICY = (
-    "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self'; "
-    "require-trusted-types-for 'script'"
-)
-HOST = """<!doctype html><html lang="en"><title>Shop</title>
-<script src="/sdk/v1.js" data-key="{key}" data-wait="0"></script>
-<script src="/sdk/v1/slate.js"></script><h1>Shop</h1>{body}"""
-
-
-@pytest.fixture
-def opened(chromium, lane, shop):
-    """Open a page of a shop with some markup."""
-    context = chromium.new_context()
-
-    def open_page(body: str, *, key=shop.public, whole: str = "", policy=POLICY):
-        page = context.new_page()
-        page.requested, page.problems, page.warnings = [], [], []
-        page.on("request", lambda request: page.requested.append(request.url.removeprefix(lane.url)))
-        page.on("pageerror", lambda error: page.problems.append(str(error)))
-        page.on(
-            "console",
-            lambda one: {"error": page.problems, "warning": page.warnings}.get(one.type, []).append(
-                one.text
-            ),
-        )
-        html = whole or HOST.format(key=key, body=body)
-        headers = {"Content-Security-Policy": policy} if policy else {}
-        page.route(
-            "**/host", lambda route: route.fulfill(body=html, content_type="text/html", headers=headers)
-        )
-        page.goto(f"{lane.url}/host")
-        return page
-
-    yield open_page
-    context.close()
-
-
-def stored(shop, name: str, count: int) -> list[Event]:
-    """Wait until so many events are stored; return them."""
-    rows = Event.objects.filter(project=shop.project, name=name)
-    deadline = time.monotonic() + 20
-    while rows.count() < count and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return list(rows)
+ENGLISH = ("Why not?", "Too expensive", "Send", "Thank you.")
 
 
 def test_it_shows_a_list_and_reports_views_and_clicks(opened, shop, lane):
@@ -319,10 +275,12 @@ def test_a_question_is_answered_in_the_visitors_own_words(opened, shop, lane):
 
 
 @pytest.mark.parametrize(
-    ("lang", "sentence", "choice"),
-    [("zh-hans-CN", "为什么不？", "太贵"), ("fr", "Why not?", "Too expensive"), ("", "Why not?", "Too expensive")],
+    ("lang", "sentence", "choice", "send", "thanks"),
+    [("zh-hans-CN", "为什么不？", "太贵", "提交", "谢谢。"), ("fr", *ENGLISH), ("", *ENGLISH)],
 )  # fmt: skip
-def test_a_survey_asks_in_the_language_of_the_page(opened, shop, lane, lang, sentence, choice):
+def test_a_survey_asks_in_the_language_of_the_page(
+    opened, shop, lane, lang, sentence, choice, send, thanks
+):
     texts = Translation("为什么不？", ("太贵", "不适合我"))
     question = SurveyQuestion(
         "why", "choice", "Why not?", ("Too expensive", "Not for me"), translations={"zh-Hans": texts}
@@ -335,8 +293,8 @@ def test_a_survey_asks_in_the_language_of_the_page(opened, shop, lane, lang, sen
     group = page.get_by_role("group", name=sentence)
     group.wait_for()
     group.get_by_role("radio", name=choice).check()
-    group.get_by_role("button", name="Send").click()
-    page.get_by_role("status").get_by_text("Thank you.").wait_for()
+    group.get_by_role("button", name=send).click()
+    page.get_by_role("status").get_by_text(thanks).wait_for()
     # In whatever language it was read, the answer is the survey's own.
     assert Feedback.objects.get(project=shop.project).tags == ["Too expensive"]
     assert (page.problems, page.warnings) == ([], [])

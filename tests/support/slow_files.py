@@ -29,7 +29,7 @@ SLOW_FILES = (
     "inference/test_sasrec.py", "gateway/test_frozen.py",
     "dashboard/test_every_page.py", "dashboard/test_ten_seconds.py", "commands/test_config_check.py",
     "dashboard/test_pages.py", "dashboard/test_single_sign_on_browser.py", "inference/test_devices.py",
-    "clients/test_packages.py", "clients/test_slate_element.py", "packaging/test_help_site.py",
+    "clients/test_packages.py", "clients/test_slate_element.py", "clients/test_survey_by_itself.py", "packaging/test_help_site.py",
     "generate/test_hostile_providers.py", "dashboard/test_passkeys.py", "looks/test_restored.py",
     "commands/test_people.py", "loop/test_task_traces.py", "generate/test_chat_page.py",
     "loop/test_holdbacks.py", "stats/test_rules.py", "looks/test_plans.py",

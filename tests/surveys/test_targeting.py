@@ -145,9 +145,13 @@ def test_translations_come_with_the_slate_and_answers_stay_the_same(lane, shop):
     lane.refresh()
     survey, _ = survey_of(lane, shop)
     assert survey["question"] == "Why not?"
+    words = {tag: one.pop("words") for tag, one in survey["translations"].items()}
     assert survey["translations"] == {
         "de": GERMAN, "zh-Hans": {"question": "为什么不？", "choices": ["太贵", "不适合我"]},
     }  # fmt: skip
+    # What stands around a question is in its language, too.
+    assert (words["de"]["send"], words["zh-Hans"]["send"]) == ("Senden", "提交")
+    assert "words" not in survey
     listed = json.loads(
         run("feedback", "surveys", shop.surface.key, "--project", shop.project.slug, "--json")
     )
@@ -177,3 +181,22 @@ def test_a_file_states_them(shop, tmp_path):
     file.write_text(text)
     again = run("config", "apply", "-f", str(file), "--project", shop.project.slug)
     assert "Nothing to change." in again
+
+
+@pytest.mark.parametrize(
+    ("question", "send"),
+    [("Why not?", None), ("Pourquoi ?", None), ("为什么不？", "提交"), ("なぜですか", "送信")],
+)
+def test_a_question_whose_script_tells_its_language_has_its_words(question, send):
+    shown = SurveyQuestion("why", "nps", question).as_json()
+    assert shown.get("words", {}).get("send") == send
+
+
+@pytest.mark.parametrize(
+    ("tag", "dismiss"),
+    [("zh-Hant-TW", "暫不回答"), ("zh-Hans", "暂不回答"), ("de-AT", "Nicht jetzt"), ("en", None), ("sw", None)],
+)  # fmt: skip
+def test_words_are_found_by_the_languages_tag(tag, dismiss):
+    texts = {tag: Translation("x")}
+    shown = SurveyQuestion("why", "nps", "Why?", translations=texts).as_json()
+    assert shown["translations"][tag].get("words", {}).get("dismiss") == dismiss

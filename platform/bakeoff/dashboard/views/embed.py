@@ -55,7 +55,8 @@ def _embed_code(request: HttpRequest, surface: str, key: str) -> str:
     version = versions()[0]
     source = request.build_absolute_uri(reverse("sdk-version", args=[version, EMBED]))
     attributes = (
-        f'integrity="{integrity_of(version, EMBED)}" crossorigin="anonymous" data-key="{key or "pk_…"}"'
+        f'integrity="{integrity_of(version, EMBED)}" crossorigin="anonymous" data-key="{key or "pk_…"}" '
+        'data-surveys="on"'
     )
     call = f'bakeoff.recommend("{surface}", {{ k: 8 }}).then((slate) => console.log(slate.items));'
     return f'<script src="{source}"\n  {attributes}></script>\n<script>\n  {call}\n</script>'

@@ -35,8 +35,11 @@ export function createClient(options: ClientOptions) {
   const linkOf = (userId: string, anonymousId: string): Fields => ({ messageId: newId(), userId, anonymousId });
 
   const filled = (fields: Fields, options?: RequestOptions): Fields => ({ ...fields, ...visitor.forced(), ...visitor.about(options) });
-  const ask = async (path: string, fields: Fields, options?: RequestOptions, signal?: AbortSignal) =>
-    to.post(path, filled(fields, options), signal);
+  const ask = async (path: string, fields: Fields, about?: RequestOptions, signal?: AbortSignal) => {
+    const answer = await to.post(path, filled(fields, about), signal);
+    if (answer.survey) options.onSurvey?.(answer);
+    return answer;
+  };
   const list =
     (name: string) =>
     (surface: string, options?: ListOptions, signal?: AbortSignal): Promise<Slate> =>

@@ -7,8 +7,10 @@
 import { createClient } from "./client.js";
 import type { ClientOptions } from "./types.js";
 
+declare const VERSION: string; // of this script, written by the build
 const script = document.currentScript as HTMLScriptElement;
-const { key = "", unit, wait, url, ...rest } = script.dataset;
+// Who names the hash of this script loads no script without one, unless the page says so.
+const { key = "", unit, wait, url, surveys = script.integrity && "off", ...rest } = script.dataset;
 // The platform may stand below a path; a copy of the script elsewhere names it by data-url.
 const at = script.src.lastIndexOf("/sdk/");
 const base = url || (at < 0 ? new URL(script.src).origin : script.src.slice(0, at));
@@ -18,7 +20,14 @@ const client = createClient({
   url: base,
   key,
   unitId: unit,
-  wait: wait === undefined ? undefined : Number(wait),
+  wait: wait ? Number(wait) : undefined,
+  // Only where a question is due; by import(), which a policy of trusted types lets pass.
+  onSurvey: (slate) =>
+    surveys === "off" ||
+    import(`${base}/sdk/${VERSION}/survey.js`).then(
+      () => (client as any).ask(slate),
+      () => {}, // the page's policy forbids it, or the network is gone: nobody is asked
+    ),
 });
 type Call = [name: string, args: unknown[], done: (value: unknown) => void, failed: (error: unknown) => void];
 const page = window as { bakeoff?: { q?: Call[] } | typeof client };

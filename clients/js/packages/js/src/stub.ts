@@ -12,6 +12,8 @@ export interface EmbedOptions {
   nonce?: string;
   consent?: Consent;
   storage?: IdStorage;
+  /** Whether the embed asks what is due by itself; with `integrity` only if this is "on". */
+  surveys?: "on" | "off";
 }
 
 type Waiting = [name: string, args: unknown[], done: (value: unknown) => void, failed: (error: unknown) => void];
@@ -34,12 +36,12 @@ export function stub(): Embedded {
 }
 
 /** Load the embed without holding up the page, and return its stand-in. */
-export function loadEmbed({ src, key, integrity, nonce, consent, storage }: EmbedOptions): Embedded {
+export function loadEmbed({ src, key, integrity, nonce, consent, storage, surveys }: EmbedOptions): Embedded {
   const script = document.createElement("script");
   Object.assign(script, { src, async: true, crossOrigin: "anonymous" });
   if (integrity) script.integrity = integrity;
   if (nonce) script.nonce = nonce;
-  Object.assign(script.dataset, { key }, consent && { consent }, storage && { storage });
+  Object.assign(script.dataset, { key }, consent && { consent }, storage && { storage }, surveys && { surveys });
   const page = window as { bakeoff?: Embedded };
   const waiting = (page.bakeoff ||= stub());
   document.head.append(script);

@@ -1,6 +1,17 @@
-// <bakeoff-survey> for pages with the embed: <script src="/sdk/v1/survey.js"></script> after it.
+// <bakeoff-survey> for pages with the embed: the embed loads it where a question is due, or
+// <script src="/sdk/v1/survey.js"></script> after it, for an element at a place of the page's own.
 
 import type { Client } from "./client.js";
+import { make } from "./slate.js";
 import { defineSurvey } from "./survey.js";
+import type { Slate } from "./types.js";
 
-defineSurvey(() => (window as { bakeoff?: Client }).bakeoff);
+const page = window as { bakeoff?: Client & { ask?: (slate: Slate) => void } };
+
+defineSurvey(() => page.bakeoff);
+if (page.bakeoff)
+  page.bakeoff.ask = (slate) => {
+    // A page without an element of its own is asked in a corner of the window; the focus stays where it is.
+    const element = document.querySelector("bakeoff-survey") || document.body.appendChild(make("bakeoff-survey", { corner: "" }));
+    (element as HTMLElement & { show(slate: Slate): void }).show(slate);
+  };

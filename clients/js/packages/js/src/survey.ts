@@ -1,11 +1,13 @@
 // <bakeoff-survey>: asks the question that came with a slate, once in its period, and sends the answer.
 //
-// <bakeoff-slate> tells it of its slates; a page that shows its own lists calls `show(slate)`. With `surface` it
-// asks about that surface alone. What it says stands in attributes: `send`, `dismiss`, `thanks`, `comment`, `failed`.
+// The embed tells it of every slate with a question, <bakeoff-slate> of its own; a page of modules calls `show(slate)`.
+// With `surface` it asks about that surface alone. What it says stands in attributes: `send`, `dismiss`, `thanks`, `comment`, `failed`.
 
 import type { ClientSource } from "./slate.js";
 import { make } from "./slate.js";
 import type { Slate, Survey } from "./types.js";
+
+type Texts = Pick<Survey, "question" | "choices" | "words">;
 
 const STORAGE_KEY = "bakeoff_asked";
 const DAY = 86_400_000;
@@ -17,14 +19,16 @@ const WORDS = {
   failed: "That did not work. Please try again.",
 };
 const STYLE = `
-  :host { display: block; color: var(--bakeoff-color, inherit); }
-  :host([hidden]), [hidden] { display: none; }
-  fieldset { border: 1px solid currentColor; border-radius: var(--bakeoff-radius, .5rem); padding: 1rem; min-width: 0; }
-  .answers { display: flex; flex-wrap: wrap; gap: .25rem 1rem; }
-  label { display: inline-flex; gap: .25rem; align-items: center; min-height: 1.75rem; }
-  textarea { display: block; width: 100%; box-sizing: border-box; font: inherit; }
-  button { font: inherit; margin: .75rem .5rem 0 0; min-height: 2rem; }
-`;
+:host { display: block; color: var(--bakeoff-color, inherit) }
+:host([hidden]) { display: none }
+:host([corner]) { position: fixed; right: 1rem; bottom: 1rem; z-index: 999; max-width: min(22rem, 100vw - 2rem);
+max-height: 90vh; overflow: auto; color: CanvasText; background: Canvas }
+fieldset { border: 1px solid; border-radius: var(--bakeoff-radius, .5rem); padding: 1rem; min-width: 0 }
+.answers, label { display: flex; flex-wrap: wrap; gap: .25rem .5rem; align-items: center }
+label, button { min-height: 2rem }
+textarea, button { font: inherit }
+textarea { flex: 1 1 100%; min-width: 0 }
+button { margin: .75rem .5rem 0 0 }`;
 
 /** When each survey was shown in this browser; where storage is forbidden, on this page. */
 let lastShown: Record<string, number> = {};
@@ -79,10 +83,9 @@ export function defineSurvey(source: ClientSource, name = "bakeoff-survey"): voi
         return true;
       }
 
-      #word = (name: keyof typeof WORDS) => this.getAttribute(name) || WORDS[name];
       #client = () => {
         const client = typeof source === "function" ? source() : source;
-        if (!client) throw new Error(`<${name}>: the client is missing: load /sdk/v1.js before it.`);
+        if (!client) throw new Error(`<${name}>: load /sdk/v1.js before it.`);
         return client;
       };
 
@@ -95,12 +98,14 @@ export function defineSurvey(source: ClientSource, name = "bakeoff-survey"): voi
           this.#isOpen = false;
           this.#root.replaceChildren(make("p", { role: "status", part: "status" }, message));
         };
+        const texts = textsFor(survey, this);
+        const word = (name: keyof typeof WORDS) => this.getAttribute(name) || texts.words?.[name] || WORDS[name];
         const text = make("textarea", { rows: "2", maxlength: "4000" }) as HTMLTextAreaElement;
         const status = make("p", { role: "alert", part: "status" });
-        const form = make("form", { part: "form" }, fieldset(survey, textsFor(survey, this), [
-          ...(survey.comment ? [make("label", { part: "comment" }, this.#word("comment"), text)] : []),
-          make("button", { part: "send" }, this.#word("send")),
-          make("button", { type: "button", part: "dismiss" }, this.#word("dismiss")),
+        const form = make("form", { part: "form" }, fieldset(survey, texts, [
+          survey.comment ? make("label", { part: "comment" }, word("comment"), text) : "",
+          make("button", { part: "send" }, word("send")),
+          make("button", { type: "reset", part: "dismiss" }, word("dismiss")),
           status,
         ])) as HTMLFormElement;
         let sent = "";
@@ -108,8 +113,7 @@ export function defineSurvey(source: ClientSource, name = "bakeoff-survey"): voi
           event.preventDefault();
           const chosen = new FormData(form).getAll("answer").map((one) => String(one).trim()).filter(Boolean);
           if (!chosen.length) return;
-          const one = survey.scale ? Number(chosen[0]) : chosen[0];
-          const answer = survey.kind === "choices" ? chosen : one;
+          const answer = survey.kind === "choices" ? chosen : survey.scale ? Number(chosen[0]) : chosen[0];
           const send = (kind: "survey" | "text", value: unknown) => this.#client().feedback({ ...about, kind, value });
           try {
             // A comment that is refused hides no answer, and the next try sends the answer only if it is another.
@@ -120,12 +124,12 @@ export function defineSurvey(source: ClientSource, name = "bakeoff-survey"): voi
               reportPrompt("answered");
             }
             if (text.value.trim()) await send("text", text.value);
-            close(this.#word("thanks"));
+            close(word("thanks"));
           } catch {
-            status.textContent = this.#word("failed"); // what was chosen and written stays
+            status.textContent = word("failed"); // what was chosen and written stays
           }
         };
-        form.querySelector<HTMLElement>("[part=dismiss]")!.onclick = () => {
+        form.onreset = () => {
           remember(survey.key);
           reportPrompt("dismissed");
           close("");
@@ -147,9 +151,9 @@ export function defineSurvey(source: ClientSource, name = "bakeoff-survey"): voi
 }
 
 /** The question's texts in the language of the page around an element; else as it is. */
-function textsFor(survey: Survey, element: Element): Pick<Survey, "question" | "choices"> {
+function textsFor(survey: Survey, element: Element): Texts {
   const texts = Object.entries(survey.translations || {});
-  let tag = (element.closest("[lang]")?.getAttribute("lang") || "").toLowerCase();
+  let tag = (element.closest<HTMLElement>("[lang]")?.lang || "").toLowerCase();
   // zh-Hans-CN is read as zh-Hans, and that as zh.
   for (; tag; tag = tag.replace(/-?[^-]*$/, "")) {
     const match = texts.find(([language]) => language.toLowerCase() === tag);
@@ -158,9 +162,9 @@ function textsFor(survey: Survey, element: Element): Pick<Survey, "question" | "
   return survey;
 }
 
-function fieldset({ kind, scale, choices = [] }: Survey, texts: Pick<Survey, "question" | "choices">, rest: HTMLElement[]): HTMLElement {
+function fieldset({ kind, scale, choices = [] }: Survey, texts: Texts, rest: (HTMLElement | string)[]): HTMLElement {
   const [low, high] = scale || [0, -1];
-  const numbers = Array.from({ length: high - low + 1 }, (_, n) => String(low + n));
+  const numbers = [...Array(high - low + 1).keys()].map((n) => String(low + n));
   const type = kind === "choices" ? "checkbox" : "radio";
   const written = { part: "answer", name: "answer", rows: "3", maxlength: "2000", required: "", "aria-label": texts.question };
   // The value is the survey's own text, in whatever language it is read: answers of all languages are counted together.

@@ -9,15 +9,15 @@ export const MAX_BYTES = 60_000;
 
 /** A refusal with the platform's sentence; status 0: nobody answered. */
 export class BakeoffError extends Error {
-  constructor(
-    readonly status: number,
-    readonly code: string,
-    message: string,
-    readonly field: string | null = null,
-    /** Milliseconds, where the platform says how long to wait. */
-    readonly retryAfter = 0,
-  ) {
+  declare readonly status: number;
+  declare readonly code: string;
+  declare readonly field: string | null;
+  /** Milliseconds, where the platform says how long to wait. */
+  declare readonly retryAfter: number;
+
+  constructor(status: number, code: string, message: string, field: string | null = null, retryAfter = 0) {
     super(message);
+    Object.assign(this, { status, code, field, retryAfter });
   }
 }
 

@@ -23,6 +23,8 @@ export interface ClientOptions {
   storage?: IdStorage;
   /** Milliseconds that events wait for each other: 400. */
   wait?: number;
+  /** Called with each answer whose visitor is to be asked a question: load what asks it only then. */
+  onSurvey?: (answer: Answer & { survey: Survey }) => void;
 }
 
 export interface Item {
@@ -40,7 +42,7 @@ export interface Item {
   because?: string;
 }
 
-interface Answer {
+export interface Answer {
   recommendation_id: string;
   surface: string;
   experiment: string | null;
@@ -52,6 +54,9 @@ interface Answer {
   recorded?: boolean;
   survey?: Survey;
 }
+
+/** The words around a question. */
+export type SurveyWords = Partial<Record<"send" | "dismiss" | "thanks" | "comment" | "failed", string>>;
 
 /** A question that the visitor may be asked about this answer; <bakeoff-survey> asks it. */
 export interface Survey {
@@ -66,7 +71,9 @@ export interface Survey {
   /** For which a browser is not asked again. */
   period_days: number;
   /** Texts by language, such as zh-Hans; an answer names the choices above. */
-  translations?: Record<string, { question: string; choices: string[] }>;
+  translations?: Record<string, { question: string; choices: string[]; words?: SurveyWords }>;
+  /** What stands around a question that is not in English. */
+  words?: SurveyWords;
 }
 
 export interface Slate extends Answer {
