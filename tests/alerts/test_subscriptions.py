@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import re
-import socket
-from dataclasses import replace
-from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
-from aiosmtpd.controller import Controller
-from django.conf import settings as django_settings
 
 from bakeoff.accounts.models import AuditEntry
 from bakeoff.alerts.models import Alert, Subscription
@@ -24,8 +19,8 @@ from bakeoff.delivery.edit_subscriptions import (
 )
 from bakeoff.delivery.signature import headers_of
 from bakeoff.environment import SettingError, read_environment
-from bakeoff.smtp import Smtp
 from tests.support import alerts, builders
+from tests.support.mailbox import smtp_sink
 
 HOOK = "https://hooks.example/bakeoff"
 
@@ -117,38 +112,10 @@ def test_a_project_takes_its_alerts_along_when_it_is_deleted(project):
     assert not Subscription.objects.filter(project_id=project.pk).exists()
 
 
-class Mailbox:
-    """Keeps what an SMTP server takes; refuses the addresses in `refused`."""
-
-    def __init__(self) -> None:
-        self.messages: list = []
-        self.refused: set[str] = set()
-
-    async def handle_RCPT(self, _server, _session, envelope, address, _options):  # noqa: N802
-        if address in self.refused:
-            return "550 no such mailbox"
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, _server, _session, envelope):  # noqa: N802
-        self.messages.append(message_from_bytes(envelope.content, policy=policy.default))
-        return "250 OK"
-
-
 @pytest.fixture
 def mailbox(settings):
-    mailbox = Mailbox()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
-    controller.start()
-    smtp = Smtp("127.0.0.1", port, "", "", "none", "bakeoff@shop.example")
-    settings.BAKEOFF = replace(django_settings.BAKEOFF, smtp=smtp)
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT = smtp.host, smtp.port
-    settings.DEFAULT_FROM_EMAIL = smtp.sender
-    yield mailbox
-    controller.stop()
+    with smtp_sink(settings) as mailbox:
+        yield mailbox
     Subscription.objects.all().delete()
 
 

@@ -29,6 +29,14 @@ def revoke_invited(shop):
     )
 
 
+def renew_invited(shop):
+    invitation, _ = invite(project=shop.project, role="viewer", by="a test")
+    page = reverse("team", args=[shop.project.slug])
+    renewed = shop.project.invitations.filter(pk=invitation.pk).exclude(digest=invitation.digest)
+    shown = {"data_invitation": str(invitation.pk)}
+    return Step(f"{page}invitations/{invitation.pk}/renew/", {}, renewed.exists, page, shown)
+
+
 def make_reset_link(shop):
     member = make_user(shop.project)
     page = reverse("team", args=[shop.project.slug])
@@ -59,5 +67,6 @@ INVITATION_VERBS = {
     "team-remove-second-factor": remove_second_factor,
     "team-reset-link": make_reset_link,
     "team-invite": invite_somebody,
+    "team-renew-invitation": renew_invited,
     "team-revoke-invitation": revoke_invited,
 }

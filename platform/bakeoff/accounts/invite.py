@@ -19,6 +19,7 @@ from bakeoff.accounts.refused import RefusedError
 
 DAYS = 7
 MAX_EMAIL = 254  # as Django's column is wide
+GOOD_NO_LONGER = "invitation, must be one that is not used, revoked or expired."
 
 
 class InvitationError(RefusedError):
@@ -60,6 +61,42 @@ def invite(*, project: Project, role: str, by: str, email: str = "") -> tuple[In
         detail = {"days": DAYS}
         record_audit(project.pk, actor=by, action="invite", subject=str(invitation), detail=detail)
     return invitation, token
+
+
+def renew_invitation(*, invitation: Invitation, by: str) -> str:
+    """Give an invitation a new link, good for as long as a first one; return its token.
+
+    The link before lets nobody in any more: its token is stored nowhere, so it cannot be shown again.
+
+    Raises:
+        InvitationError: it is good no longer.
+    """
+    token, digest = make_token()
+    with transaction.atomic():
+        rows = Invitation.objects.usable().select_for_update(no_key=True)
+        locked = rows.filter(pk=invitation.pk).first()
+        if locked is None:
+            raise InvitationError(GOOD_NO_LONGER)
+        # Who hands it out answers for it: it ends when that person is no administrator any more.
+        locked.digest, locked.created_by, locked.mailed_at = digest, by, None
+        locked.expires_at = timezone.now() + timedelta(days=DAYS)
+        locked.save(update_fields=["digest", "created_by", "mailed_at", "expires_at"])
+        detail = {"days": DAYS}
+        record_audit(
+            locked.project_id,
+            actor=by,
+            action="renew invitation",
+            subject=str(locked),
+            detail=detail,
+        )
+    return token
+
+
+def note_mailed(*, invitation: Invitation, by: str) -> None:
+    """Note that the SMTP server took an e-mail with the link."""
+    with transaction.atomic():
+        Invitation.objects.filter(pk=invitation.pk).update(mailed_at=timezone.now())
+        record_audit(invitation.project_id, actor=by, action="mail invitation", subject=str(invitation))
 
 
 def revoke_invitation(*, invitation: Invitation, by: str) -> None:
@@ -154,7 +191,7 @@ def _take(token: str) -> Invitation:
     rows = Invitation.objects.usable().select_for_update(no_key=True, of=("self",))
     invitation = rows.select_related("project").filter(digest=digest_of(token)).first()
     if invitation is None:
-        raise InvitationError("invitation, must be one that is not used, revoked or expired.")
+        raise InvitationError(GOOD_NO_LONGER)
     return invitation
 
 

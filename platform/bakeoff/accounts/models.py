@@ -162,6 +162,9 @@ class Invitation(models.Model):
     accepted_at = models.DateTimeField(null=True, blank=True)
     accepted_by = models.CharField(max_length=150, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    mailed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the SMTP server took an e-mail with its present link."
+    )
 
     objects = InvitationQuerySet.as_manager()
 

@@ -96,18 +96,22 @@ def reset_link(username: str, slug: str | None) -> None:
 @click.option("--role", type=click.Choice(ROLES), default="viewer", show_default=True)
 @project_option
 def invite_person(email: str, role: str, slug: str | None) -> None:
-    """Print a link by which one person joins a project; EMAIL becomes that of a new account."""
+    """Print a link by which one person joins a project; it is sent to EMAIL where e-mail is set up."""
     project = find_project(slug)
     from django.urls import reverse
 
     from bakeoff.accounts.invite import DAYS, InvitationError, invite
+    from bakeoff.delivery.invitation_mail import mail_invitation
 
     try:
         invitation, token = invite(project=project, role=role, email=email.strip(), by=OPERATOR)
     except InvitationError as error:
         raise click.UsageError(str(error)) from error
     sentence = f"Invitation {invitation.pk}, {role} of {project}: for one person within {DAYS} days."
-    _show_link(reverse("invited", args=[token]), sentence)
+    _show_link(path := reverse("invited", args=[token]), sentence)
+    if invitation.email:
+        why = mail_invitation(invitation, path=path, by=OPERATOR)
+        echo(f"No e-mail was sent: {why}" if why else f"It was sent to {invitation.email}.")
 
 
 @users.command(name="invitations")
@@ -123,6 +127,7 @@ def list_invitations(*, as_json: bool, slug: str | None) -> None:
             "role": one.role,
             "created_by": one.created_by,
             "expires_at": one.expires_at,
+            "mailed_at": one.mailed_at,
         }
         for one in project.invitations.usable().order_by("pk")
     ]

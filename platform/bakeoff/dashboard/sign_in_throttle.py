@@ -22,6 +22,7 @@ MAX_FAILURES_OF_NAME = 100  # ten addresses that are each at their limit
 MAX_ENDINGS = 30  # of sessions, by one account: each reads all sessions that there are
 MAX_MAILS = 3  # to an address of e-mail: nobody fills a mailbox through us
 MAX_MAILS_OF_ADDRESS = 10  # asked for from one visitor's address
+MAX_INVITATIONS = 30  # e-mails that one account sends
 # Longer than a holiday: a name under attack signs in from where it always does.
 REMEMBERED_SECONDS = 90 * 86_400
 
@@ -83,6 +84,24 @@ class MailThrottle:
         """Count the wish, and return whether it may go on; without a cache none may."""
         try:
             if _count(self._cache, self._address) > MAX_MAILS_OF_ADDRESS:
+                return False
+            return _count(self._cache, self._email) <= MAX_MAILS
+        except redis.exceptions.RedisError:
+            return False
+
+
+class InvitationThrottle:
+    """One invitation by e-mail, of an administrator who is signed in."""
+
+    def __init__(self, cache: redis.Redis, *, person_id: int, email: str) -> None:
+        """Name the counters; a mailbox has one for all that we send by wish."""
+        self._cache, self._person = cache, _key("invitations", str(person_id))
+        self._email = _key("mail-to", email.casefold())
+
+    def admits(self) -> bool:
+        """Count the e-mail, and return whether it may go out; without a cache none may."""
+        try:
+            if _count(self._cache, self._person) > MAX_INVITATIONS:
                 return False
             return _count(self._cache, self._email) <= MAX_MAILS
         except redis.exceptions.RedisError:

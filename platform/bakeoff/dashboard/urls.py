@@ -131,6 +131,9 @@ of_project: list[URLPattern | URLResolver] = [
     path("team/keys/<int:key_id>/revoke/", keys.revoke_key, name="team-revoke-key"),
     path("team/invitations/", invitations.make_invitation, name="team-invite"),
     path(
+        "team/invitations/<int:invitation_id>/renew/", invitations.renew, name="team-renew-invitation"
+    ),
+    path(
         "team/invitations/<int:invitation_id>/revoke/",
         invitations.end_invitation,
         name="team-revoke-invitation",

@@ -8,9 +8,7 @@ its status is kept, so that nobody can read an inner page through a webhook.
 from __future__ import annotations
 
 import logging
-import smtplib
 import time
-from email.errors import MessageError
 from typing import TYPE_CHECKING
 
 import orjson
@@ -20,6 +18,7 @@ from django.core.mail import EmailMessage
 from bakeoff import __version__
 from bakeoff.alerts.models import Subscription
 from bakeoff.delivery.claimed import Outcome
+from bakeoff.delivery.email import try_to_send
 from bakeoff.delivery.signature import headers_of
 from bakeoff.delivery.wording import email_body, email_subject, slack_message, webhook_message
 from inference.outgoing import AllowError, OutgoingError
@@ -90,15 +89,5 @@ def _send_email(claimed: ClaimedDelivery) -> Outcome:
             "Auto-Submitted": "auto-generated",
         },
     )
-    try:
-        message.send()
-    except smtplib.SMTPResponseException as error:
-        return Outcome(delivered=False, error=f"SMTP status == {error.smtp_code}, must be 2xx.")
-    except smtplib.SMTPRecipientsRefused:
-        return Outcome(delivered=False, error="the SMTP server refuses the recipient.")
-    except (smtplib.SMTPException, MessageError, OSError, ValueError) as error:
-        logger.warning("delivery %s: the SMTP server does not take it: %s", claimed.pk, error)
-        return Outcome(
-            delivered=False, error=f"the SMTP server does not take it: {type(error).__name__}."
-        )
-    return Outcome(delivered=True)
+    error = try_to_send(message)
+    return Outcome(delivered=not error, error=error)

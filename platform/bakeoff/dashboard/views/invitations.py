@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from django import forms
 from django.contrib import messages
@@ -21,16 +21,21 @@ from bakeoff.accounts.invite import (
     accept_as_new,
     find_invitation,
     invite,
+    renew_invitation,
     revoke_invitation,
 )
 from bakeoff.accounts.models import Invitation
 from bakeoff.dashboard.access import ADMIN, project_for
 from bakeoff.dashboard.links import absolute_url
 from bakeoff.dashboard.refusals import add_refusal
+from bakeoff.dashboard.sign_in_throttle import WITHIN_SECONDS, InvitationThrottle
 from bakeoff.dashboard.team_forms import InvitationForm
 from bakeoff.dashboard.views.team import team_page
+from bakeoff.delivery.invitation_mail import mail_invitation, why_no_mail
+from inference.cache import cache_client
 
 if TYPE_CHECKING:
+    from django.contrib.auth.models import User
     from django.http import HttpRequest, HttpResponse
 
 
@@ -52,13 +57,51 @@ def make_invitation(request: HttpRequest, slug: str) -> HttpResponse:
     if not form.is_valid():
         return team_page(request, project, invitation=form)
     try:
-        _invitation, token = invite(project=project, by=str(request.user), **form.cleaned_data)
+        invitation, token = invite(project=project, by=str(request.user), **form.cleaned_data)
     except InvitationError as error:
         add_refusal(form, error)
         return team_page(request, project, invitation=form)
-    link = absolute_url(request, reverse("invited", args=[token]))
-    messages.success(request, _("Send this link, it is shown only once: %(link)s") % {"link": link})
+    _hand_out(request, invitation, token)
     return redirect("team", slug)
+
+
+@require_POST
+@login_required
+def renew(request: HttpRequest, slug: str, invitation_id: int) -> HttpResponse:
+    """Make a new link in place of the one before, and send it again."""
+    project = project_for(request, slug, ADMIN)
+    invitation = get_object_or_404(Invitation, pk=invitation_id, project=project)
+    try:
+        token = renew_invitation(invitation=invitation, by=str(request.user))
+    except InvitationError:
+        messages.error(request, _("This invitation was used or revoked, or it is too old."))
+    else:
+        _hand_out(request, invitation, token)
+    return redirect("team", slug)
+
+
+def _hand_out(request: HttpRequest, invitation: Invitation, token: str) -> None:
+    """Show a link, once, and send it to whom it is for; say whether that was done, or why not."""
+    path = reverse("invited", args=[token])
+    link = absolute_url(request, path)
+    messages.success(request, _("Send this link, it is shown only once: %(link)s") % {"link": link})
+    if not invitation.email:
+        return
+    why = why_no_mail() or _why_slowed_down(request, invitation)
+    if why := why or mail_invitation(invitation, path=path, by=str(request.user)):
+        messages.warning(request, _("No e-mail was sent: %(why)s") % {"why": why})
+    else:
+        sentence = _("An e-mail with this link was sent to %(email)s.")
+        messages.success(request, sentence % {"email": invitation.email})
+
+
+def _why_slowed_down(request: HttpRequest, invitation: Invitation) -> str:
+    person = cast("User", request.user)  # who is signed in
+    throttle = InvitationThrottle(cache_client(), person_id=person.pk, email=invitation.email)
+    if throttle.admits():
+        return ""
+    sentence = _("Too many requests. Wait %(minutes)s minutes, then try again.")
+    return sentence % {"minutes": WITHIN_SECONDS // 60}
 
 
 @require_POST

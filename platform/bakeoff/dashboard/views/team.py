@@ -21,6 +21,7 @@ from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.refusals import refused_page
 from bakeoff.dashboard.saved_views import views_over
 from bakeoff.dashboard.team_forms import MemberForm, key_form, new_forms
+from bakeoff.delivery.invitation_mail import why_no_mail
 
 MAX_WORDS = 150  # characters of a filter
 TEMPLATE = "dashboard/team.html"
@@ -66,6 +67,7 @@ def team_page(request: HttpRequest, project: Project, **refused: Form) -> HttpRe
         .prefetch_related("user__passkeys")
         .order_by("user__username"),
         "invitations": project.invitations.usable().order_by("-id"),
+        "mails": not why_no_mail(),
         "page": page_of(request, entries),
     }
     if refused:

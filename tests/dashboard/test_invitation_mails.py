@@ -1,0 +1,157 @@
+"""Invitations by e-mail: sent where it is set up, and whoever invites is told where it was not."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from django.test import Client
+
+from bakeoff.accounts.invite import InvitationError, invite, renew_invitation, revoke_invitation
+from bakeoff.accounts.models import AuditEntry
+from bakeoff.dashboard.sign_in_throttle import MAX_MAILS
+from bakeoff.public_address import PublicUrl
+from tests.support import builders
+from tests.support.dashboard import make_user, sign_in
+from tests.support.mailbox import smtp_sink
+
+LINK = re.compile(r"https://bakeoff\.example(/invited/[\w-]+/)")
+
+
+@pytest.fixture
+def project(tables):
+    return builders.make_project()
+
+
+@pytest.fixture
+def person(project):
+    return make_user(project, role="admin")
+
+
+@pytest.fixture
+def admin(person):
+    browser = Client()
+    browser.force_login(person)
+    return browser
+
+
+@pytest.fixture
+def mailbox(settings):
+    settings.PUBLIC = PublicUrl.parse("https://bakeoff.example")
+    settings.ALLOWED_HOSTS = ["*"]
+    with smtp_sink(settings) as mailbox:
+        yield mailbox
+
+
+def invited(admin, project, email: str, **headers: str) -> str:
+    """Invite somebody on the Team page; return what it says then."""
+    page = f"/p/{project.slug}/team/"
+    answer = admin.post(
+        f"{page}invitations/", {"role": "analyst", "email": email}, follow=True, headers=headers
+    )
+    return answer.content.decode()
+
+
+def actions(project) -> list[str]:
+    entries = AuditEntry.objects.filter(project=project, action__contains="invit").order_by("pk")
+    return [one.action for one in entries]
+
+
+def address(project) -> str:
+    return f"ann@{project.slug}.example"  # of one test alone: mailboxes are counted
+
+
+def test_an_invitation_is_sent_and_shown_and_its_link_lets_in(project, person, admin, mailbox):
+    # A header that a browser sends chooses no address of ours.
+    shown = invited(admin, project, address(project), host="evil.example")
+    assert f"An e-mail with this link was sent to {address(project)}." in shown
+    (message,) = mailbox.messages
+    assert (message["To"], message["From"]) == (address(project), "bakeoff@shop.example")
+    assert message["Subject"] == f"Bakeoff: {person} invites you to {project.name}"
+    text = message.get_content()
+    assert "Your role: Analyst: creates" in text
+    assert LINK.findall(text) == LINK.findall(shown)
+    assert Client().get(LINK.search(text).group(1)).status_code == 200
+    page = admin.get(f"/p/{project.slug}/team/").content.decode()
+    assert 'data-mailed="true"' in page
+    assert "Send again" in page
+    assert actions(project) == ["invite", "mail invitation"]
+
+
+def test_the_language_is_that_of_who_invites(project, admin, mailbox):
+    invited(admin, project, address(project), **{"accept-language": "zh-Hans"})
+    (message,) = mailbox.messages
+    assert "邀请您加入" in message["Subject"]
+    assert "您的角色：" in message.get_content()
+
+
+def test_one_that_is_sent_again_has_a_new_link_alone(project, admin, mailbox):
+    invited(admin, project, address(project))
+    (invitation,) = project.invitations.all()
+    page = f"/p/{project.slug}/team/"
+    renew = f"{page}invitations/{invitation.pk}/renew/"
+    assert sign_in(project, role="operator").post(renew).status_code == 403
+    shown = admin.post(renew, follow=True).content.decode()
+    assert f"was sent to {address(project)}" in shown
+    first, second = (LINK.search(one.get_content()).group(1) for one in mailbox.messages)
+    assert Client().get(first).status_code == 404
+    assert Client().get(second).status_code == 200
+    assert actions(project) == ["invite", "mail invitation", "renew invitation", "mail invitation"]
+    revoke_invitation(invitation=invitation, by="a test")
+    gone = admin.post(renew, follow=True).content.decode()
+    assert "This invitation was used or revoked, or it is too old." in gone
+    assert len(mailbox.messages) == 2
+
+
+def test_what_the_server_refuses_is_said_and_the_link_is_good(project, admin, mailbox):
+    mailbox.refused = {address(project)}
+    shown = invited(admin, project, address(project))
+    assert "No e-mail was sent: the SMTP server refuses the recipient." in shown
+    assert Client().get(LINK.search(shown).group(1)).status_code == 200
+    assert project.invitations.get().mailed_at is None
+    assert actions(project) == ["invite"]
+
+
+def test_a_server_that_is_away_is_said(project, admin, mailbox, settings):
+    settings.EMAIL_PORT = 1
+    shown = invited(admin, project, address(project))
+    assert "No e-mail was sent: the SMTP server does not take it: ConnectionRefusedError." in shown
+
+
+def test_nobody_fills_a_mailbox_through_us(project, admin, mailbox):
+    for _ in range(MAX_MAILS):
+        assert "was sent to" in invited(admin, project, address(project))
+    shown = invited(admin, project, address(project))
+    assert "No e-mail was sent: Too many requests." in shown
+    assert LINK.search(shown)
+    assert len(mailbox.messages) == MAX_MAILS
+    assert "was sent to" in invited(admin, project, f"b{address(project)}")
+
+
+def test_without_a_setting_the_page_says_which(project, admin, mailbox, settings):
+    settings.PUBLIC = None
+    assert "No e-mail was sent: BAKEOFF_PUBLIC_URL is not set." in invited(
+        admin, project, address(project)
+    )
+    settings.BAKEOFF = replace(settings.BAKEOFF, smtp=None)
+    shown = invited(admin, project, address(project))
+    assert "No e-mail was sent: BAKEOFF_SMTP_HOST names no SMTP server." in shown
+    assert "No e-mail was sent" not in invited(admin, project, "")
+    assert mailbox.messages == []
+
+
+def test_a_name_of_several_lines_makes_no_header(project, admin, mailbox):
+    project.name = "Shop\r\nBcc: all@shop.example"
+    project.save()
+    invited(admin, project, address(project))
+    (message,) = mailbox.messages
+    assert message["Bcc"] is None
+    assert message["Subject"].endswith("invites you to Shop Bcc: all@shop.example")
+
+
+def test_what_is_used_up_is_not_renewed(project):
+    invitation, _ = invite(project=project, role="viewer", by="a test")
+    revoke_invitation(invitation=invitation, by="a test")
+    with pytest.raises(InvitationError, match=r"must be one that is not used"):
+        renew_invitation(invitation=invitation, by="a test")
