@@ -35,7 +35,7 @@ REDIS_SCHEMES = ("redis", "rediss", "unix", SCHEME, TLS_SCHEME)
 BROKER_SCHEMES = (*REDIS_SCHEMES, "redis+socket")
 # Far above what a shop sends, so that only a flood meets them.
 DEFAULT_RATES: Mapping[str, int] = MappingProxyType(
-    {"key": 6_000_000, "address": 3_000_000, "unit": 6_000}
+    {"key": 6_000_000, "address": 3_000_000, "unit": 6_000, "project": 0}
 )
 DEFAULT_MIN_GROUP_USERS = 20
 MEGABYTE = 2**20
@@ -68,7 +68,7 @@ class Environment:
         allowed_hosts: that a request may name.
         public: where visitors see the platform; None: where it listens.
         trusted_proxies: whose word about a visitor's address is believed.
-        rates: rows a minute that one key, address and unit may send; 0: no limit.
+        rates: rows a minute that one key, address, unit and project may send; 0: no limit.
         pooled: whether a pooler such as PgBouncer stands in front of PostgreSQL.
         smtp: the server through which e-mail goes out; None: no e-mail is sent.
         local_models: the embedded language model's process.

@@ -1,4 +1,4 @@
-"""What a key, an address and a unit may send."""
+"""What a key, an address, a unit and a project may send."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from uuid_utils import uuid7
 from bakeoff.environment import DEFAULT_RATES, SettingError, read_environment
 from bakeoff.gateway.http.errors import ApiError
 from bakeoff.gateway.http.rate_limits import ADDRESS, KEY, UNIT, Rates
+from tests.support import builders
 
 
 @pytest.fixture
@@ -65,6 +66,21 @@ def test_an_address_is_counted_for_public_keys_and_a_key_for_all(lane, shop, lim
     assert post(lane, shop.public, "u").status_code == 202
 
 
+def test_all_keys_of_a_project_share_its_rate_and_other_projects_go_on(lane, shop, limited, rows):
+    other = builders.make_shop()
+    lane.refresh()
+    limited(project=10)
+    assert post(lane, shop.public, *[f"u{n}" for n in range(6)]).status_code == 202
+    answer = post(lane, shop.secret, *[f"u{n}" for n in range(6)])
+    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "rate_limited")
+    assert "this project sends more than 10 a minute, must wait." in answer.text
+    assert 1 <= int(answer.headers["retry-after"]) <= 60
+    assert rows("event", shop.project) == 6
+    assert post(lane, other.secret, *[f"u{n}" for n in range(9)]).status_code == 202
+    limited(project=0)
+    assert post(lane, shop.secret, *[f"u{n}" for n in range(20)]).status_code == 202
+
+
 def test_a_request_that_is_larger_than_a_bucket_passes_when_it_is_full():
     rates = Rates({UNIT: 10}, redis.asyncio.Redis())
     rates.take(UNIT, "u", 500)
@@ -105,7 +121,8 @@ def test_without_redis_each_process_counts_by_itself():
 
 def test_rates_are_settings(monkeypatch):
     monkeypatch.setenv("BAKEOFF_UNIT_RATE", "60")
-    assert read_environment().rates == {**DEFAULT_RATES, "unit": 60}
+    monkeypatch.setenv("BAKEOFF_PROJECT_RATE", "9000")
+    assert read_environment().rates == {**DEFAULT_RATES, "unit": 60, "project": 9000}
     monkeypatch.setenv("BAKEOFF_UNIT_RATE", "many")
     with pytest.raises(SettingError, match="BAKEOFF_UNIT_RATE == 'many'"):
         read_environment()

@@ -12,7 +12,7 @@ from crawleruseragents import is_crawler
 from bakeoff.accounts.keys import PUBLIC, SECRET
 from bakeoff.gateway.http.errors import ApiError
 from bakeoff.gateway.http.fields import flag, json_object, parse, request_type, rule
-from bakeoff.gateway.http.rate_limits import ADDRESS, KEY, UNIT
+from bakeoff.gateway.http.rate_limits import ADDRESS, KEY, PROJECT, UNIT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +85,7 @@ class Caller(NamedTuple):
         )
 
     def spend(self, rows: int) -> None:
-        """Count a request, or rows of it, against its key and, of a public one, its address.
+        """Count a request, or rows of it, against its key, project and, of a public key, its address.
 
         Raises:
             ApiError: 429.
@@ -93,6 +93,7 @@ class Caller(NamedTuple):
         if self.rates is None:
             return
         self.rates.take(KEY, self.key.digest, rows)
+        self.rates.take(PROJECT, self.key.project, rows)
         # Behind a secret key stands a server, whose one address sends for all of its visitors.
         if self.key.kind == PUBLIC:
             self.rates.take(ADDRESS, self.address, rows)

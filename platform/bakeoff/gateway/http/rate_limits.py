@@ -1,10 +1,10 @@
-"""How much a key, an address and a unit may send: token buckets.
+"""How much a key, an address, a unit and a project may send: token buckets.
 
 Guarantees: a request is judged without waiting for anybody; what several processes admit together is
 above a rate by at most what they admit between two exchanges. Each process has its own buckets, and
 those that are used much are exchanged with Redis twice a second. Does not guarantee a common rate while
-Redis is away: then each process counts by itself. Secret keys are counted by key alone: they are
-servers, which speak for many.
+Redis is away: then each process counts by itself. Secret keys are counted by key and
+project alone: they are servers, which speak for many.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 EXCHANGE_SECONDS = 0.5
 MAX_BUCKETS = 100_000
 MUCH = 20  # a bucket is exchanged once this part of it was taken
-KEY, ADDRESS, UNIT = "key", "address", "unit"
+KEY, ADDRESS, UNIT, PROJECT = "key", "address", "unit", "project"
 # Takes what a process has admitted out of the common bucket, and returns what is left in it.
 _TAKE = """local now = redis.call('TIME')
 now = now[1] + now[2] / 1000000
@@ -48,7 +48,7 @@ Name = tuple[str, str]
 
 @dataclass(slots=True)
 class _Bucket:
-    """Tokens of one key, address or unit.
+    """Tokens of one key, address, unit or project.
 
     Attributes:
         capacity: what a minute refills.
@@ -74,7 +74,7 @@ class Rates:
         """Start with full buckets.
 
         Args:
-            per_minute: by `KEY`, `ADDRESS` and `UNIT`; 0: no limit.
+            per_minute: by `KEY`, `ADDRESS`, `UNIT` and `PROJECT`; 0: no limit.
             cache: through which processes exchange what they admitted.
         """
         self._per_minute, self._cache = per_minute, cache
@@ -85,7 +85,7 @@ class Rates:
         """Take tokens.
 
         Args:
-            kind: `KEY`, `ADDRESS` or `UNIT`.
+            kind: `KEY`, `ADDRESS`, `UNIT` or `PROJECT`.
             name: whose.
             count: of rows, or 1 for a request.
 
