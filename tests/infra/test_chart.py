@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import helm_python
@@ -29,6 +30,13 @@ OBJECT_STORE = {
     "region": "eu-central-1",
     "endpoint": "http://minio:9000",
     "existingSecret": "bakeoff-store",
+    "secretKeys": ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"],
+}
+BACKUP = {
+    "enabled": True,
+    "schedule": "5 2 * * *",
+    "destination": "s3://backups/shop/",
+    "existingSecret": "bakeoff-backups",
     "secretKeys": ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"],
 }
 INGRESS = {"enabled": True, "host": "bakeoff.example.com", "tlsSecret": "tls", "className": "nginx"}
@@ -70,8 +78,9 @@ def pods(objects) -> dict[str, dict]:
         {"ingress": INGRESS, "podAnnotations": {"a": "b"}},
         {"objectStore": OBJECT_STORE, "serviceAccountName": "bakeoff"},
         {"objectStore": OBJECT_STORE, "existingClaim": ""},
+        {"backup": BACKUP},
     ],
-    ids=["plain", "ingress", "object store", "no claim"],
+    ids=["plain", "ingress", "object store", "no claim", "backup"],
 )
 def test_what_it_renders_is_valid(chart, values, version):
     objects = rendered(chart, **values)
@@ -79,6 +88,7 @@ def test_what_it_renders_is_valid(chart, values, version):
     for one in objects.values():
         kubernetes_validate.validate(one, version, strict=True)
     assert (("Ingress", "demo-web") in objects) == ("ingress" in values)
+    assert (("CronJob", "demo-backup") in objects) == ("backup" in values)
 
 
 def test_every_queue_has_a_worker_and_beat_is_one(chart):
@@ -172,6 +182,72 @@ def test_google_reads_a_file_itself_and_an_identity_needs_no_keys(chart):
     plain = pods(rendered(chart))["demo-web"]
     assert "serviceAccountName" not in plain
     assert {one["name"] for one in plain["volumes"]} == {"home", "secrets", "tmp"}
+
+
+def backup_pod(chart, **values) -> tuple[dict, dict]:
+    """The specification of the job of backups, and its pod's."""
+    job = rendered(chart, **values)["CronJob", "demo-backup"]["spec"]
+    return job, job["jobTemplate"]["spec"]["template"]["spec"]
+
+
+def test_a_job_backs_up_to_a_prefix_of_its_own_each_time(chart, tmp_path):
+    job, pod = backup_pod(chart, backup=BACKUP)
+    assert (job["schedule"], job["timeZone"]) == ("5 2 * * *", "Etc/UTC")
+    assert job["concurrencyPolicy"] == "Forbid"
+    assert pod["securityContext"]["runAsNonRoot"]
+    (container,) = pod["containers"]
+    variables = {one["name"]: one["value"] for one in container["env"]}
+    assert variables["DATABASE_URL_FILE"] == "/run/secrets/bakeoff/DATABASE_URL"
+    assert variables["AWS_ACCESS_KEY_ID_FILE"] == "/run/secrets/own/AWS_ACCESS_KEY_ID"
+    assert {"own", "home", "secrets", "tmp"} == {one["name"] for one in container["volumeMounts"]}
+    (own,) = [one for one in pod["volumes"] if one["name"] == "own"]
+    assert own["secret"]["secretName"] == "bakeoff-backups"
+    # What the shell makes of the arguments, with a program that prints its own.
+    program = tmp_path / "python"
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    program.chmod(0o700)
+    done = subprocess.run(
+        container["args"], capture_output=True, text=True, check=True,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+    )  # fmt: skip
+    *command, place = done.stdout.split()
+    assert command == ["-m", "bakeoff", "backup"]
+    assert re.fullmatch(r"s3://backups/shop/\d{4}-\d\d-\d\dT\d{6}Z", place)
+    # No other pod gets the keys of the backups.
+    for other in pods(rendered(chart, backup=BACKUP)).values():
+        assert "own" not in {one["name"] for one in other["volumes"]}
+
+
+def test_a_backup_uses_the_keys_of_the_object_store_where_it_has_none(chart):
+    backup = {**BACKUP, "existingSecret": "", "secretKeys": []}
+    _job, pod = backup_pod(chart, backup=backup, objectStore=OBJECT_STORE, existingClaim="")
+    variables = {one["name"]: one["value"] for one in pod["containers"][0]["env"]}
+    assert variables["AWS_ACCESS_KEY_ID_FILE"] == "/run/secrets/object-store/AWS_ACCESS_KEY_ID"
+    assert variables["AWS_REGION"] == "eu-central-1"
+    assert {"name": "home", "emptyDir": {}} in pod["volumes"]
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            {"backup": BACKUP | {"existingSecret": ""}},
+            "backup.existingSecret == '', must come with backup.secretKeys, the keys of it that are read",
+        ),
+        (
+            {"backup": BACKUP | {"secretKeys": []}},
+            "backup.existingSecret == 'bakeoff-backups', must come with backup.secretKeys",
+        ),
+        (
+            {"backup": BACKUP, "objectStore": OBJECT_STORE},
+            "backup.secretKeys has AWS_ACCESS_KEY_ID, must be left out: objectStore.secretKeys has it.",
+        ),
+    ],
+)
+def test_values_of_the_backup_that_need_each_other_are_named(chart, values, sentence):
+    with pytest.raises(helm_python.HelmError) as refusal:
+        rendered(chart, **values)
+    assert sentence in str(refusal.value)
 
 
 def test_with_an_object_store_no_folder_is_shared(chart):
@@ -280,6 +356,13 @@ def test_migrations_come_first_and_web_ends_without_losing_requests(chart):
         ({"objectStore": {"endpoint": "minio:9000"}}, "'/objectStore/endpoint': 'minio:9000'"),
         ({"objectStore": {"secretKeys": ["AWS_KEY"]}}, "'/objectStore/secretKeys/0'"),
         ({"objectStore": {"bucket": "a"}}, "additional properties 'bucket' not allowed"),
+        ({"backup": {"enabled": True}}, "'/backup/destination': minLength"),
+        (
+            {"backup": BACKUP | {"destination": "/backups"}},
+            "'/backup/destination': '/backups' does not",
+        ),
+        ({"backup": BACKUP | {"schedule": "nightly"}}, "'/backup/schedule': 'nightly' does not match"),
+        ({"backup": BACKUP | {"keep": 7}}, "additional properties 'keep' not allowed"),
         ({"web": {"replicas": 0}}, "'/web/replicas': minimum"),
         ({"workers": {"loop": {"queues": ["dfault"], "replicas": 1}}}, "'/workers/loop/queues/0'"),
         ({"ingress": {"enabled": True, "host": ""}}, "'/ingress/host'"),

@@ -30,7 +30,22 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 {{- end }}
 
-{{- /* What every pod has beside its container's command; the context is the chart's. */}}
+{{- /* The same, of a backup. */}}
+{{- define "bakeoff.checkBackup" -}}
+{{- with .Values.backup }}
+{{- if ne (empty .existingSecret) (empty .secretKeys) }}
+{{- fail (printf "backup.existingSecret == '%s', must come with backup.secretKeys, the keys of it that are read, and they with it." (.existingSecret | default "")) }}
+{{- end }}
+{{- range .secretKeys }}
+{{- if has . (($.Values.objectStore | default dict).secretKeys | default list) }}
+{{- fail (printf "backup.secretKeys has %s, must be left out: objectStore.secretKeys has it." .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* What every pod has beside its container's command; the context is the chart's. One that has a secret
+of its own, of a store, names it as ownSecret. */}}
 {{- define "bakeoff.pod" -}}
 {{- include "bakeoff.checkObjectStore" . }}
 automountServiceAccountToken: false
@@ -68,6 +83,10 @@ volumes:
   - name: object-store
     secret: {secretName: {{ . }}, defaultMode: 0440}
 {{- end }}
+{{- with .ownSecret }}
+  - name: own
+    secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
   - name: tmp
     emptyDir: {}
 {{- end }}
@@ -82,6 +101,9 @@ securityContext:
 env:
 {{- range .Values.secretKeys }}
   - {name: {{ . }}_FILE, value: /run/secrets/bakeoff/{{ . }}}
+{{- end }}
+{{- range .ownKeys }}
+  - {name: {{ eq . "GOOGLE_APPLICATION_CREDENTIALS" | ternary . (printf "%s_FILE" .) }}, value: /run/secrets/own/{{ . }}}
 {{- end }}
 {{- with .Values.objectStore }}
 {{- range .secretKeys }}
@@ -109,6 +131,9 @@ volumeMounts:
   - {name: secrets, mountPath: /run/secrets/bakeoff, readOnly: true}
 {{- if (.Values.objectStore | default dict).existingSecret }}
   - {name: object-store, mountPath: /run/secrets/object-store, readOnly: true}
+{{- end }}
+{{- if .ownSecret }}
+  - {name: own, mountPath: /run/secrets/own, readOnly: true}
 {{- end }}
   - {name: tmp, mountPath: /tmp}
 {{- end }}
