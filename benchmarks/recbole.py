@@ -23,10 +23,9 @@ import numpy as np
 from benchmarks.movielens import K, Stage, split_movielens
 from benchmarks.peers.environment import peer_python
 from benchmarks.results import Row, write_result
-from inference.algorithms import recommenders
-from inference.options import FitOptions
+from inference.algorithms import params_of, recommenders
+from inference.options import FitOptions, draw_params
 from inference.recommenders.blend import mean_ndcg
-from inference.recommenders.search_space import draw_params
 from inference.serving.artifact import save_artifact
 from inference.serving.ranker import Ranker
 from inference.serving.scorers import scorer_of
@@ -88,7 +87,7 @@ def _choose(data: TrainingData, name: str, how: Size) -> tuple[dict, tuple[float
     learnt, judged, wanted = hold_out_last(data)
     histories = [learnt.liked[unit] for unit in judged]
     rng = np.random.default_rng(0)
-    trials = [{}, *(draw_params(name, rng) for _ in range(how.draws))]
+    trials = [{}, *(draw_params(params_of("recommend", name), rng) for _ in range(how.draws))]
     trials = [{**params, "history": how.history} for params in trials]
     scores = []
     for params in trials:

@@ -1,6 +1,7 @@
 """The one list of what can be trained: recommenders, classifiers, generators, policies, and packages'.
 
-`auto` is none of them: a run of it fits a portfolio of recommenders and goes on with the best.
+`auto` is none of them: a run of it fits a portfolio of recommenders or classifiers and goes on with the
+best.
 
 An installed package registers a class under the entry point group `bakeoff.recommenders`,
 `bakeoff.classifiers` or `bakeoff.generators`; it implements the protocol of that name and exports to a
@@ -13,12 +14,12 @@ import logging
 from dataclasses import dataclass, field, is_dataclass
 from functools import cache
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from inference.classifiers import CLASSIFIERS
 from inference.classifiers.private_head import PrivateHead
 from inference.generators import GENERATORS
-from inference.options import ParamError, bounded, read_params
+from inference.options import ParamError, bounded, did_you_mean, read_params
 from inference.policies import POLICIES
 from inference.recommenders import RECOMMENDERS
 from inference.recommenders.blend import Blend
@@ -35,13 +36,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 AUTO = "auto"
 PRETRAIN = "pretrain"  # makes an encoder, which other recipes name
-# Cheap ones first: what they leave of the run's time is the dearer ones'.
-PORTFOLIO = ("popularity", "item-knn", "ease", "als", "two-tower", "sasrec")
 REMOTE = (ENDPOINT, PYTHON)
 CUSTOM = (*REMOTE, IMPORTED)  # fitted elsewhere: a fit here says nothing of how they learn
 PRIVATE = PrivateHead.name
 ENCODER = "encoder"  # the parameter that names which encoder reads texts
 MAX_SEARCH = 500  # draws; each is a fit
+# A private one would spend its ε to be compared, and again to be what is chosen.
+NOT_TRIED = (*CUSTOM, PRETRAIN, PRIVATE)
 
 
 @dataclass(frozen=True)
@@ -49,43 +50,75 @@ class Portfolio:
     """What a run of `auto` tries.
 
     Attributes:
-        algorithms: in this order; empty: `PORTFOLIO`.
+        algorithms: in this order; empty: `usual`.
         budget_seconds: for fitting and judging all of them; each gets an equal share of what is left.
-        blend: whether a blend of the best two is tried too.
         search: draws of hyper-parameters for each of them; 0: the defaults alone.
         encoder: version whose encoder those read texts by that read any; empty: the configured one.
     """
 
+    kind: ClassVar[str]  # of the surfaces
+    # Cheap ones first: what they leave of the run's time is the dearer ones'.
+    usual: ClassVar[tuple[str, ...]]
+    blend: ClassVar[bool]  # whether a blend of the best two is tried too
+
     algorithms: list[str] = field(default_factory=list)
     budget_seconds: float = bounded(3600.0, above=0, high=30 * 86_400.0)
-    blend: bool = True
     search: int = bounded(0, low=0, high=MAX_SEARCH)
     encoder: str = ""
 
     @classmethod
-    def parse(cls, params: Mapping[str, Any]) -> Portfolio:
+    def parse(cls, params: Mapping[str, Any]) -> Self:
         """Read and check the parameters of a run.
 
         Raises:
             ValueError: an unknown parameter or algorithm, or no time.
         """
         portfolio = read_params(cls, params)
-        known = sorted(set(recommenders()) - {*CUSTOM, PRETRAIN})
+        known = sorted(set(algorithms_of(cls.kind)) - set(NOT_TRIED))
         for name in portfolio.algorithms:
             if name not in known:
-                raise ParamError("algorithms", f"algorithms: '{name}', must be among {known}.")
+                hint = did_you_mean(name, known)
+                raise ParamError("algorithms", f"algorithms: '{name}', must be among {known}.{hint}")
         return portfolio
 
     @property
     def names(self) -> list[str]:
         """The algorithms, each once."""
-        return list(dict.fromkeys(self.algorithms or PORTFOLIO))
+        return list(dict.fromkeys(self.algorithms or self.usual))
 
     def params_of(self, name: str) -> dict[str, Any]:
         """Return the parameters of an algorithm before any search."""
-        if self.encoder and reads_texts("recommend", name):
+        if self.encoder and reads_texts(self.kind, name):
             return {"encoder": self.encoder}
         return {}
+
+
+@dataclass(frozen=True)
+class RankingPortfolio(Portfolio):
+    """Of recommenders.
+
+    Attributes:
+        blend: whether a blend of the best two is tried too.
+    """
+
+    kind: ClassVar[str] = "recommend"
+    usual: ClassVar = ("popularity", "item-knn", "ease", "als", "two-tower", "sasrec")
+
+    blend: bool = True  # type: ignore[misc]  # a parameter here, where classifiers have none
+
+
+@dataclass(frozen=True)
+class LabelPortfolio(Portfolio):
+    """Of classifiers."""
+
+    kind: ClassVar[str] = "classify"
+    usual: ClassVar = ("tfidf", "frozen-head", "bert")
+    blend: ClassVar[bool] = False
+
+
+PORTFOLIOS: Mapping[str, type[Portfolio]] = {
+    one.kind: one for one in (RankingPortfolio, LabelPortfolio)
+}
 
 
 @cache  # reading every installed package's metadata takes milliseconds, and a page asks each time
@@ -129,15 +162,13 @@ def algorithms_of(kind: str) -> Mapping[str, Recommender | Classifier | Generato
 
 def default_algorithm(kind: str) -> str:
     """Return what is trained on surfaces of a kind where nobody names anything; empty for flags."""
-    return {"recommend": AUTO, "classify": "tfidf", "generate": "dpo", "rank": "linear-thompson"}.get(
-        kind, ""
-    )
+    return AUTO if kind in PORTFOLIOS else {"generate": "dpo", "rank": "linear-thompson"}.get(kind, "")
 
 
 def trainable(kind: str) -> list[str]:
     """Return what a run or a schedule may name on surfaces of a kind, `auto` first."""
     names = sorted(algorithms_of(kind))
-    return [AUTO, *names] if kind == "recommend" else names
+    return [AUTO, *names] if kind in PORTFOLIOS else names
 
 
 def startable(kind: str) -> list[str]:
@@ -162,9 +193,10 @@ def check_trainable(kind: str, algorithm: str, params: Mapping[str, Any]) -> Non
     if algorithm not in names:
         raise ValueError(
             f"algorithm == '{algorithm}', must be one of {names} on a surface of kind '{kind}'."
+            f"{did_you_mean(algorithm, names)}"
         )
     if algorithm == AUTO:
-        Portfolio.parse(params)
+        PORTFOLIOS[kind].parse(params)
         return
     check = getattr(algorithms_of(kind)[algorithm], "check_params", None)
     if check is not None:
@@ -188,7 +220,7 @@ def why_not_trainable(kind: str, algorithm: str, params: Mapping[str, Any]) -> s
 def params_of(kind: str, algorithm: str) -> type[Any] | None:
     """Return the dataclass of an algorithm's hyper-parameters; None where it declares none."""
     if algorithm == AUTO:
-        return Portfolio if kind == "recommend" else None
+        return PORTFOLIOS.get(kind)
     cls = getattr(algorithms_of(kind).get(algorithm), "params", None)
     return cls if isinstance(cls, type) and is_dataclass(cls) else None
 
@@ -199,7 +231,8 @@ def inputs_of(kind: str, algorithm: str, params: Mapping[str, Any]) -> frozenset
     Of "vectors" (of items' texts), "images" (their vectors), "texts", "encoder".
     """
     algorithms = algorithms_of(kind)
-    names = Portfolio.parse(params).names if algorithm == AUTO else [algorithm]
+    portfolio = PORTFOLIOS.get(kind) if algorithm == AUTO else None
+    names = portfolio.parse(params).names if portfolio is not None else [algorithm]
     inputs: set[str] = set()
     for name in names:
         # A classifier says `reads_encoder`, a recommender `reads`; a compression's name is unknown.

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
+
 Params = TypeVar("Params")
-BOUNDS = "bounds"  # in the metadata of a dataclass field
+BOUNDS, DRAWN = "bounds", "drawn"  # in the metadata of a dataclass field
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,24 @@ class Bounds:
 UNBOUNDED = Bounds()
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From where a search draws a hyper-parameter: evenly on a logarithmic scale between two ends.
+
+    Attributes:
+        low: least, above 0.
+        high: largest.
+    """
+
+    low: float
+    high: float
+
+    def draw(self, rng: np.random.Generator, *, whole: bool) -> float | int:
+        """Return a number between the ends, of three digits; or a whole one."""
+        drawn = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
+        return round(drawn) if whole else float(f"{drawn:.3g}")
+
+
 def is_finite(value: float) -> bool:
     """Whether a number is one and a float can hold it: a whole number of JSON has any length."""
     try:
@@ -118,12 +139,14 @@ class ParamSpec:
         type: exactly the type of its value; a whole number may stand for a float.
         default: what it is where nothing is named.
         bounds: which values it may have.
+        drawn: from where a search draws it; None where it keeps its value.
     """
 
     name: str
     type: type
     default: Any
     bounds: Bounds
+    drawn: Span | None = None
 
     def check(self, value: Any) -> None:
         """Refuse a value.
@@ -156,9 +179,11 @@ def bounded(
     above: float | None = None,
     high: float | None = None,
     choices: Sequence[str] = (),
+    drawn: Span | None = None,
 ) -> Any:
     """Return a field of a dataclass of hyper-parameters, with the values that it may have."""
-    return field(default=default, metadata={BOUNDS: Bounds(low, above, high, choices)})
+    bounds = Bounds(low, above, high, choices)
+    return field(default=default, metadata={BOUNDS: bounds, DRAWN: drawn})
 
 
 def specs_of(cls: type[Any]) -> tuple[ParamSpec, ...]:
@@ -170,9 +195,26 @@ def specs_of(cls: type[Any]) -> tuple[ParamSpec, ...]:
             type(getattr(defaults, one.name)),
             getattr(defaults, one.name),
             one.metadata.get(BOUNDS, UNBOUNDED),
+            one.metadata.get(DRAWN),
         )
         for one in fields(cls)
     )
+
+
+def draw_params(cls: type[Any] | None, rng: np.random.Generator) -> dict[str, Any]:
+    """Return random values of what a search draws; nothing where an algorithm declares none."""
+    specs = specs_of(cls) if cls is not None else ()
+    return {
+        spec.name: spec.drawn.draw(rng, whole=spec.type is int)
+        for spec in specs
+        if spec.drawn is not None
+    }
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """Return the hint that ends a refusal of a name; empty where none is near."""
+    near = get_close_matches(name, known, n=1)
+    return f" Did you mean '{near[0]}'?" if near else ""
 
 
 def read_params(cls: type[Params], params: Mapping[str, Any]) -> Params:
@@ -185,6 +227,7 @@ def read_params(cls: type[Params], params: Mapping[str, Any]) -> Params:
     specs = {spec.name: spec for spec in specs_of(cls)}
     for name, value in params.items():
         if name not in specs:
-            raise ParamError(name, f"parameter == '{name}', must be one of {sorted(specs)}.")
+            hint = did_you_mean(name, list(specs))
+            raise ParamError(name, f"parameter == '{name}', must be one of {sorted(specs)}.{hint}")
         specs[name].check(value)
     return cls(**params)

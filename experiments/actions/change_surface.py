@@ -26,6 +26,7 @@ from inference.actions.check_labelling import SliceError, check_labelling
 from inference.algorithms import check_trainable, trainable
 from inference.cache import cache_client
 from inference.models import Surface
+from inference.options import did_you_mean
 from inference.serving.changes import announce_change
 from inference.serving.context_features import FIELD as CONTEXT_FEATURES
 from inference.serving.context_features import ContextFeatureError, check_features
@@ -361,7 +362,8 @@ def _check_schedule(surface: Surface) -> None:
     if surface.retrain_algorithm not in names:
         raise CannotChangeSurfaceError(
             f"retrain_algorithm == '{surface.retrain_algorithm}', must be one of "
-            f"{names} on a surface of kind '{surface.kind}'.",
+            f"{names} on a surface of kind '{surface.kind}'."
+            f"{did_you_mean(surface.retrain_algorithm, names)}",
             field="retrain_algorithm",
             code="unknown_recommender",
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from inference.classifiers.protocol import CLASS_WEIGHTS, HeadOptions, about_labels, fit_head
-from inference.options import FitOptions, bounded, read_params
+from inference.options import FitOptions, Span, bounded, read_params
 from inference.serving.artifact import ArtifactDraft
 from inference.serving.features import FeatureTable
 from inference.serving.text_classifiers import ENCODER
@@ -46,11 +46,11 @@ class BertParams:
     """
 
     method: str = bounded("full", choices=METHODS)
-    epochs: float = bounded(2.0, above=0, high=100_000)
+    epochs: float = bounded(2.0, above=0, high=100_000, drawn=Span(1, 6))
     most_steps: int = bounded(2000, low=1, high=1_000_000)
     batch: int = bounded(32, low=1, high=65_536)
-    rate: float = bounded(5e-5, above=0, high=1)
-    head_rate: float = bounded(1e-3, above=0, high=1)
+    rate: float = bounded(5e-5, above=0, high=1, drawn=Span(1e-5, 2e-4))
+    head_rate: float = bounded(1e-3, above=0, high=1, drawn=Span(1e-4, 1e-2))
     rank: int = bounded(8, low=1, high=1024)
     inverse_l2: float = bounded(30.0, above=0, high=1e6)
     class_weight: str = bounded("none", choices=CLASS_WEIGHTS)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from inference.classifiers.protocol import CLASS_WEIGHTS, MAX_STEPS, HeadOptions, about_labels, fit_head
-from inference.options import FitOptions, bounded, read_params
+from inference.options import FitOptions, Span, bounded, read_params
 from inference.serving.artifact import ArtifactDraft
 from inference.serving.centred import mean_of
 from inference.serving.example_images import (
@@ -41,7 +41,7 @@ class FrozenHeadParams:
         max_steps: of the regression's solver.
     """
 
-    inverse_l2: float = bounded(30.0, above=0, high=1e6)
+    inverse_l2: float = bounded(30.0, above=0, high=1e6, drawn=Span(0.3, 1000))
     class_weight: str = bounded("none", choices=CLASS_WEIGHTS)
     max_steps: int = bounded(MAX_STEPS, low=1, high=1_000_000)
 

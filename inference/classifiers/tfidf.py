@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from inference.classifiers.protocol import CLASS_WEIGHTS, MAX_STEPS, HeadOptions, about_labels, fit_head
-from inference.options import FitOptions, bounded, read_params
+from inference.options import FitOptions, Span, bounded, read_params
 from inference.serving.artifact import ArtifactDraft
 from inference.serving.features import FeatureTable
 from inference.serving.text_classifiers import CHARACTERS, TERMS, terms_of
@@ -33,8 +33,8 @@ class TfidfParams:
         max_steps: of the regression's solver.
     """
 
-    inverse_l2: float = bounded(10.0, above=0, high=1e6)
-    least: int = bounded(2, low=1, high=1_000_000)
+    inverse_l2: float = bounded(10.0, above=0, high=1e6, drawn=Span(0.3, 1000))
+    least: int = bounded(2, low=1, high=1_000_000, drawn=Span(1, 5))
     most: int = bounded(50_000, low=1, high=10_000_000)
     class_weight: str = bounded("none", choices=CLASS_WEIGHTS)
     max_steps: int = bounded(MAX_STEPS, low=1, high=1_000_000)

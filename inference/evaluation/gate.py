@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from inference.evaluation.scores import Scores
 
 DECISION_COST = "decision_cost"  # per example; lower is better, unlike all other metrics
+# What is shown of each candidate of a portfolio, in this order; each kind of surface has some of them.
+CANDIDATE_METRICS = (
+    "ndcg", "accuracy", "log_score", "recall", "hit_rate", "coverage", "calibration_error",
+    DECISION_COST, "abstained",
+)  # fmt: skip
 REPLICATES = 2000  # the ends of a 95 % interval rest on 50 of them each
 
 
@@ -155,6 +160,17 @@ class GateResult:
         empty = {"superior": False, "reasons": [], "units": 0, "rows": {}, "seeds": []}
         plain = {name: value for name, value in data.items() if name in known}
         return cls(**{**empty, **plain, "rule": GateRule.from_json(data.get("rule", {}))})
+
+    @property
+    def candidates(self) -> Sequence[Mapping[str, Any]]:
+        """What a portfolio tried before the version's recipe; empty where the recipe was named."""
+        tried: Sequence[Mapping[str, Any]] = self.about.get("candidates", ())
+        return tried
+
+    @property
+    def candidate_metrics(self) -> list[str]:
+        """What is known of any candidate, in the order that it is shown in."""
+        return [name for name in CANDIDATE_METRICS if any(name in one for one in self.candidates)]
 
     def refused_for(self, reason: str) -> GateResult:
         """Return the verdict with one more reason against."""

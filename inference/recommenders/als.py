@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inference.options import FitOptions, bounded, read_params
+from inference.options import FitOptions, Span, bounded, read_params
 from inference.recommenders.protocol import default_order, nearest_by_content
 from inference.serving.artifact import ArtifactDraft, Floats
 from inference.serving.scorers import FACTORS
@@ -32,9 +32,9 @@ class AlsParams:
         dislike: a dislike is as sure as this many likes, of a preference of 0; 0 ignores them.
     """
 
-    factors: int = bounded(64, low=1, high=4096)
-    l2: float = bounded(30.0, low=0, high=1e9)
-    alpha: float = bounded(4.0, low=0, high=1e6)
+    factors: int = bounded(64, low=1, high=4096, drawn=Span(16, 128))
+    l2: float = bounded(30.0, low=0, high=1e9, drawn=Span(1, 300))
+    alpha: float = bounded(4.0, low=0, high=1e6, drawn=Span(0.5, 40))
     iterations: int = bounded(20, low=1, high=10_000)
     dislike: float = bounded(1.0, low=0, high=1000)
 

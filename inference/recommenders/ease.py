@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from inference.free_memory import free_memory
-from inference.options import FitOptions, bounded, read_params
+from inference.options import FitOptions, Span, bounded, read_params
 from inference.recommenders.protocol import default_order, nearest_by_content
 from inference.serving.scorers import draft_neighbours
 
@@ -37,7 +37,7 @@ class EaseParams:
         dislike: a dislike is minus this many likes; 0 ignores them.
     """
 
-    l2: float = bounded(200.0, above=0, high=1e9)
+    l2: float = bounded(200.0, above=0, high=1e9, drawn=Span(10, 3000))
     keep: int = bounded(500, low=1, high=100_000)
     cold: float = bounded(0.05, low=0, high=100)
     dislike: float = bounded(1.0, low=0, high=1000)

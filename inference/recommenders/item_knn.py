@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference.options import FitOptions, bounded, read_params
+from inference.options import FitOptions, Span, bounded, read_params
 from inference.recommenders.protocol import default_order, nearest_by_content
 from inference.serving.artifact import ArtifactDraft
 from inference.serving.scorers import NEIGHBOURS
@@ -35,8 +35,8 @@ class ItemKnnParams:
         dislike: a dislike is minus this many likes; 0 ignores them.
     """
 
-    neighbours: int = bounded(300, low=1, high=100_000)
-    shrink: float = bounded(10.0, low=0, high=1e9)
+    neighbours: int = bounded(300, low=1, high=100_000, drawn=Span(20, 1000))
+    shrink: float = bounded(10.0, low=0, high=1e9, drawn=Span(1, 300))
     cold: float = bounded(0.05, low=0, high=100)
     dislike: float = bounded(1.0, low=0, high=1000)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inference.options import FitOptions, bounded, read_params
+from inference.options import FitOptions, Span, bounded, read_params
 from inference.recommenders.protocol import default_order
 from inference.serving.scorers import draft_vectors
 
@@ -27,7 +27,7 @@ class PopularityParams:
         dislike: how many likes a dislike takes away; 0 ignores them.
     """
 
-    half_life_days: float = bounded(90.0, low=0, high=1e6)
+    half_life_days: float = bounded(90.0, low=0, high=1e6, drawn=Span(3, 730))
     dislike: float = bounded(1.0, low=0, high=1000)
 
 

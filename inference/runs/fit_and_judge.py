@@ -17,7 +17,7 @@ from inference.runs.ablation import ablation, image_counts, notes_on_images
 from inference.runs.item_indexes import build_and_note_indexes
 from inference.runs.latency import time_in_turn
 from inference.runs.outcome import RunError, RunPlan, RunProgress, RunResult
-from inference.runs.portfolio import choose_recipe
+from inference.runs.portfolio import choose_if_several
 from inference.runs.ranking_leaks import check_ranking_leaks
 from inference.runs.ranking_run import Catalogue, RankingRun
 from inference.runs.ranking_views import notes_on_ranking_data, ranking_views
@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     from inference.serving.artifact import ArtifactDraft
     from inference.training.snapshot import Likes
 
-CHOOSING = 0.6  # of a run's progress, where it has a portfolio
-FITTING = 0.85  # of the progress behind that, before what was fitted is judged
+FITTING = 0.85  # of the progress behind the choice of a recipe, before what was fitted is judged
 TIMED_UNITS = 200  # requests whose latency is measured: enough for a 95th percentile
 
 
@@ -66,7 +65,7 @@ def fit_and_judge(
         RunError: too little data, or a leak.
     """
     run = RankingRun.of(plan, likes, catalogue, gap_seconds=gap_seconds)
-    run, progress, tried = _choose_recipe(run, progress)
+    run, progress, tried = choose_if_several(run, progress)
     plan = run.plan
     checks = check_ranking_leaks(run)
     champion, seeds, draft = _fit_all(run, log, progress.span(0.0, FITTING))
@@ -107,16 +106,6 @@ def _fit_all(
     """Return the champion's fit and the challenger's, judged, and what is exported."""
     champion = _judge_champion(run, progress)
     return champion, _judge_seeds(run, log, progress), _fit_on_all(run, progress)
-
-
-def _choose_recipe(
-    run: RankingRun, progress: RunProgress
-) -> tuple[RankingRun, RunProgress, dict[str, Any]]:
-    """Return the run of the recipe that goes to the gate, its progress, and what was tried before."""
-    if run.plan.portfolio is None:
-        return run, progress, {}
-    run, candidates = choose_recipe(run, run.plan.portfolio, progress.span(0.0, CHOOSING))
-    return run, progress.span(CHOOSING, 1.0), {"candidates": candidates}
 
 
 def _judge_champion(run: RankingRun, progress: RunProgress) -> JudgedRankings | None:

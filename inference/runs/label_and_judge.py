@@ -7,7 +7,6 @@ where a second fit is cheap, and is one of the judged fits where it is dear.
 from __future__ import annotations
 
 import contextlib
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from inference.runs.label_run import NO_IMAGES, ExampleImages, JudgedLabels, Lab
 from inference.runs.label_views import label_views
 from inference.runs.latency import time_in_turn
 from inference.runs.outcome import RunPlan, RunProgress, RunResult
+from inference.runs.portfolio import choose_if_several
 from inference.runs.refits import add_refit, compare_labels
 from inference.runs.serving_checks import apply_findings, check_export, check_served_labels
 from inference.serving.artifact import ArtifactError, artifact_bytes, save_artifact
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from inference.serving.artifact import ArtifactDraft
     from inference.training.snapshot import Examples
 
-FITTING = 0.85  # of a run's progress, before what was fitted is judged
+FITTING = 0.85  # of the progress behind the choice of a recipe, before what was fitted is judged
 TIMED_TEXTS = 100  # requests whose latency is measured
 
 
@@ -63,6 +63,8 @@ def label_and_judge(
     """
     run = LabelRun.of(plan, examples, images)
     prior = _score_prior(run)
+    run, progress, tried = choose_if_several(run, progress)
+    plan = run.plan
     progress.report(0.0, "checking for leaks")
     checks = check_label_leaks(run, prior)
     fits = progress.span(0.0, FITTING)
@@ -81,14 +83,14 @@ def label_and_judge(
         serving,
         plan.rule,
         random_seed=plan.seed,
-        about={"checks": checks, **views, **image_views(run, seeds[0])},
+        about={"checks": checks, **tried, **views, **image_views(run, seeds[0])},
     )
     gate = apply_findings(recipes, _findings(run, rival, seeds, exported))
     if plan.tested is not None:
         tested = compare_labels(plan, plan.tested, run, seeds)
         gate = add_refit(gate, recipes, tested, plan.tested, serving)
     progress.report(1.0, "judged")
-    return RunResult(artifact_sha256=digest, gate=gate)
+    return RunResult(artifact_sha256=digest, gate=gate, recipe=plan.recipe)
 
 
 def _score_prior(run: LabelRun) -> Scores:
@@ -118,8 +120,7 @@ def _judge_champion(run: LabelRun, progress: RunProgress) -> Rival | None:
     if champion is None:
         return None
     part = progress.part(0, _parts(run), f"the champion ({champion.label})")
-    draft = CalibratedRecipe.of(run, champion, part.span(0.0, 0.5)).fit(0, part.span(0.5, 1.0))
-    return Rival(champion.label, run.judge(draft).scores)
+    return Rival(champion.label, run.judge(run.calibrated_fit(champion, 0, part).draft).scores)
 
 
 def _judge_seeds(
@@ -130,10 +131,9 @@ def _judge_seeds(
     seeds = []
     for seed in range(run.algorithm.seeds):
         part = progress.part(first + seed, _parts(run), f"seed {seed}")
-        start = time.perf_counter()
-        draft = recipe.fit(seed, part)
-        seeds.append(run.judge(draft, fit_seconds=time.perf_counter() - start))
-    return seeds, draft
+        fit = run.calibrated_fit(recipe.recipe, seed, part, calibrated=recipe)
+        seeds.append(run.judge(fit.draft, fit_seconds=fit.seconds))
+    return seeds, fit.draft
 
 
 def _fit_on_all(

@@ -111,7 +111,7 @@ class CalibratedRecipe:
             recipe: what is fitted.
             progress: receives the share done of the fit for the temperature.
         """
-        learnt, validation = _validation_part(run.earlier)
+        learnt, validation = validation_part(run.earlier)
         algorithm = classifiers()[recipe.algorithm]
         # A temperature would be one more thing that is learnt of the users, without noise.
         is_left = recipe.algorithm in CUSTOM or getattr(algorithm, "is_private", False)
@@ -173,13 +173,28 @@ def choose_scale(stated: Floats, truth: NDArray[np.int64]) -> Scale:
     return Scale(fit_temperature(stated, truth) if gain.mean() > MIN_GAIN else 1.0)
 
 
+def calibrated_by_halves(stated: Floats, truth: NDArray[np.int64]) -> Floats:
+    """Return probabilities at a temperature that was fitted on the other half of each label's rows.
+
+    Args:
+        stated: of a model that has not learnt from these rows, (rows, labels).
+        truth: index of the true label, (rows,).
+    """
+    if len(truth) < MIN_ROWS:
+        return stated
+    halves, calibrated = half_of_each_label(truth), np.empty_like(stated)
+    for fitted in (halves, ~halves):
+        calibrated[~fitted] = choose_scale(stated[fitted], truth[fitted])(stated[~fitted])
+    return calibrated
+
+
 def without_maps(draft: ArtifactDraft) -> ArtifactDraft:
     """Return a calibrated model as it was before its maps: with its temperature alone."""
     about = {**draft.about, "calibration": {**draft.about["calibration"], "method": "temperature"}}
     return replace(draft, about=about)
 
 
-def _validation_part(data: LabelledData) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def validation_part(data: LabelledData) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return rows to learn from, and rows to fit a temperature on: each label's last fifth."""
     labels = [data.labels[index] for index in data.truth]
     return split_examples(Examples((), data.texts, data.features, labels, ()))

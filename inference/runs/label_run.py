@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from inference.algorithms import classifiers
 from inference.evaluation.gate import DECISION_COST
 from inference.evaluation.labelling import score_labels
-from inference.runs.label_calibration import undo_temperature, without_maps
+from inference.runs.finished_fits import FinishedFit, FinishedFits
+from inference.runs.label_calibration import (
+    CalibratedRecipe,
+    calibrated_by_halves,
+    undo_temperature,
+    validation_part,
+    without_maps,
+)
 from inference.runs.label_groups import group_views
-from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress
+from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress, Trial, Validation
 from inference.serving.artifact import ArtifactDraft, Floats, save_artifact
 from inference.serving.example_images import with_images
 from inference.serving.isotonic import METHOD as ISOTONIC
@@ -35,6 +43,7 @@ if TYPE_CHECKING:
     from inference.training.snapshot import Examples
 
 MIN_JUDGED = 20  # examples; fewer cannot tell a model from chance
+MAX_VALIDATED = 500  # examples that judge a draw of hyper-parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,8 @@ class LabelRun:
         images: of the examples.
     """
 
+    kind: ClassVar[str] = "classify"
+
     plan: RunPlan
     examples: Examples
     whole: LabelledData
@@ -111,6 +122,70 @@ class LabelRun:
     def algorithm(self) -> Classifier:
         """What is trained."""
         return classifiers()[self.plan.recipe.algorithm]
+
+    @property
+    def deciding(self) -> str:
+        """The metric by which candidates are compared: a rule that only true probabilities win."""
+        return "log_score" if self.cost_table is None else DECISION_COST
+
+    def with_plan(self, plan: RunPlan) -> LabelRun:
+        """Return a run of the same rows."""
+        return replace(self, plan=plan)
+
+    def try_recipe(self, recipe: Recipe, progress: RunProgress) -> Trial:
+        """Fit a recipe on the earlier examples, once, and judge it on the later ones."""
+        fit = self.calibrated_fit(recipe, self.plan.seed, progress)
+        scores = self.judge(fit.draft).scores
+        figures = {metric: scores.mean(metric) for metric in scores.per_unit}
+        figures["calibration_error"] = scores.whole["calibration_error"]
+        return Trial(recipe, fit.seconds, _value_of(scores, self.deciding), figures)
+
+    def calibrated_fit(
+        self,
+        recipe: Recipe,
+        seed: int,
+        progress: RunProgress,
+        *,
+        calibrated: CalibratedRecipe | None = None,
+    ) -> FinishedFit:
+        """Fit a recipe on the earlier examples, or take the fit that the run has made already.
+
+        Args:
+            recipe: what is fitted.
+            seed: of the fit.
+            progress: receives the share done and losses.
+            calibrated: the recipe with its calibration, where that is known; it is fitted otherwise.
+        """
+        folder = self.plan.place.checkpoints
+        # A recipe that is tried alone is fitted once, by several processes at a time perhaps.
+        fits = FinishedFits(folder and folder / "fits" if self.plan.portfolio is not None else None)
+        key = f"{recipe.key}-seed-{seed}-rows-{len(self.earlier.texts)}"
+        finished = fits.find(key)
+        if finished is None:
+            start = time.perf_counter()
+            if calibrated is None:
+                calibrated = CalibratedRecipe.of(self, recipe, progress.span(0.0, 0.5))
+                progress = progress.span(0.5, 1.0)
+            draft = calibrated.fit(seed, progress)
+            finished = FinishedFit(draft, time.perf_counter() - start)
+            fits.keep(key, finished)
+        return finished
+
+    def validation_of(self, _default: Recipe) -> Validation | None:
+        """Judge by each label's last fifth of the earlier examples, at most `MAX_VALIDATED`."""
+        learnt, aside = validation_part(self.earlier)
+        if not len(aside):
+            return None
+        inner = self.earlier.rows(learnt)
+        judging = self.earlier.rows(aside[:: -(-len(aside) // MAX_VALIDATED)])
+
+        def value_of(recipe: Recipe, share: float, progress: RunProgress) -> float:
+            draft = self.fit_aside(inner.part(share, self.plan.seed), recipe, progress)
+            # What goes on is calibrated too: else the draw would win that needs it least.
+            stated = calibrated_by_halves(self.predict(draft, judging), judging.truth)
+            return _value_of(self.score(stated, judging), self.deciding)
+
+        return Validation(self.deciding, value_of)
 
     def fit(
         self, recipe: Recipe, data: LabelledData, seed: int, progress: RunProgress
@@ -162,17 +237,18 @@ class LabelRun:
             classifier = open_worker_model(Path(scratch), save_artifact(Path(scratch), draft))
             return check_probabilities(classifier.probabilities(data.texts, data.features))
 
-    def score(self, probabilities: Floats) -> Scores:
-        """Score probabilities of the held-out examples, (examples, labels).
+    def score(self, probabilities: Floats, data: LabelledData | None = None) -> Scores:
+        """Score probabilities of some examples, (examples, labels); None: the held-out ones.
 
         Where the surface states costs, per example too: what the decision cost and, where it may be
         left to a person, whether it was; of both, lower is better.
         """
-        scores, costs = score_labels(probabilities, self.held_out.truth), self.cost_table
+        truth = (self.held_out if data is None else data).truth
+        scores, costs = score_labels(probabilities, truth), self.cost_table
         if costs is None:
             return scores
         choices, _ = costs.choose(probabilities)
-        decided = {DECISION_COST: costs.realised(choices, self.held_out.truth)}
+        decided = {DECISION_COST: costs.realised(choices, truth)}
         if costs.abstain is not None:
             decided["abstained"] = (choices == ABSTAINED).astype(float)
         return replace(scores, per_unit={**scores.per_unit, **decided})
@@ -196,6 +272,11 @@ class LabelRun:
             return classifier.probabilities([data.texts[row]], [data.features[row]])
 
         return answer
+
+
+def _value_of(scores: Scores, metric: str) -> float:
+    """Return what is compared: higher is better."""
+    return -scores.mean(metric) if metric == DECISION_COST else scores.mean(metric)
 
 
 def _as_arrays(examples: Examples, images: ExampleImages) -> LabelledData:

@@ -112,13 +112,9 @@ def _learning(run: LabelRun, whole: JudgedLabels) -> list[dict[str, float]]:
     if whole.fit_seconds > CHEAP_SECONDS:
         return []
     data, primary = run.earlier, run.plan.rule.primary
-    order = np.random.default_rng(run.plan.seed).permutation(len(data.texts))
-    # One example of every label first, in the shuffled order, then the rest: no label may be unknown.
-    first = np.unique(data.truth[order], return_index=True)[1]
-    order = np.concatenate([order[first], np.delete(order, first)])
     points = []
     for share in LEARNING_SHARES:
-        part = data.rows(np.sort(order[: max(len(first), round(share * len(order)))]))
+        part = data.part(share, run.plan.seed)
         scores = run.judge(run.fit_aside(part)).scores
         points.append({"rows": len(part.texts), primary: scores.mean(primary)})
     return [*points, {"rows": len(data.texts), primary: whole.scores.mean(primary)}]

@@ -248,6 +248,37 @@ class RunProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """A candidate of a portfolio, fitted and judged on the held-out rows.
+
+    Attributes:
+        recipe: with what its fit has decided, as the weights of a blend.
+        seconds: how long its fit took.
+        value: of the metric that decides; higher is better.
+        figures: what is shown of it, by metric.
+    """
+
+    recipe: Recipe
+    seconds: float
+    value: float
+    figures: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Judges draws of hyper-parameters on a part of what is learnt from.
+
+    Attributes:
+        metric: that decides.
+        value_of: of a recipe that learns from a share of the rows, telling its progress; higher is
+            better.
+    """
+
+    metric: str
+    value_of: Callable[[Recipe, float, RunProgress], float]
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """The artifact, the gate's verdict on it, and what was trained; None: what the run names."""
 

@@ -1,9 +1,9 @@
-"""Choose what a run makes: fit several recommenders, judge them on the same rows, go on with the best.
+"""Choose what a run makes: fit several algorithms, judge them on the same rows, go on with the best.
 
 Candidates are fitted once each, with the run's seed, cheap ones first. Each may take its share of the
 time that is left. One that is out of time is stopped at its next report and listed so; one that fails
-is listed with its reason. Neither fails the run. A blend of the best two competes last. The best goes
-to the gate with all of its seeds, like a recipe that a person has named.
+is listed with its reason. Neither fails the run. Of recommenders, a blend of the best two competes
+last. The best goes to the gate with all of its seeds, like a recipe that a person has named.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
-from inference.algorithms import CUSTOM, reads_texts
+from inference.algorithms import NOT_TRIED, reads_texts
 from inference.recommenders.blend import Blend
 from inference.runs.outcome import ENCODER, OutOfTimeError, Recipe, RunError, RunProgress
 from inference.runs.search import SearchResult, search_params
@@ -22,11 +22,39 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from inference.algorithms import Portfolio
-    from inference.runs.ranking_run import RankingRun
-    from inference.runs.rankings import JudgedRankings
+    from inference.runs.outcome import RunPlan, Trial, Validation
 
+CHOOSING = 0.6  # of a run's progress, where it has a portfolio
 SEARCHING = 2 / 3  # of a candidate's time
-SHOWN = ("ndcg", "recall", "hit_rate")
+
+
+class PortfolioRun(Protocol):
+    """What a portfolio asks of a run, whatever it trains."""
+
+    @property
+    def kind(self) -> str:
+        """Of the surface."""
+        ...
+
+    @property
+    def plan(self) -> RunPlan:
+        """What is trained, and against which champion."""
+        ...
+
+    def with_plan(self, plan: RunPlan) -> Self:
+        """Return a run of the same rows."""
+        ...
+
+    def try_recipe(self, recipe: Recipe, progress: RunProgress) -> Trial:
+        """Fit a recipe on what is learnt from, once, and judge it on what is held out."""
+        ...
+
+    def validation_of(self, default: Recipe) -> Validation | None:
+        """Return what judges draws of a recipe's hyper-parameters; None where rows are too few."""
+        ...
+
+
+Run = TypeVar("Run", bound=PortfolioRun)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +64,7 @@ class Candidate:
     Attributes:
         recipe: what was fitted; with what its fit has decided, as the weights of a blend.
         seconds: how long that took, also where it was stopped.
-        judged: on the held-out likes; None where there is nothing to judge.
+        trial: how it did on the held-out rows; None where there is nothing to judge.
         state: judged, out_of_time or failed.
         reason: why it failed.
         search: how its hyper-parameters were found; None where they are the defaults.
@@ -44,18 +72,13 @@ class Candidate:
 
     recipe: Recipe
     seconds: float
-    judged: JudgedRankings | None = None
+    trial: Trial | None = None
     state: str = "judged"
     reason: str = ""
     search: SearchResult | None = None
 
     def as_json(self, chosen: Candidate) -> dict[str, Any]:
         """Return what the run's page shows."""
-        figures = {}
-        if self.judged is not None:
-            scores = self.judged.scores
-            figures = {metric: scores.mean(metric) for metric in SHOWN}
-            figures["coverage"] = scores.whole["coverage"]
         return {
             "algorithm": self.recipe.algorithm,
             "params": dict(self.recipe.params),
@@ -63,7 +86,7 @@ class Candidate:
             "state": "chosen" if self is chosen else self.state,
             "reason": self.reason,
             **({"search": self.search.as_json()} if self.search is not None else {}),
-            **figures,
+            **(self.trial.figures if self.trial is not None else {}),
         }
 
 
@@ -85,13 +108,25 @@ class _Clock:
         return replace(progress, report=report)
 
 
+def choose_if_several(run: Run, progress: RunProgress) -> tuple[Run, RunProgress, dict[str, Any]]:
+    """Return the run of the recipe that goes to the gate, its progress, and what was tried before.
+
+    Raises:
+        RunError: no candidate of the run's portfolio could be judged.
+    """
+    if run.plan.portfolio is None:
+        return run, progress, {}
+    run, candidates = choose_recipe(run, run.plan.portfolio, progress.span(0.0, CHOOSING))
+    return run, progress.span(CHOOSING, 1.0), {"candidates": candidates}
+
+
 def choose_recipe(
-    run: RankingRun,
+    run: Run,
     portfolio: Portfolio,
     progress: RunProgress,
     *,
     now: Callable[[], float] = time.monotonic,
-) -> tuple[RankingRun, list[dict[str, Any]]]:
+) -> tuple[Run, list[dict[str, Any]]]:
     """Try every candidate; return the run of the best one's recipe, and what is shown of all.
 
     Args:
@@ -113,11 +148,11 @@ def choose_recipe(
             tried.append(_search(run, recipe, part, seconds, now, portfolio.search))
         else:
             tried.append(_try(run, recipe, part, seconds, now))
-    if portfolio.blend and (parts := _best_two(run, tried)):
+    if portfolio.blend and (parts := _best_two(tried)):
         recipe = _blend_of(parts)
         part = progress.part(stages - 1, stages, recipe.algorithm)
         tried.append(_try(run, recipe, part, _seconds_left(portfolio, tried, stages), now))
-    ranked = _ranked(run, tried)
+    ranked = _ranked(tried)
     if not ranked:
         reasons = "; ".join(f"{one.recipe.algorithm}: {one.reason or one.state}" for one in tried)
         raise RunError(f"no candidate could be judged: {reasons}")
@@ -125,16 +160,16 @@ def choose_recipe(
     plan = replace(run.plan, recipe=chosen.recipe)
     if not chosen.recipe.is_as(plan.champion):
         plan = replace(plan, tested=None)  # no refit of the champion
-    return replace(run, plan=plan), [one.as_json(chosen) for one in tried]
+    return run.with_plan(plan), [one.as_json(chosen) for one in tried]
 
 
-def _recipes_of(run: RankingRun, portfolio: Portfolio) -> list[Recipe]:
+def _recipes_of(run: PortfolioRun, portfolio: Portfolio) -> list[Recipe]:
     """Return what is tried before the blend; the champion's own recipe is always among them."""
     recipes = [Recipe(name, portfolio.params_of(name)) for name in portfolio.names]
     champion = run.plan.champion
     if (
         champion is not None
-        and champion.algorithm not in CUSTOM
+        and champion.algorithm not in NOT_TRIED
         and not any(recipe.is_as(champion) for recipe in recipes)
     ):
         recipes.append(Recipe(champion.algorithm, champion.params))
@@ -151,7 +186,7 @@ def _seconds_left(portfolio: Portfolio, tried: Sequence[Candidate], stages: int)
 
 
 def _search(
-    run: RankingRun,
+    run: PortfolioRun,
     recipe: Recipe,
     progress: RunProgress,
     seconds: float,
@@ -173,7 +208,7 @@ def _search(
 
 
 def _try(
-    run: RankingRun,
+    run: PortfolioRun,
     recipe: Recipe,
     progress: RunProgress,
     seconds: float,
@@ -182,31 +217,27 @@ def _try(
     start = now()
     limited = _Clock(now, start + seconds).limit(progress)
     try:
-        fit = run.timed_fit(recipe, run.split.past, run.plan.seed, limited)
+        trial = run.try_recipe(recipe, limited)
     except OutOfTimeError:
         return Candidate(recipe, now() - start, state="out_of_time")
     except ValueError as error:  # the data or a parameter does not allow it; others it may suit
         return Candidate(recipe, now() - start, state="failed", reason=str(error))
-    if recipe.algorithm == Blend.name:
-        # With the weights: what goes to the gate is what was judged here.
-        recipe = replace(recipe, params={**recipe.params, **fit.draft.about["params"]})
-    return Candidate(recipe, fit.seconds, run.judge(fit.draft))
+    return Candidate(trial.recipe, trial.seconds, trial)
 
 
-def _ranked(run: RankingRun, tried: Sequence[Candidate]) -> list[Candidate]:
+def _ranked(tried: Sequence[Candidate]) -> list[Candidate]:
     """Return what could be judged, best first; of two that are equal, the cheaper, tried first."""
-    metric = run.plan.rule.primary
-    judged = [(one.judged.scores.mean(metric), one) for one in tried if one.judged is not None]
+    judged = [(one.trial.value, one) for one in tried if one.trial is not None]
     return [one for _, one in sorted(judged, key=lambda pair: -pair[0])]
 
 
-def _best_two(run: RankingRun, tried: Sequence[Candidate]) -> list[Recipe]:
+def _best_two(tried: Sequence[Candidate]) -> list[Recipe]:
     """Return the parts of the blend: the best two of different algorithms; nothing without two.
 
     A blend reads all texts by one encoder, so what reads them by another than the best is no part.
     """
     best: dict[str, Recipe] = {}
-    for one in _ranked(run, tried):
+    for one in _ranked(tried):
         encoders = {part.encoder for part in best.values() if _reads_texts(part)}
         fits = not encoders or not _reads_texts(one.recipe) or one.recipe.encoder in encoders
         if fits and one.recipe.algorithm != Blend.name:  # each of its parts is a candidate by itself

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
 
 from inference.algorithms import REMOTE, recommenders
 from inference.evaluation.ranking import WEIGHTED
+from inference.recommenders.blend import Blend, mean_ndcg
 from inference.runs.finished_fits import FinishedFit, FinishedFits
-from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress
+from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress, Trial, Validation
 from inference.runs.rankings import JudgedRankings, judge_rankings
 from inference.serving.model_worker import open_worker_model
 from inference.serving.models import DEADLINE_MS
 from inference.serving.ranker import Ranker
+from inference.serving.scorers import scorer_of
 from inference.training.data import TrainingData
-from inference.training.split import SplitData, UnitLikes, split_by_time
+from inference.training.split import SplitData, UnitLikes, hold_out_last, split_by_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
 MIN_JUDGED = 20  # units; fewer cannot tell a model from chance
 TIMED_CANDIDATES = 200  # candidates a request re-ranks, as surfaces do by default
 TIMED_HISTORY = 50  # recent items a request carries
+MAX_VALIDATED = 500  # units that judge a draw of hyper-parameters
+SHOWN = ("ndcg", "recall", "hit_rate")  # of a candidate
 MAX_JUDGED_REMOTELY = 300  # units; a remote model takes one request for each
 
 
@@ -71,6 +77,8 @@ class RankingRun:
         judged: indices of the units that are judged.
     """
 
+    kind: ClassVar[str] = "recommend"
+
     plan: RunPlan
     likes: Likes
     catalogue: Catalogue
@@ -112,6 +120,10 @@ class RankingRun:
             return self.plan.rule
         deadline_ms = self.plan.recipe.params.get("deadline_ms", DEADLINE_MS)
         return replace(self.plan.rule, most_latency_ms=float(deadline_ms))
+
+    def with_plan(self, plan: RunPlan) -> RankingRun:
+        """Return a run of the same rows."""
+        return replace(self, plan=plan)
 
     def data(self, units: Sequence[UnitLikes], recipe: Recipe | None = None) -> TrainingData:
         """Return the training data that some units make, as a recipe reads it; None: the run's."""
@@ -164,10 +176,12 @@ class RankingRun:
         """Fit the run's recipe for a view: no progress is shown, and nothing is resumed."""
         return self.fit_probe(self.plan.recipe, self.data(units))
 
-    def fit_probe(self, recipe: Recipe, data: TrainingData) -> ArtifactDraft:
-        """Fit a recipe on other data for a check or a view, likewise."""
+    def fit_probe(
+        self, recipe: Recipe, data: TrainingData, progress: RunProgress | None = None
+    ) -> ArtifactDraft:
+        """Fit a recipe on other data for a check, a view or a search; nothing is resumed."""
         aside = replace(self.plan, place=replace(self.plan.place, checkpoints=None))
-        options = aside.options(recipe, aside.seed, 0, RunProgress())
+        options = aside.options(recipe, aside.seed, 0, progress or RunProgress())
         return recommenders()[recipe.algorithm].fit(data, options)
 
     def judge(
@@ -177,6 +191,34 @@ class RankingRun:
         return judge_rankings(
             draft, self.split, self.judged, self.plan, log=log, fit_seconds=fit_seconds
         )
+
+    def try_recipe(self, recipe: Recipe, progress: RunProgress) -> Trial:
+        """Fit a recipe on the earlier likes, once, and judge it on the later ones."""
+        fit = self.timed_fit(recipe, self.split.past, self.plan.seed, progress)
+        if recipe.algorithm == Blend.name:
+            # With the weights: what goes to the gate is what was judged here.
+            recipe = replace(recipe, params={**recipe.params, **fit.draft.about["params"]})
+        scores = self.judge(fit.draft).scores
+        figures = {metric: scores.mean(metric) for metric in SHOWN}
+        figures["coverage"] = scores.whole["coverage"]
+        return Trial(recipe, fit.seconds, scores.mean(self.plan.rule.primary), figures)
+
+    def validation_of(self, default: Recipe) -> Validation | None:
+        """Judge by each unit's last likes of the earlier ones, at most `MAX_VALIDATED` units."""
+        learnt, judged, wanted = hold_out_last(self.data(self.split.past, default))
+        if not judged:
+            return None
+        every = -(-len(judged) // MAX_VALIDATED)
+        histories = [learnt.liked[unit] for unit in judged[::every]]
+        order = np.random.default_rng(self.plan.seed).permutation(len(learnt.liked))
+
+        def value_of(recipe: Recipe, share: float, progress: RunProgress) -> float:
+            chosen = np.sort(order[: max(2, round(share * len(order)))])
+            draft = self.fit_probe(recipe, learnt.of_units(chosen), progress)
+            scorer = scorer_of(draft.form, draft.arrays.__getitem__)
+            return float(mean_ndcg([scorer], [np.ones(1)], histories, wanted[::every])[0])
+
+        return Validation("ndcg", value_of)
 
     def answer_by(self, digest: str) -> Callable[[int], object]:
         """Return what does the n-th judged unit's request by an artifact: score candidates.

@@ -197,6 +197,13 @@ class LabelledData:
             self.image_encoder,
         )
 
+    def part(self, share: float, seed: int) -> LabelledData:
+        """Return a share of the rows, at random, with one of every label: none may be unknown."""
+        order = np.random.default_rng(seed).permutation(len(self.truth))
+        first = np.unique(self.truth[order], return_index=True)[1]
+        order = np.concatenate([order[first], np.delete(order, first)])
+        return self.rows(np.sort(order[: max(len(first), round(share * len(order)))]))
+
 
 def _joined(parts: Sequence[NDArray[Any]], dtype: type) -> NDArray[Any]:
     return np.concatenate(parts) if len(parts) else np.array([], dtype=dtype)

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from inference.options import bounded
+from inference.options import Span, bounded
 
 CANDIDATES = 4096  # a step: more do not move the loss, and take longer
 
@@ -40,9 +40,9 @@ class HeadParams:
     epochs: int = bounded(30, low=1, high=100_000)
     most_steps: int = bounded(400, low=1, high=1_000_000)
     batch: int = bounded(128, low=1, high=65_536)
-    rate: float = bounded(5e-3, above=0, high=1)
-    decay: float = bounded(1e-2, low=0, high=10)
-    dropout: float = bounded(0.2, low=0, high=0.95)
+    rate: float = bounded(5e-3, above=0, high=1, drawn=Span(1e-3, 2e-2))
+    decay: float = bounded(1e-2, low=0, high=10, drawn=Span(1e-3, 1e-1))
+    dropout: float = bounded(0.2, low=0, high=0.95, drawn=Span(0.05, 0.5))
     own: float = bounded(0.02, low=0, high=10)
     cooccurrence: bool = True
     recency: bool = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from inference.options import bounded
+from inference.options import Span, bounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,15 @@ class SasrecParams:
     blocks: int = bounded(1, low=1, high=16)
     heads: int = bounded(2, low=1, high=64)
     history: int = bounded(50, low=1, high=1000)
-    dropout: float = bounded(0.3, low=0, high=0.95)
+    dropout: float = bounded(0.3, low=0, high=0.95, drawn=Span(0.1, 0.6))
     negatives: int = bounded(128, low=1, high=100_000)
     calibration: float = bounded(0.75, low=0, high=1)
     passes: int = bounded(100, low=1, high=100_000)
     min_steps: int = bounded(400, low=1, high=1_000_000)
     max_steps: int = bounded(20_000, low=1, high=10_000_000)
     batch: int = bounded(64, low=1, high=65_536)
-    rate: float = bounded(3e-3, above=0, high=1)
-    decay: float = bounded(1e-2, low=0, high=10)
+    rate: float = bounded(3e-3, above=0, high=1, drawn=Span(1e-3, 1e-2))
+    decay: float = bounded(1e-2, low=0, high=10, drawn=Span(1e-3, 1e-1))
     dislike: float = bounded(10.0, low=0, high=1000)
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from django.conf import settings
 
 from inference.actions.find_encoder import find_encoder
-from inference.algorithms import AUTO, PRETRAIN, Portfolio, inputs_of
+from inference.algorithms import AUTO, PORTFOLIOS, PRETRAIN, inputs_of
 from inference.encoders.image_vectors import (
     fetch_due_images,
     image_encoder_sha256,
@@ -113,7 +113,7 @@ def plan_of(run: TrainingRun) -> RunPlan:
         ),
         served=_served(run, champion) if champion and trains else None,
         tested=_tested(run, champion) if champion and trains else None,
-        portfolio=Portfolio.parse(run.params) if run.algorithm == AUTO else None,
+        portfolio=(PORTFOLIOS[run.surface.kind].parse(run.params) if run.algorithm == AUTO else None),
         labelling=Labelling(
             LabelCosts.parse(run.surface.costs, run.surface.abstain_cost),
             tuple(run.surface.slices),

@@ -13,7 +13,6 @@ from inference.actions.queue_training import CannotTrainError
 from inference.algorithms import ENCODER, check_trainable, params_of, startable
 from inference.options import Bounds, ParamError, read_params, specs_of
 from inference.recommenders.ease import EaseParams
-from inference.recommenders.search_space import SPACES
 from inference.training.head_params import HeadParams
 
 KINDS = ("recommend", "classify", "generate", "rank")
@@ -44,11 +43,11 @@ def test_what_learns_declares_its_parameters():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("algorithm", "name"), [(a, n) for a, spans in SPACES.items() for n in spans])
-def test_a_search_draws_what_is_allowed(algorithm, name):
-    (spec,) = (one for one in specs_of(params_of("recommend", algorithm)) if one.name == name)
-    for end in (SPACES[algorithm][name].low, SPACES[algorithm][name].high):
-        spec.check(spec.type(end))
+@pytest.mark.parametrize(("kind", "name", "cls"), DECLARED)
+def test_a_search_draws_what_is_allowed(kind, name, cls):
+    for spec in specs_of(cls):
+        for end in (spec.drawn.low, spec.drawn.high) if spec.drawn else ():
+            spec.check(spec.type(end))
 
 
 @pytest.mark.parametrize(

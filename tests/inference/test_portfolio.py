@@ -8,7 +8,7 @@ from itertools import count
 import numpy as np
 import pytest
 
-from inference.algorithms import Portfolio, recommenders
+from inference.algorithms import RankingPortfolio, recommenders
 from inference.encoders.locate import sha256_of_encoder
 from inference.evaluation.gate import GateRule
 from inference.options import FitOptions
@@ -21,7 +21,7 @@ from inference.serving.ranker import Ranker
 from inference.training.data import TrainingData
 from tests.support.learning import ITEMS, make_likes
 
-THREE = Portfolio(algorithms=["popularity", "item-knn", "ease"])
+THREE = RankingPortfolio(algorithms=["popularity", "item-knn", "ease"])
 
 
 def plan_of(tmp_path, portfolio=THREE, **fields) -> RunPlan:
@@ -68,7 +68,7 @@ class Slow:
 
 def test_who_is_out_of_time_is_stopped_and_listed(tmp_path, monkeypatch):
     monkeypatch.setitem(recommenders(), "slow", Slow())
-    portfolio = Portfolio(algorithms=["popularity", "slow", "item-knn"], budget_seconds=1000.0)
+    portfolio = RankingPortfolio(algorithms=["popularity", "slow", "item-knn"], budget_seconds=1000.0)
     # Every look at the clock takes a second: nothing here depends on how fast the machine is.
     ticks = count()
     run, tried = choose_recipe(
@@ -78,17 +78,17 @@ def test_who_is_out_of_time_is_stopped_and_listed(tmp_path, monkeypatch):
     # A share of what the cheap one before it has left.
     assert 300 < {one["algorithm"]: one["seconds"] for one in tried}["slow"] < 1000 / 3 + 5
     assert run.plan.recipe.algorithm in {"item-knn", "blend"}
-    only = Portfolio(algorithms=["slow"], budget_seconds=5.0)
+    only = RankingPortfolio(algorithms=["slow"], budget_seconds=5.0)
     no_champion = run_of(tmp_path, champion=None)
     with pytest.raises(RunError, match="no candidate could be judged: slow: out_of_time"):
         choose_recipe(no_champion, only, RunProgress(), now=lambda: float(next(ticks)))
-    brief = Portfolio(algorithms=["ease"], budget_seconds=3.0)
+    brief = RankingPortfolio(algorithms=["ease"], budget_seconds=3.0)
     with pytest.raises(RunError, match="no candidate could be judged: ease: out_of_time"):
         choose_recipe(no_champion, brief, RunProgress(), now=lambda: float(next(ticks)))
 
 
 def test_who_fails_does_not_fail_the_run(tmp_path):
-    portfolio = Portfolio(algorithms=["two-tower", "item-knn"], blend=False)
+    portfolio = RankingPortfolio(algorithms=["two-tower", "item-knn"], blend=False)
     run, tried = choose_recipe(run_of(tmp_path), portfolio, RunProgress())
     failed, chosen, champion = tried
     assert (failed["state"], chosen["state"]) == ("failed", "chosen")
@@ -111,7 +111,7 @@ def test_a_refit_is_one_when_the_champions_recipe_wins(tmp_path):
     from inference.runs.outcome import RefitRival
 
     tested = RefitRival("item-knn@1", "0" * 64, "item-knn", 1.0)
-    only = Portfolio(algorithms=["popularity", "item-knn"], blend=False)
+    only = RankingPortfolio(algorithms=["popularity", "item-knn"], blend=False)
     same = run_of(tmp_path, champion=Recipe("item-knn", {}, "item-knn@1"), tested=tested)
     assert choose_recipe(same, only, RunProgress())[0].plan.tested == tested
     other = run_of(tmp_path, tested=tested)
@@ -120,7 +120,7 @@ def test_a_refit_is_one_when_the_champions_recipe_wins(tmp_path):
 
 def test_each_that_reads_texts_reads_them_by_the_encoder_that_is_named(tmp_path):
     names = ["popularity", "frozen-text", "item-knn"]
-    portfolio = Portfolio.parse({"algorithms": names, "encoder": "pretrain@1", "search": 1})
+    portfolio = RankingPortfolio.parse({"algorithms": names, "encoder": "pretrain@1", "search": 1})
     adapted = np.eye(len(ITEMS), dtype=np.float32)
     catalogue = Catalogue(ITEMS, vectors=1 - adapted, vectors_by={"pretrain@1": adapted})
     plan = plan_of(tmp_path, portfolio, recipe=Recipe("auto", {"encoder": "pretrain@1"}))
@@ -184,4 +184,4 @@ def test_a_blend_of_nothing_is_refused(params, message):
 )
 def test_a_portfolio_that_cannot_be_tried_is_refused(params, message):
     with pytest.raises(ValueError, match=message):
-        Portfolio.parse(params)
+        RankingPortfolio.parse(params)

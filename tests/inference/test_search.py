@@ -8,9 +8,9 @@ from itertools import count
 import numpy as np
 import pytest
 
-from inference.algorithms import Portfolio
+from inference.algorithms import RankingPortfolio, params_of
 from inference.evaluation.gate import GateRule
-from inference.recommenders.search_space import SPACES, draw_params
+from inference.options import draw_params, specs_of
 from inference.runs.outcome import Recipe, RunPlan, RunProgress, Workplace
 from inference.runs.portfolio import choose_recipe
 from inference.runs.ranking_run import Catalogue, RankingRun
@@ -32,7 +32,7 @@ def test_a_search_is_never_worse_than_the_defaults_on_its_validation_part(tmp_pa
     result = search_params(run_of(tmp_path), Recipe("ease", {}), 6, RunProgress())
     best, default = result.validation
     assert best >= default
-    assert set(result.recipe.params) <= set(SPACES["ease"])
+    assert set(result.recipe.params) <= {"l2"}
     # Seven with the defaults, then three and the defaults, then two and the defaults.
     assert result.trials == 7 + 4 + 3
     again = search_params(run_of(tmp_path / "again"), Recipe("ease", {}), 6, RunProgress())
@@ -51,7 +51,7 @@ def test_a_search_that_was_killed_goes_on(tmp_path):
 
 
 def test_a_candidate_is_searched_in_a_part_of_its_time(tmp_path):
-    portfolio = Portfolio(algorithms=["item-knn", "ease"], blend=False, search=4)
+    portfolio = RankingPortfolio(algorithms=["item-knn", "ease"], blend=False, search=4)
     run, tried = choose_recipe(run_of(tmp_path), portfolio, RunProgress())
     assert [one["algorithm"] for one in tried] == ["item-knn", "ease"]
     assert all(one["search"]["trials"] == 5 + 3 + 2 for one in tried)
@@ -61,7 +61,7 @@ def test_a_candidate_is_searched_in_a_part_of_its_time(tmp_path):
 
 def test_without_time_the_defaults_are_tried(tmp_path):
     ticks = count()  # every look at the clock takes a second
-    portfolio = Portfolio(algorithms=["item-knn"], blend=False, search=9, budget_seconds=12.0)
+    portfolio = RankingPortfolio(algorithms=["item-knn"], blend=False, search=9, budget_seconds=12.0)
     _, (one,) = choose_recipe(
         run_of(tmp_path), portfolio, RunProgress(), now=lambda: float(next(ticks))
     )
@@ -69,17 +69,33 @@ def test_without_time_the_defaults_are_tried(tmp_path):
     assert one["params"] == {}
 
 
-def test_what_is_drawn_lies_within_its_span():
-    rng = np.random.default_rng(0)
-    for algorithm, space in SPACES.items():
-        for _ in range(50):
-            for name, value in draw_params(algorithm, rng).items():
-                assert space[name].low * 0.99 <= value <= space[name].high * 1.01
-                assert isinstance(value, int) == space[name].whole
-    assert draw_params("frozen-text", rng) == {}
+@pytest.mark.parametrize(
+    ("kind", "algorithm", "drawn"),
+    [
+        ("recommend", "popularity", {"half_life_days"}),
+        ("recommend", "item-knn", {"neighbours", "shrink"}),
+        ("recommend", "als", {"factors", "l2", "alpha"}),
+        ("recommend", "two-tower", {"rate", "decay", "dropout"}),
+        ("recommend", "sasrec", {"rate", "decay", "dropout"}),
+        ("recommend", "frozen-text", set()),
+        ("classify", "tfidf", {"inverse_l2", "least"}),
+        ("classify", "frozen-head", {"inverse_l2"}),
+        ("classify", "bert", {"epochs", "rate", "head_rate"}),
+    ],
+)
+def test_what_an_algorithm_declares_is_drawn_within_its_span(kind, algorithm, drawn):
+    rng, cls = np.random.default_rng(0), params_of(kind, algorithm)
+    specs = {} if cls is None else {spec.name: spec for spec in specs_of(cls)}
+    for _ in range(50):
+        params = draw_params(cls, rng)
+        assert set(params) == drawn
+        for name, value in params.items():
+            span = specs[name].drawn
+            assert span.low * 0.99 <= value <= span.high * 1.01
+            specs[name].check(value)
 
 
 @pytest.mark.parametrize("search", [-1, 501])
 def test_a_search_that_is_too_long_is_refused(search):
     with pytest.raises(ValueError, match=r"search == -?\d+, must be at least 0 and at most 500\."):
-        Portfolio.parse({"search": search})
+        RankingPortfolio.parse({"search": search})

@@ -64,9 +64,16 @@ class CandidateOut(Schema):
     state: str = Field(description="chosen, judged, out_of_time or failed.")
     reason: str = ""
     ndcg: float | None = None
-    recall: float | None = None
+    recall: float | None = Field(None, description="Of classifiers the mean over labels.")
     hit_rate: float | None = None
     coverage: float | None = None
+    accuracy: float | None = None
+    log_score: float | None = Field(None, description="Decides among classifiers without costs.")
+    calibration_error: float | None = None
+    decision_cost: float | None = Field(
+        None, description="Mean cost of a decision, where the surface states costs: then it decides."
+    )
+    abstained: float | None = Field(None, description="Share that is left to a person.")
 
 
 class StageOut(Schema):
@@ -136,7 +143,7 @@ class TrainIn(RequestSchema):
 
     algorithm: str = Field(
         "",
-        description="`auto` tries several, the best goes on. Empty: `auto`, or `tfidf` for texts.",
+        description="`auto` tries several, the best goes on. Empty: `auto`, where the surface has it.",
     )
     params: dict[str, Any] = Field(default_factory=dict)
 

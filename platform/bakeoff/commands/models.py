@@ -27,7 +27,7 @@ NEXT_STEP_SECONDS = 30.0  # the loop ticks every few seconds
 @surface_argument
 @click.option("--algorithm", default=None,
               help="What is trained: auto tries several, the best goes on.")  # fmt: skip
-@click.option("--algorithms", help="What auto tries, such as item-knn,ease,als.")
+@click.option("--algorithms", help="What auto tries, such as item-knn,ease,als or tfidf,bert.")
 @click.option("--budget-seconds", type=float, help="Time for all that auto tries.")
 @click.option("--search", type=int, help="Draws of hyper-parameters that auto tries for each.")
 @click.option("--encoder", help="An adapted encoder to read texts by, such as pretrain@1.")
@@ -243,12 +243,12 @@ def show_candidates(version: ModelVersion) -> None:
     """Print what a run tried before it went on with the version's recipe; nothing for one recipe."""
     from inference.evaluation.gate import GateResult
 
-    candidates = GateResult.from_json(version.gate).about.get("candidates", ())
-    if not candidates:
+    gate = GateResult.from_json(version.gate)
+    if not gate.candidates:
         return
-    figures = ("ndcg", "recall", "hit_rate", "coverage")
+    figures = gate.candidate_metrics
     table = Table("candidate", *figures, "seconds", "state")
-    for one in candidates:
+    for one in gate.candidates:
         table.add_row(
             one["algorithm"],
             *(f"{one[figure]:.4f}" if figure in one else "" for figure in figures),

@@ -19,7 +19,7 @@ from inference.evaluation.labelling import BINS
 from inference.judging.generation_gate import COST, LATENCY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from django.utils.safestring import SafeString
 
@@ -60,6 +60,14 @@ class RunPage:
     curve: Chart | None
     calibration: Chart | None
     learning: Chart | None
+
+    @property
+    def candidates(self) -> list[tuple[Mapping[str, Any], list[float | None]]]:
+        """What a portfolio tried, each with its metrics in the order of the gate's `candidate_metrics`."""
+        if self.gate is None:
+            return []
+        metrics = self.gate.candidate_metrics
+        return [(one, [one.get(name) for name in metrics]) for one in self.gate.candidates]
 
 
 def page_of(run: TrainingRun) -> RunPage:
