@@ -138,6 +138,10 @@ ACCOUNT_SENTENCES = (
         "name of a passkey, must have 1 to 60 characters.",
         gettext_noop("A passkey's name has 1 to 60 characters."),
     ),
+    (
+        "reason == '', must say why it is {state}.",
+        gettext_noop("Write a reason to hide an entry or to mark it as spam."),
+    ),
     ("view, must have a filter.", gettext_noop("Choose a filter first, then save the view.")),
     ("view == '{name}', is taken.", gettext_noop("You already have a view with the name “%(name)s”.")),
     (

@@ -68,9 +68,9 @@ def convert_sklearn(
     reads_text = _is_vectorizer(steps[0])
     graph = _graph_of(model, steps, reads_text=reads_text)
     tried: Any = (
-        [*texts, *HARD_TEXTS, *_made_up(steps[0])]
+        [*texts, *HARD_TEXTS, *_random_texts(steps[0])]
         if reads_text
-        else _made_up_rows(model.n_features_in_)
+        else _random_rows(model.n_features_in_)
     )
     names = [] if reads_text else [str(one) for one in getattr(model, "feature_names_in_", [])]
     _require_same(model, graph, tried)
@@ -124,7 +124,7 @@ def _graph_of(model: Any, steps: Sequence[Any], *, reads_text: bool) -> bytes:
     return bytes(graph.SerializeToString())
 
 
-def _made_up(vectorizer: Any) -> list[str]:
+def _random_texts(vectorizer: Any) -> list[str]:
     """Return texts of the model's own words, repeated, in both cases, in any order."""
     words, random = sorted(vectorizer.vocabulary_), np.random.default_rng(0)
     texts = []
@@ -134,7 +134,7 @@ def _made_up(vectorizer: Any) -> list[str]:
     return texts
 
 
-def _made_up_rows(width: int) -> NDArray[np.float32]:
+def _random_rows(width: int) -> NDArray[np.float32]:
     random = np.random.default_rng(0)
     scales = 10.0 ** random.integers(-1, 4, (TRIED, 1))
     return (random.normal(size=(TRIED, width)) * scales).astype(np.float32)

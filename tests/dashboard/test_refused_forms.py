@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from html import unescape
+from pathlib import Path
 
 import pytest
 from django.urls import reverse
 
 from bakeoff.accounts.models import ApiKey, AuditEntry
-from experiments.models import judge_plan_of
+from experiments.models import Feedback, judge_plan_of
 from inference.models import Surface
 from tests.support import alerts, builders
 from tests.support.dashboard import report_path, sign_in
-from tests.support.html import elements
+from tests.support.html import elements, has
 
+ROOT = Path(__file__).parents[2]
 FIELD = re.compile(r'<(div|fieldset) class="field[^"]* ?wrong".*?</\1>', re.DOTALL)
 HOOK = "https://hooks.example/bakeoff"
 RUBRIC = "It is right. " * 40
@@ -123,3 +126,78 @@ def test_the_days_of_a_shared_report(shop, admin):
         body = {"days": days}
         page = refuse(admin, report_path(draft, "share/"), body, typed=[f'"{days}"'], rule=rule)
     lead_on(admin, page)
+
+
+def test_saved_views(shop, admin):
+    views = f"/p/{shop.project.slug}/views/"
+    body = {"list": "experiments", "key": "", "filter-q": "two words", "name": " x" * 40, "shared": "1"}
+    typed = [body["name"], "two words"]
+    page = refuse(admin, views, body, typed=typed, rule="A view's name has 1 to 60 characters.")
+    assert has(page, name="shared", checked="")
+    lead_on(admin, page)
+    for name in ("first", "second"):
+        admin.post(views, {**body, "name": name, "filter-q": name})
+    second = shop.project.saved_views.get(name="second")
+    page = refuse(
+        admin, f"{views}{second.pk}/", {"name": "first"}, typed=["first"],
+        rule="You already have a view with the name “first”.",
+    )  # fmt: skip
+    assert has(page, name="name", value="first")
+    lead_on(admin, page)
+
+
+def test_a_review_without_its_reason(shop, admin):
+    slate = builders.make_slate(shop, "u1")
+    row = builders.feedback(shop, slate, kind="text", text="They write a lot")
+    builders.write(builders.Rows(feedback=[row]))
+    entry = Feedback.objects.get(project=shop.project)
+    address = reverse("feedback", args=[shop.project.slug])
+    assert "They write a lot" in admin.get(address).content.decode()
+    body = {"feedback": str(entry.pk), "state": "spam", "reason": " "}
+    page = refuse(
+        admin, address, body, typed=["They write a lot"], rule="Write a reason to hide an entry"
+    )
+    body |= {"state": "unheard-of", "reason": "An advertisement"}
+    answer = admin.post(address, body)
+    assert answer.status_code == 422
+    assert has(answer.content.decode(), name="reason", value="An advertisement")
+    lead_on(admin, page)
+
+
+# A refusal over the page that comes next loses what was typed: only where nothing is typed, or where the
+# form that was is gone.
+NOTHING_TYPED = {
+    "account.begin": "a button", "account.make_codes": "a button",
+    "account.set_up": "there is nothing to confirm any more", "account.switch_off": "the app is gone",
+    "alerts.resend": "a button", "alerts.rotate": "a button", "alerts.try_out": "a button",
+    "autopilot.edit_programme": "it is accepted, as a proposal",
+    "autopilot_acts.act_on_ramp": "the test and its form are gone",
+    "invitations.renew": "a button",
+    "models.check_version": "a choice and a button", "passkeys.sign_in": "a button",
+    "review._queue_entry": "a choice and a button", "review._queue_examples": "a button",
+    "review._queue_survey": "a choice and a button", "review._queue_theme": "a choice and a button",
+    "review._rate_answer": "a button", "review.show_feedback": "another has the entry by now",
+    "runs.train": "choices and a button", "sessions._refuse_too_many": "a button",
+    "sessions.end": "a button", "sessions.end_others": "a button", "surveys.switch": "a button",
+    "single_sign_on.callback": "a link", "single_sign_on.begin": "a link",
+    "team.set_member": "a button",
+}  # fmt: skip
+
+
+def refusals_over_the_next_page() -> set[str]:
+    """The functions of views that show a refusal over a page that they do not show themselves."""
+    found = set()
+    for file in (ROOT / "platform/bakeoff/dashboard/views").glob("*.py"):
+        for function in ast.walk(ast.parse(file.read_text())):
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            calls = {ast.unparse(one.func) for one in ast.walk(function) if isinstance(one, ast.Call)}
+            if calls & {"show_refusal", "messages.error"}:
+                found.add(f"{file.stem}.{function.name}")
+    return found
+
+
+def test_no_other_form_loses_what_was_typed():
+    assert refusals_over_the_next_page() == set(NOTHING_TYPED), (
+        "use `show_page_again` or `refused_page`"
+    )

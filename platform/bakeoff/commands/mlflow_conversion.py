@@ -1,7 +1,7 @@
 """Carry a model of MLflow over that has to be loaded first: another process loads and converts it.
 
 That process has bounds on time, and of the environment only what Python needs: no address of a database
-and no secret. It has this user's rights all the same, so a file whose loading may run code is refused
+and no secret. It still has this user's rights, so a file whose loading may run code is refused
 unless the operator says that they trust its maker.
 """
 

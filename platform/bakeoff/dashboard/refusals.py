@@ -6,15 +6,19 @@ at the field where it belongs. The templates put the words of readers on the err
 
 from __future__ import annotations
 
+import copy
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
+from django.http import QueryDict
 from django.shortcuts import render
+from django.urls import resolve
 
 from experiments.reports.stored_text import end_sentence, show_stored
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from django import forms
     from django.http import HttpRequest, HttpResponse
@@ -22,6 +26,23 @@ if TYPE_CHECKING:
     from bakeoff.accounts.refused import RefusedError
 
 NOWHERE: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedForm:
+    """A form on a page that shows more, as it was sent: the page has it as `request.refused`.
+
+    Attributes:
+        form: what the template calls it.
+        problem: the sentence, where it belongs to a field of the form.
+        values: what was typed, by field.
+        at: the field.
+    """
+
+    form: str
+    problem: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+    at: str = ""
 
 
 def add_refusal(
@@ -41,6 +62,44 @@ def add_refusal(
 def show_refusal(request: HttpRequest, error: Exception) -> None:
     """Show a refusal over the next page, for buttons and forms that show no fields of their own."""
     messages.error(request, end_sentence(show_stored(str(error))))
+
+
+def show_page_again(
+    request: HttpRequest,
+    address: str,
+    error: RefusedError | Exception,
+    *,
+    form: str,
+    fields: Iterable[str],
+) -> HttpResponse:
+    """Answer a form that was refused with the page that it stands on, as that page's own view shows it.
+
+    The sentence stands at the field that it is about, or over the page where it is about none.
+
+    Args:
+        request: that sent the form, to an address that shows nothing.
+        address: of the page, with its query.
+        error: what the action refused.
+        form: what the page's template calls the form.
+        fields: whose values are kept.
+    """
+    path, _, query = address.partition("?")
+    values = {name: request.POST.get(name, "") for name in fields}
+    at = getattr(error, "field", None) or ""
+    page = copy.copy(request)
+    page.method = "GET"
+    page.path = page.path_info = path
+    page.GET = QueryDict(query)
+    page.META = {**request.META, "REQUEST_METHOD": "GET", "QUERY_STRING": query}
+    page.resolver_match = match = resolve(path)
+    if at in values:
+        page.refused = RefusedForm(form, str(error), values, at)  # type: ignore[attr-defined]
+    else:
+        page.refused = RefusedForm(form, "", values)  # type: ignore[attr-defined]
+        show_refusal(page, error)
+    answer: HttpResponse = match.func(page, *match.args, **match.kwargs)
+    answer.status_code = 422
+    return answer
 
 
 def refused_page(

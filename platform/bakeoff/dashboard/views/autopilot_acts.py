@@ -8,12 +8,13 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from bakeoff.accounts.refused import RefusedError
 from bakeoff.dashboard.access import OPERATOR, project_for
-from bakeoff.dashboard.refusals import show_refusal
+from bakeoff.dashboard.refusals import show_page_again
 from experiments.actions.change_programme import change_programme
 from experiments.actions.change_queue import (
     drop_challenger,
@@ -111,12 +112,13 @@ def _find(acts: dict[str, Callable[..., object]], verb: str) -> Callable[..., ob
 def _do(
     request: HttpRequest, surface: Surface, act: Callable[..., object], **subject: object
 ) -> HttpResponse:
-    """Carry out an act in the person's name; what it refuses is shown over the page."""
+    """Carry out an act in the person's name; what it refuses is shown over the page, with the reason kept."""
     reason = request.POST.get("reason", "")[:200]
     try:
         act(**subject, by=str(request.user), reason=reason)
     except (RefusedError, WrongStateError, CannotPromoteError) as error:
-        show_refusal(request, error)
-    else:
-        messages.success(request, _("Saved."))
+        address = reverse("autopilot", args=[surface.project.slug, surface.key])
+        form = request.path  # each act has an address of its own
+        return show_page_again(request, address, error, form=form, fields=("reason",))
+    messages.success(request, _("Saved."))
     return redirect("autopilot", surface.project.slug, surface.key)

@@ -28,7 +28,7 @@ from bakeoff.accounts.passkeys import (
 from bakeoff.accounts.second_factor import has_second_factor
 from bakeoff.dashboard.passkey_challenge import ADD, SIGN_IN, set_challenge, take_challenge
 from bakeoff.dashboard.pending_sign_in import PENDING, pending_person
-from bakeoff.dashboard.refusals import show_refusal
+from bakeoff.dashboard.refusals import show_page_again, show_refusal
 from bakeoff.dashboard.second_factor_gate import PASSED, owes_proof, refuse_without_proof
 from bakeoff.dashboard.sign_in_throttle import MAX_FAILURES, WITHIN_SECONDS, SignInThrottle
 from experiments.reports.stored_text import end_sentence, show_stored
@@ -122,10 +122,9 @@ def add(request: HttpRequest) -> HttpResponse:
             handle=handle, answer=request.POST.get("credential", ""),
         )  # fmt: skip
     except PasskeyError as error:
-        show_refusal(request, error)
-    else:
-        request.session[PASSED] = True
-        messages.success(request, _("The passkey is added."))
+        return show_page_again(request, reverse("account"), error, form="passkey", fields=("name",))
+    request.session[PASSED] = True
+    messages.success(request, _("The passkey is added."))
     return redirect("account")
 
 

@@ -8,11 +8,12 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import Count
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from bakeoff.dashboard.access import ANALYST, may, project_for
-from bakeoff.dashboard.refusals import show_refusal
+from bakeoff.dashboard.refusals import show_page_again, show_refusal
 from experiments.actions.claim_review import (
     ClaimedByAnotherError,
     claim_next_review,
@@ -36,6 +37,8 @@ from inference.models import Surface, TrainingRun
 from inference.serving.remote_store import RemoteStoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.http import HttpRequest, HttpResponse
 
     from bakeoff.accounts.models import Project
@@ -96,12 +99,14 @@ def _named_surface(request: HttpRequest, project: Project) -> Surface:
     return get_object_or_404(Surface, project=project, key=request.POST.get("to", ""))
 
 
-def _label_task(request: HttpRequest, project: Project, person: str) -> None:
+def _label_task(request: HttpRequest, project: Project, person: str) -> HttpResponse | None:
     task = get_object_or_404(LabelTask, pk=_number(request.POST["task"]), project=project)
     try:
         label_text(task=task, label=request.POST.get("label", ""), by=person)
     except CannotLabelError as error:
-        show_refusal(request, error)
+        address = reverse("feedback", args=[project.slug])
+        return show_page_again(request, address, error, form="label", fields=("label",))
+    return None
 
 
 def _rate_answer(request: HttpRequest, project: Project, person: str) -> None:
@@ -121,7 +126,7 @@ def _number(value: str) -> int:
 
 
 # What a form of the page asks for, by the field that it alone has.
-LABEL_ACTS = {
+LABEL_ACTS: dict[str, Callable[[HttpRequest, Project, str], HttpResponse | None]] = {
     "queue_surface": _queue_answers,
     "queue_run": _queue_examples,
     "queue_entry": _queue_entry,
@@ -140,8 +145,8 @@ def show_feedback(request: HttpRequest, slug: str) -> HttpResponse:
     person = str(request.user)
     if request.method == "POST" and LABEL_ACTS.keys() & request.POST.keys():
         act = next(name for name in LABEL_ACTS if name in request.POST)
-        LABEL_ACTS[act](request, project, person)
-        return redirect("feedback", slug)
+        answer = LABEL_ACTS[act](request, project, person)
+        return redirect("feedback", slug) if answer is None else answer
     if request.method == "POST":
         feedback = get_object_or_404(Feedback, pk=request.POST.get("feedback") or 0, project=project)
         try:
@@ -153,8 +158,9 @@ def show_feedback(request: HttpRequest, slug: str) -> HttpResponse:
             )
         except ClaimedByAnotherError:
             messages.error(request, _("Someone else is reviewing this entry."))
-        except CannotReviewError as error:
-            show_refusal(request, error)
+        except CannotReviewError as error:  # the entry stays reserved
+            address = reverse("feedback", args=[slug])
+            return show_page_again(request, address, error, form="review", fields=("reason",))
         return redirect("feedback", slug)
     counts = (
         Feedback.objects.counted()

@@ -24,7 +24,7 @@ from bakeoff.accounts.saved_views import (
     save_view,
 )
 from bakeoff.dashboard.access import ANALYST, may, project_for
-from bakeoff.dashboard.refusals import show_refusal
+from bakeoff.dashboard.refusals import show_page_again
 from bakeoff.dashboard.saved_views import address_of, may_change
 from inference.models import Surface
 
@@ -55,8 +55,8 @@ def save(request: HttpRequest, slug: str) -> HttpResponse:
         values=values,
         shared=shared,
     )
-    _act_or_refuse(request, act, _("View saved."))
-    return redirect(f"{address_of(project, name, key)}?{query_of(name, values)}")
+    address = f"{address_of(project, name, key)}?{query_of(name, values)}"
+    return _act_or_refuse(request, act, _("View saved."), address=address, form="view-save")
 
 
 @require_POST
@@ -70,8 +70,7 @@ def change(request: HttpRequest, slug: str, view_id: int) -> HttpResponse:
         shared = _shared(request, project)
     name = request.POST.get("name", "")
     act = partial(change_view, view, person=_person(request), name=name, shared=shared)
-    _act_or_refuse(request, act, _("Saved."))
-    return _back_to(view)
+    return _act_or_refuse(request, act, _("Saved."), address=_list_of(view), form="view-change")
 
 
 @require_POST
@@ -82,22 +81,24 @@ def delete(request: HttpRequest, slug: str, view_id: int) -> HttpResponse:
     view = _view_for(request, project, view_id)
     delete_view(view, person=_person(request))
     messages.success(request, _("View deleted."))
-    return _back_to(view)
+    return redirect(_list_of(view))
 
 
-def _act_or_refuse(request: HttpRequest, act: Callable[[], object], done: str) -> None:
-    """Do what the form wants, and say on the next page that it is done, or why not."""
+def _act_or_refuse(
+    request: HttpRequest, act: Callable[[], object], done: str, *, address: str, form: str
+) -> HttpResponse:
+    """Do what the form wants and go back to the list; or show it with the form, and why not."""
     try:
         act()
     except SavedViewError as error:
-        show_refusal(request, error)
-    else:
-        messages.success(request, done)
+        return show_page_again(request, address, error, form=form, fields=("name", "shared"))
+    messages.success(request, done)
+    return redirect(address)
 
 
-def _back_to(view: SavedView) -> HttpResponse:
-    """Show the list again with the filters of a view."""
-    return redirect(f"{address_of(view.project, view.list_name, view.key)}?{view.query}")
+def _list_of(view: SavedView) -> str:
+    """Return the address of the list with the filters of a view."""
+    return f"{address_of(view.project, view.list_name, view.key)}?{view.query}"
 
 
 def _require_list(project: Project, name: str, key: str) -> None:
