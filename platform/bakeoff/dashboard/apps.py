@@ -4,6 +4,8 @@ import importlib
 
 from django.apps import AppConfig
 
+from bakeoff.connected_hosts import prefer_connected_hosts
+
 
 class DashboardConfig(AppConfig):
     """Pages for people."""
@@ -12,5 +14,9 @@ class DashboardConfig(AppConfig):
     label = "dashboard"
 
     def ready(self) -> None:
-        """Make Bakeoff's Celery application the current one, wherever Django was set up."""
+        """Make Bakeoff's Celery application the current one, wherever Django was set up.
+
+        Its connections begin with the database's host that answered last.
+        """
         importlib.import_module("bakeoff.celery")
+        prefer_connected_hosts()

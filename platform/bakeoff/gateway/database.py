@@ -17,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 
 from bakeoff.database_address import has_several_hosts
 from bakeoff.gateway.timeouts import run_with_timeout
+from bakeoff.preferred_host import prefer_host_of
 from experiments.ingest.statement import WRITE_PROBE, WRITE_PROBE_PARAMETERS
 
 if TYPE_CHECKING:
@@ -74,12 +75,14 @@ class Connector:
         if not self._several_hosts:
             return await _connect(self.url)
         try:
-            return await _connect(make_conninfo(self.url, target_session_attrs="read-write"))
+            primary = await _connect(make_conninfo(self.url, target_session_attrs="read-write"))
         except FAULTS:
             if writes:
                 raise
             # It may be behind, so it is asked only where the alternative is no answer.
             return await _connect(make_conninfo(self.url, target_session_attrs="any"))
+        self.url = prefer_host_of(primary, self.url)
+        return primary
 
     async def _look(self, connection: psycopg.AsyncConnection, *, writes: bool) -> None:
         row = await (await connection.execute("SELECT pg_backend_pid()")).fetchone()

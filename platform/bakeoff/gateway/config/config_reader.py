@@ -20,6 +20,7 @@ from bakeoff.gateway.config.quotas import read_used_up
 from bakeoff.gateway.config.serving_config import KeyConfig, ServingConfig, SurfaceConfig
 from bakeoff.gateway.config.versions import VersionLoader
 from bakeoff.gateway.timeouts import shut_down
+from bakeoff.preferred_host import prefer_host_of
 from experiments.assignment import VersionReference
 from experiments.assignment.flags import NO_FLAGS
 from experiments.ingest.likes import history_name, parse_rules
@@ -95,6 +96,7 @@ class ServingConfigReader:
         # Nothing is prepared, because a pooler may stand in between.
         connection = psycopg.connect(self._url, connect_timeout=3, prepare_threshold=None)
         self._connection = connection
+        self._url = prefer_host_of(connection, self._url)
         try:
             with connection:
                 # One snapshot: an experiment must not be read with the variants of another moment.
