@@ -24,6 +24,7 @@ from inference.runs.ranking_views import notes_on_ranking_data, ranking_views
 from inference.runs.refits import add_refit, compare_rankings
 from inference.runs.serving_checks import apply_findings, check_export, check_served_ranking
 from inference.serving.artifact import ArtifactError, artifact_bytes, save_artifact
+from inference.training.near_items import with_near_items
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -147,6 +148,8 @@ def _fit_on_all(run: RankingRun, progress: RunProgress) -> ArtifactDraft:
     """Fit what is exported: on every like, the held-out ones too."""
     last = progress.part(_parts(run) - 1, _parts(run), "on all")
     draft = run.fit(run.plan.recipe, run.split.whole, run.plan.seed, last)
+    if not run.is_remote:
+        draft = with_near_items(draft, run.data(run.split.whole))
     return replace(draft, about={**draft.about, **run.plan.manifest})
 
 

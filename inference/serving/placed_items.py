@@ -96,6 +96,12 @@ class PlacedItems:
         other.base = base
         return other
 
+    def neighbours_of(self, item_id: str) -> Indices:
+        """Return the version's items that a placed one is nearest to, nearest first."""
+        place = self.index[item_id] - len(self.base.item_ids)
+        near: Indices = self._neighbours[place][self._weights[place] > 0]
+        return near
+
     @property
     def default_order(self) -> Indices:
         """The base's: a placed item is liked by nobody yet."""

@@ -18,6 +18,7 @@ from inference.serving.artifact import (
     load_item_ids,
 )
 from inference.serving.item_index import open_index
+from inference.serving.near_items import open_near_items
 from inference.serving.orders import ORDER, LiveOrder
 from inference.serving.scorers import (
     DENSE_ITEMS,
@@ -102,6 +103,7 @@ class Ranker:
         self.about: dict[str, Any] = manifest["about"]
         self.item_ids, self.index = load_item_ids(folder, manifest)
         self.scorer = load_scorer(form_of(manifest), folder)
+        self.near_items = open_near_items(folder, manifest["files"])
         self._root, self._sought_at = root, -np.inf
         self.seek_indexes()
         # What is live is made of more than an artifact: whoever serves asks for it.

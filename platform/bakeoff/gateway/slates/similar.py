@@ -1,6 +1,7 @@
 """What a slate of `/v1/similar` goes by: one item as the whole history, or what stands in for it.
 
-A recommender that reads histories answers for any item that it has learnt. One that it has not learnt
+A recommender that reads histories answers for any item that it has learnt, and the items whose texts
+and images are nearest join its list, the more the fewer have liked the item. One that it has not learnt
 is answered for by another variant of the same product, by the known item whose text is nearest, or else
 by the labels that items share. One that reads none ranks alike beside every item: there labels and
 nearest texts come first, and its own order fills the rest.
@@ -13,8 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from inference.serving.near_items import FusedRanker, weight_of
 from inference.serving.ordered_items import OrderedItems
 from inference.serving.placed_items import PlacedItems
+from inference.serving.ranker import Ranker
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -119,15 +122,36 @@ def stand_in_for(subject: Subject, ranker: ItemRanker | None, filters: Filters) 
         return StandIn(ranker, recent)
     if version.reads_history:
         if subject.item_id in version.index:
-            return StandIn(ranker, recent)
+            return StandIn(_fused(ranker, version, subject.item_id), recent)
         if variants := tuple(item_id for item_id in subject.variants if item_id in version.index):
-            return StandIn(ranker, variants, nearline_reason=BY_GROUP)
+            fused = _fused(ranker, version, variants[0])
+            return StandIn(fused, variants, nearline_reason=BY_GROUP)
         if ranker is not None and subject.item_id in ranker.index:  # placed: it reads as its neighbour
-            return StandIn(ranker, recent, nearline_reason=BY_TEXT)
+            return StandIn(_beside_placed(ranker, subject.item_id), recent, nearline_reason=BY_TEXT)
     shared = _shared_labels(subject, version, filters)
     if shared is None:
         return StandIn(ranker, recent, default_reason=UNKNOWN if version.reads_history else DEFAULT)
     return StandIn(OrderedItems.of(version, shared), recent, default_reason=BY_LABELS)
+
+
+def _fused(ranker: ItemRanker | None, version: ItemRanker, item_id: str) -> ItemRanker | None:
+    """Return a ranker whose lists the nearest items of one join; the same where none is known."""
+    lines = version.near_items if isinstance(version, Ranker) else None
+    if lines is None:
+        return ranker
+    place = version.index[item_id]
+    near = lines.of(place)
+    if not len(near):
+        return ranker
+    fused = FusedRanker(version, near, float(lines.weights[place]))
+    return ranker.on(fused) if isinstance(ranker, PlacedItems) else fused
+
+
+def _beside_placed(ranker: ItemRanker, item_id: str) -> ItemRanker:
+    """Return a ranker whose lists the known items join among which a new one is placed."""
+    if not isinstance(ranker, PlacedItems):
+        return ranker
+    return ranker.on(FusedRanker(ranker.base, ranker.neighbours_of(item_id), weight_of(0)))
 
 
 def _version_of(ranker: ItemRanker | None) -> ItemRanker | None:
