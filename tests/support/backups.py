@@ -51,6 +51,20 @@ def restore(
     )  # fmt: skip
 
 
+def move(home: Path, target: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
+    """As somebody does who has stopped the platform."""
+    return subprocess.run(
+        [sys.executable, "-m", "bakeoff", "move", "--to", "-", *arguments], input=f"{target}\n",
+        env=without_servers() | {"BAKEOFF_HOME": str(home)} | variables,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def without_servers() -> dict[str, str]:
+    names = ("DATABASE_URL", "REDIS_URL", "BROKER_URL")
+    return {name: value for name, value in os.environ.items() if name not in names}
+
+
 def prepare_experiment(shop):
     """An experiment with a look behind it, and rows that were committed and not counted yet."""
     experiment = shop.run_experiment(**POLICY)
@@ -85,3 +99,15 @@ def go_on(home: Path, experiment: int) -> list:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def go_on_in(home: Path, target: str, experiment: int) -> list:
+    """Let the experiment go on in a database that was moved: number, action and result of its look."""
+    cache = f"unix://{settings.BAKEOFF.run_folder / 'valkey.sock'}?db=7"
+    done = subprocess.run(
+        [sys.executable, "-c", GO_ON, str(experiment), json.dumps(LATER)], check=False,
+        env={**os.environ, "BAKEOFF_HOME": str(home), "DATABASE_URL": target, "REDIS_URL": cache},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)[1:]

@@ -90,10 +90,16 @@ def _unprivileged() -> list[str]:
     return AS_NOBODY if os.geteuid() == 0 else []
 
 
-def debian_postgres(folder: Path) -> Server:
-    """Make a PostgreSQL 15 with a database `bakeoff` and a user `bakeoff`, password `p@ss/word`."""
+def debian_postgres(folder: Path, *, programs: Path | None = None) -> Server:
+    """Make a PostgreSQL 15 with a database `bakeoff` and a user `bakeoff`, password `p@ss/word`.
+
+    Args:
+        folder: of its data.
+        programs: folder of another major's; None: Debian's.
+    """
     data = folder / "data"
-    postgres, initdb = binary("postgres", "postgresql-15"), POSTGRES_BINARIES / "initdb"
+    postgres = str(programs / "postgres") if programs else binary("postgres", "postgresql-15")
+    initdb = (programs or POSTGRES_BINARIES) / "initdb"
     password = folder / "password"
     password.write_text("p@ss/word\n")
     subprocess.run(

@@ -57,14 +57,25 @@ def plain(text: str) -> str:
     return _REWRITTEN.sub("", text)
 
 
+def catalogue(url: str) -> dict[str, list[str]]:
+    """Return what a database's tables are, each part sorted."""
+    with psycopg.connect(url) as connection:
+        return {name: _rows(connection, query) for name, query in _CATALOGUE.items()}
+
+
+def _rows(connection: psycopg.Connection, query: str) -> list[str]:
+    return sorted(plain(str(row)) for row in connection.execute(query).fetchall())
+
+
 def schema_contents(url: str) -> dict[str, list[str]]:
     """Return a database's catalogue, seeded rows, numbers of rows and used sequences, each sorted."""
+    contents = catalogue(url)
     with psycopg.connect(url) as connection:
 
         def rows(query: str) -> list[str]:
-            return sorted(plain(str(row)) for row in connection.execute(query).fetchall())
+            return _rows(connection, query)
 
-        contents = {name: rows(query) for name, query in (_CATALOGUE | _SEEDED).items()}
+        contents |= {name: rows(query) for name, query in _SEEDED.items()}
         tables = connection.execute(
             f"SELECT relname FROM pg_class WHERE relkind = 'r' AND {_OURS} ORDER BY 1"
         )

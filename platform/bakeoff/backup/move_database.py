@@ -18,7 +18,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from bakeoff.backup.manifest import BackupError
-from bakeoff.backup.postgres_tools import dump, restore
+from bakeoff.backup.postgres_tools import MIN_MAJOR, dump, restore
 from bakeoff.database_address import complete, unreadable
 from bakeoff.embedded.errors import StartError
 from bakeoff.embedded.home import prepare_home
@@ -73,7 +73,7 @@ def move_database(
             if not _is_moved(source, other, counts):
                 _check_target(source, other)
                 other.rollback()  # nothing that we hold may be in the way of the program
-                _copy(environment, source, target, tools)
+                _copy(environment, source, target, tools, server=other.info.server_version)
             _compare(counts, _count(other))
         _bring_up_to_date(target_url)
     except StartError as error:
@@ -123,16 +123,15 @@ def _connect(target: str) -> psycopg.Connection:
 
 
 def _check_target(source: psycopg.Connection, target: psycopg.Connection) -> None:
-    """Refuse a target that is the source, is older, is not empty, or lets us make no table.
+    """Refuse a target that is the source, is too old, is not empty, or lets us make no table.
 
     Raises:
         BackupError: that is so.
     """
     if _is_same_database(source, target):
         raise BackupError("--to is the database that is to be moved, must be another.")
-    have, want = (one.info.server_version // 10_000 for one in (target, source))
-    if have < want:
-        raise BackupError(f"--to: PostgreSQL == {have}, must be {want} or later, as the bundled one.")
+    if (major := target.info.server_version // 10_000) < MIN_MAJOR:
+        raise BackupError(f"--to: PostgreSQL == {major}, must be {MIN_MAJOR} or later.")
     if tables := len(_tables(target)):
         raise BackupError(f"--to: tables in the database == {tables}, must be 0: name an empty one.")
     right = "has_schema_privilege(current_schema(), 'CREATE')"
@@ -167,7 +166,12 @@ def _is_moved(
 
 
 def _copy(
-    environment: Environment, source: psycopg.Connection, target: str, tools: Path | None
+    environment: Environment,
+    source: psycopg.Connection,
+    target: str,
+    tools: Path | None,
+    *,
+    server: int,
 ) -> None:
     file = environment.home / "cache" / DRAFT
     file.unlink(missing_ok=True)  # of a move that was cut off
@@ -182,7 +186,7 @@ def _copy(
     try:
         file.touch(mode=0o600)
         dump(environment.database_url, row[0], file, tools)
-        restore(target, file, tools)
+        restore(target, file, tools, server=server)
     finally:
         file.unlink(missing_ok=True)
 

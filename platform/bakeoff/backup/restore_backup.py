@@ -28,7 +28,7 @@ from bakeoff.backup.manifest import (
     Manifest,
     files_of,
 )
-from bakeoff.backup.postgres_tools import restore
+from bakeoff.backup.postgres_tools import MIN_MAJOR, restore
 from bakeoff.embedded.errors import StartError
 from bakeoff.embedded.home import prepare_home
 from bakeoff.embedded.migrate import migrate
@@ -69,11 +69,11 @@ def restore_backup(environment: Environment, folder: Path, *, tools: Path | None
     _check_home(environment, folder)
     try:
         with _servers(environment):
-            _check_empty(environment, manifest)
+            server = _check_empty(environment)
             _copy_home(environment, folder)
             _upload_artifacts(environment)
             _put_archive(environment, folder)
-            restore(environment.database_url, folder / DUMP, tools)
+            restore(environment.database_url, folder / DUMP, tools, server=server)
             _check_counts(environment, manifest)
             migrate(environment)
             _put_spill(environment, folder)
@@ -123,8 +123,11 @@ def _stop(child: Child) -> None:
     child.wait_or_kill(STOP_SECONDS)
 
 
-def _check_empty(environment: Environment, manifest: Manifest) -> None:
-    """Refuse a database with tables, an older PostgreSQL, and a cache that somebody uses.
+def _check_empty(environment: Environment) -> int:
+    """Refuse a database with tables, a PostgreSQL that is too old, and a cache that somebody uses.
+
+    Returns:
+        The server's version, as `server_version_num`.
 
     Raises:
         BackupError: that is so.
@@ -139,11 +142,8 @@ def _check_empty(environment: Environment, manifest: Manifest) -> None:
         raise BackupError(f"PostgreSQL does not answer: {' '.join(str(error).split())}.") from error
     if row[0]:
         raise BackupError(f"tables in the database == {row[0]}, must be 0: restore into an empty one.")
-    if server // 10_000 < manifest.server // 10_000:
-        raise BackupError(
-            f"PostgreSQL == {server // 10_000}, must be {manifest.server // 10_000} or later, as that "
-            "of the backup."
-        )
+    if server // 10_000 < MIN_MAJOR:
+        raise BackupError(f"PostgreSQL == {server // 10_000}, must be {MIN_MAJOR} or later.")
     try:
         with redis_client(environment.redis_url, socket_timeout=10) as client:
             if waiting := client.xlen(STREAM):
@@ -152,6 +152,7 @@ def _check_empty(environment: Environment, manifest: Manifest) -> None:
                 )
     except (redis.RedisError, OSError) as error:
         raise BackupError(f"Redis does not answer: {error}.") from error
+    return int(server)
 
 
 def _copy_home(environment: Environment, folder: Path) -> None:

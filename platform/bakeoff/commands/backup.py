@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 place_argument = click.argument("place")
 tools_option = click.option(
     "--tools", type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Folder of your own pg_dump and pg_restore; without it, the bundled ones.",
+    help="Folder of your own pg_dump, pg_restore and psql; without it, the bundled ones.",
 )  # fmt: skip
 
 
