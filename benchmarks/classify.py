@@ -149,7 +149,8 @@ def _judge(home: str, earlier: Part, later: Part, costs: Any) -> JudgedLabels:
     from inference.runs.outcome import RunProgress
 
     run_ = labelled_run(home, earlier, later, costs)
-    return run_.judge(CalibratedRecipe.of(run_, run_.plan.recipe).fit(0, RunProgress()))
+    recipe = CalibratedRecipe.of(run_, run_.plan.recipe, RunProgress())
+    return run_.judge(recipe.fit(0, RunProgress()))
 
 
 def labelled_run(home: str, earlier: Part, later: Part, costs: Any) -> LabelRun:

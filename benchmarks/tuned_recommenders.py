@@ -24,7 +24,7 @@ def run(size: str, home: str) -> None:
         for row in rows_of(name, fit_seeds(root, stage, name, params, seeds))
     ]
     notes = (
-        f"{len(stage.judged)} users with something to find, {seeds} seeds. Training is one fit on one "
-        "thread. The same split as of recommenders."
+        f"{len(stage.judged)} users with something to find, {seeds} seeds. Training is one fit, in "
+        "processor seconds. The same split as of recommenders."
     )
     write_result("tuned_recommenders", size, rows, notes, ("torch", "transformers"))
