@@ -26,7 +26,7 @@ SLOW_FILES = (
     "dashboard/test_accessible_pages.py", "archive/test_killed.py", "inference/test_parallel.py",
     "inference/test_open_inference.py", "commands/test_analyze_files.py", "dashboard/test_verbs.py",
     "loop/test_harm_on_a_platform.py", "dashboard/test_phone.py", "inference/test_images.py",
-    "commands/test_config.py", "commands/test_convert_mlflow.py", "inference/test_mlflow_endpoint.py",
+    "commands/test_config.py", "commands/test_convert_mlflow.py", "packaging/test_how_to.py", "inference/test_mlflow_endpoint.py",
     "inference/test_sasrec.py", "gateway/test_frozen.py",
     "dashboard/test_every_page.py", "dashboard/test_ten_seconds.py", "commands/test_config_check.py",
     "dashboard/test_pages.py", "dashboard/test_single_sign_on_browser.py", "inference/test_devices.py",
