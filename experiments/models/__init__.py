@@ -26,6 +26,7 @@ from experiments.models.judgements import (
 )
 from experiments.models.label_tasks import LabelOpinion, LabelTask
 from experiments.models.metric import Metric
+from experiments.models.pictures import VariantPicture
 from experiments.models.programme import Guardrail, Programme, RampStep, programme_of
 from experiments.models.proposal import Approval, Challenger, Proposal
 from experiments.models.records import Event, EventId, Exposure, Feedback, QuarantinedExposure, Slate
@@ -92,6 +93,7 @@ __all__ = [
     "TransactionClock",
     "Unit",
     "Variant",
+    "VariantPicture",
     "VersionCheck",
     "current_themes",
     "digest_of_token",

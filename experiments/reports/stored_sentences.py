@@ -14,6 +14,7 @@ from experiments.reports.autopilot_words import AUTOPILOT_SENTENCES
 from experiments.reports.judge_words import JUDGE_SENTENCES
 from experiments.reports.label_words import LABEL_SENTENCES
 from experiments.reports.look_words import LOOK_SENTENCES
+from experiments.reports.picture_words import PICTURE_SENTENCES
 from experiments.reports.plan_sentences import PLAN_SENTENCES
 from experiments.reports.run_words import RUN_SENTENCES
 from experiments.reports.slate_words import SLATE_SENTENCES
@@ -27,6 +28,7 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     *JUDGE_SENTENCES,
     *LABEL_SENTENCES,
     *SURVEY_SENTENCES,
+    *PICTURE_SENTENCES,
     *PLAN_SENTENCES,
     # What a look says by its rule
     ("better: z = {z} beyond ±{bound}", gettext_noop("Significant: z = %(z)s, needed %(bound)s")),

@@ -25,8 +25,8 @@ class ImageRefusedError(ValueError):
     """Bytes that are no usable image; the message is a sentence."""
 
 
-def read_image(content: bytes) -> Image.Image:
-    """Return an image in RGB, transparent parts white, its longer edge at most `MAX_EDGE` pixels.
+def read_image(content: bytes, *, max_edge: int = MAX_EDGE) -> Image.Image:
+    """Return an image in RGB, transparent parts white, its longer edge at most `max_edge` pixels.
 
     Of an animation it is the first frame.
 
@@ -42,8 +42,8 @@ def read_image(content: bytes) -> Image.Image:
         try:
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 _check_pixels(image.size)
-                image.draft("RGB", (MAX_EDGE, MAX_EDGE))  # a JPEG decodes at a fraction of its size
-                image.thumbnail((MAX_EDGE, MAX_EDGE))
+                image.draft("RGB", (max_edge, max_edge))  # a JPEG decodes at a fraction of its size
+                image.thumbnail((max_edge, max_edge))
                 return _on_white(image)
         except UnidentifiedImageError:
             raise ImageRefusedError(

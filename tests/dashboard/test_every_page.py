@@ -179,6 +179,7 @@ def visit_comments(visit: Visit, seeded: Seeded) -> None:
     """Comments of a member, of a key and of nobody any more, and texts that are refused."""
     slug, key = seeded.slug, seeded.running.key
     visit.get("report", slug, key)
+    visit.post("variant-picture-add", slug, key, "control", status=422)
     visit.post("comment", slug, key, text="click")
     seeded.running.comments.create(text="click", key_name="hooks")
     seeded.running.comments.create(text="click")

@@ -32,6 +32,7 @@ from tests.support.form_reader import pair_fields, read_form
 from tests.support.html import has
 from tests.support.invitation_verbs import INVITATION_VERBS
 from tests.support.judging_verbs import JUDGING_VERBS
+from tests.support.picture_verbs import PICTURE_VERBS
 from tests.support.survey_verbs import SURVEY_VERBS
 from tests.support.verb_step import Step
 
@@ -344,7 +345,7 @@ VERBS = {
     "edit": (ANALYSE, edit),
     "share": (ANALYSE, share),
     "revoke-share": (ANALYSE, revoke_share),
-    **{verb: (ANALYSE, prepare) for verb, prepare in COMMENT_VERBS.items()},
+    **{verb: (ANALYSE, prepare) for verb, prepare in {**COMMENT_VERBS, **PICTURE_VERBS}.items()},
     **{verb: (ADMINISTER, prepare) for verb, prepare in COMMENT_VERBS_OF_ADMINS.items()},
     "metrics": (ANALYSE, make_metric),
     "metric-edit": (ANALYSE, edit_metric),
@@ -373,7 +374,7 @@ READ_ONLY = {
     "comment-edit",  # of its author alone: tests/dashboard/test_comments.py
     "account-session-end", "account-sessions-end",  # of one's own alone: test_sessions.py
     "view-save", "view-change", "view-delete",  # every member has their own: test_saved_views.py
-    "autopilot", "home", "report", "download", "experiments", "experiments-plan", "generations", "generation", "playground", "impact", "impact-download", "programme", "surface-history", "metric", "usage", "usage-download", "surface", "surface-policy",
+    "autopilot", "home", "report", "variant-picture", "download", "experiments", "experiments-plan", "generations", "generation", "playground", "impact", "impact-download", "programme", "surface-history", "metric", "usage", "usage-download", "surface", "surface-policy",
     "feedback-themes", "feedback-survey-answers", "models", "runs", "version", "units", "search", "plan", "sample-picture", "events", "alerts", "team", "team-audit", "shared", "run", "run-comparison", "label-noise-download", "health", "demo", "sdk", "sdk-file", "sdk-version", "sign-in", "forgot-password", "reset-password", "second-factor", "account", "account-second-factor", "account-second-factor-begin", "account-second-factor-off", "account-recovery-codes", "account-passkey-add", "account-passkey-options", "account-passkey-remove", "passkey-sign-in", "passkey-sign-in-options", "single-sign-on", "invited", "single-sign-on-back", "sign-out", "set_language",
 }  # fmt: skip
 

@@ -68,12 +68,18 @@ STRANGERS = {"sign-in", "forgot-password", "second-factor", "reset-password", "i
 # Addresses that change something and answer with a redirect, or give a file.
 NO_PAGES = {
     "autopilot-switch", "autopilot-ramp", "autopilot-queue", "autopilot-proposal",
-    "view-save", "view-change", "view-delete", "comment-delete", "share", "revoke-share", "feedback-survey-switch", "download", "impact-download", "usage-download", "label-noise-download", "surface-train", "surface-rules-serve", "team-make-key", "team-change-key",
+    "view-save", "view-change", "view-delete", "comment-delete", "variant-picture", "variant-picture-delete", "share", "revoke-share", "feedback-survey-switch", "download", "impact-download", "usage-download", "label-noise-download", "surface-train", "surface-rules-serve", "team-make-key", "team-change-key",
     "team-revoke-key", "team-set-member", "alerts-change", "alerts-switch", "alerts-rotate", "alerts-test",
     "alerts-resend", "alerts-resend-all", "surface-judging", "version-check", "alerts-delete", "cancel-run", "sign-out", "single-sign-on", "single-sign-on-back", "invited", "reset-password", "team-reset-link", "second-factor", "account-second-factor", "account-second-factor-begin", "account-second-factor-off", "account-recovery-codes", "account-passkey-add", "account-passkey-options", "account-passkey-remove", "passkey-sign-in", "passkey-sign-in-options", "team-remove-second-factor", "team-end-sessions", "account-session-end", "account-sessions-end", "team-invite", "team-renew-invitation", "team-revoke-invitation", "team-audit", "sdk", "sdk-file", "sdk-version", "sample-picture", "set_language",
 }  # fmt: skip
 # Answers to a form that was refused, and parts of pages: what has them is in the lists above.
-ANSWERS = {"alerts-subscribe", "comment", "comment-edit", "experiments-plan"}
+ANSWERS = {
+    "alerts-subscribe",
+    "comment",
+    "comment-edit",
+    "experiments-plan",
+    "variant-picture-add",
+}
 
 
 def names_of(patterns, found=()) -> set[str]:

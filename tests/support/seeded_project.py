@@ -13,6 +13,7 @@ from bakeoff.alerts.models import Alert, Delivery, Subscription
 from bakeoff.gateway.generate.facts import Outcome
 from experiments.actions.change_surface import patch_surface
 from experiments.actions.look_at_experiment import look_at_experiment
+from experiments.actions.picture_variant import put_variant_picture
 from experiments.ingest.rows import Rows
 from experiments.models import Experiment, Feedback, Slate
 from inference.actions.write_run_log import LogLine, write_run_log
@@ -23,6 +24,7 @@ from tests.support import builders
 from tests.support.alerts import dead_delivery
 from tests.support.dashboard import make_user
 from tests.support.ended_run import ended_run
+from tests.support.picture_verbs import draw_picture
 from tests.support.ranking import make_decisions, make_rank_surface, report_counted, write_decisions
 
 HISTOGRAMS = [[0.4, 0.3], [0.6, 0.7]]
@@ -104,6 +106,7 @@ def seed_project() -> Seeded:
     builders.visits(running, {"control": 1, "treatment": 1}, units=60)
     _serve(shop, running)
     look_at_experiment(experiment_id=running.pk)
+    put_variant_picture(variant=running.control, content=draw_picture((320, 200)), by="a test")
     _change_settings(shop.surface)
     draft = shop.define(builders.make_version(shop.surface, list(range(10))), **builders.QUICK_POLICY)
     refused = builders.make_version(shop.surface, list(range(10)), alias="rejected")

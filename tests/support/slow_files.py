@@ -49,7 +49,7 @@ SLOW_FILES = (
     "generate/test_limits.py", "looks/test_breaker_watch.py", "api/test_audit.py",
     "assignment/test_rules.py", "generate/test_clusters.py", "api/test_api.py",
     "api/test_operations.py", "dashboard/test_programme_page.py", "themes/test_sentiment.py",
-    "dashboard/test_odd_input.py", "dashboard/test_switchback_form.py",
+    "dashboard/test_odd_input.py", "dashboard/test_variant_pictures.py", "dashboard/test_switchback_form.py",
 )  # fmt: skip
 # Then what is long of the others.
 _FOLDERS = ("inference", "upgrade", "embedded", "clients", "loop", "commands")

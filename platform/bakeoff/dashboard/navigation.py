@@ -50,6 +50,7 @@ PARENTS = {
     "edit": "experiments",
     "act": "experiments",
     "comment": "experiments",
+    "variant": "experiments",
     "plan": "experiments",
     "programme": "impact",
     "metric": "metrics",

@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -20,6 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from bakeoff.dashboard.access import ANALYST, experiment_for, may
 from bakeoff.dashboard.links import absolute_url
+from bakeoff.dashboard.picture_form import PictureForm
 from bakeoff.dashboard.refusals import refused_page
 from bakeoff.dashboard.replica_pages import read_page
 from bakeoff.dashboard.share_form import ShareForm
@@ -43,6 +44,13 @@ from experiments.reports.small_groups import (
 from experiments.reports.variant_surveys import compare_surveys
 from experiments.reports.variant_themes import compare_themes
 from experiments.reports.verdict_tiles import tiles_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from django.db.models import QuerySet
+
+    from experiments.models import Variant
 
 SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 # Per variant; all of them stand on the page of feedback.
@@ -73,13 +81,19 @@ def _context(experiment: Experiment, *, is_copy: bool = False) -> dict[str, Any]
         "report": report,
         "tiles": tiles_of(report),
         "titles": items,
-        "variants": experiment.variants.select_related("model_version", "rules"),
+        "variants": _variants(experiment, is_copy=is_copy),
         "feedback": report_feedback(experiment) if has_started else None,
         "themes": theme_column(themes[:THEMES]),
         "surveys": surveys,
         "is_copy": is_copy,
         "css": _css(),
     }
+
+
+def _variants(experiment: Experiment, *, is_copy: bool) -> QuerySet[Variant]:
+    """Return the variants; a copy stands alone, so it holds their pictures, which a page asks for."""
+    variants = experiment.variants.select_related("model_version", "rules", "picture")
+    return variants if is_copy else variants.defer("picture__content")
 
 
 @cache
@@ -108,9 +122,22 @@ def show_report(request: HttpRequest, slug: str, key: str) -> HttpResponse:
 
 
 def report_page(
-    request: HttpRequest, experiment: Experiment, *, is_refused: bool = False, **more: Any
+    request: HttpRequest,
+    experiment: Experiment,
+    *,
+    is_refused: bool = False,
+    refused_picture: Mapping[str, PictureForm] | None = None,
+    **more: Any,
 ) -> HttpResponse:
-    """Return the page of a report; `more` is what a form on it, which was refused, has to say."""
+    """Return the page of a report.
+
+    Args:
+        request: of the page, or of a form on it.
+        experiment: whose report.
+        is_refused: whether that form was refused.
+        refused_picture: the form of a picture, by its variant's key, if it was that.
+        more: what another form has to say.
+    """
     context = _context(experiment)
     context |= {
         "comments": Comment.objects.filter(experiment=experiment).select_related("author"),
@@ -119,6 +146,11 @@ def report_page(
         "may_share": may(request.user, experiment.project, ANALYST),
         "shares": experiment.shares.open_now(),
         "share_form": ShareForm(),
+        "is_picture_refused": refused_picture is not None,
+        "picture_forms": [
+            (variant, (refused_picture or {}).get(variant.key) or PictureForm(prefix=variant.key))
+            for variant in context["variants"]
+        ],
         "printed": request.GET.get("print") == "1",
         **more,
     }
