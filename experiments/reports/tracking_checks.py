@@ -13,6 +13,7 @@ from experiments.metrics.freeze import spec_of
 from experiments.metrics.spec import is_slate_fact
 from experiments.reports.code_names import name_of
 from experiments.reports.event_search import has_event
+from experiments.reports.expected_outcomes import MIN_USERS, expect_outcomes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from experiments.reports.breaker_report import BreakerReport
     from experiments.reports.experiment_report import ExperimentReport
 
-# Where none of so many users has an outcome, fewer than 1 in 100 have one (the rule of three).
-MIN_USERS = 300
 MIN_CHECKED = 30  # users before whom a check would only tell chance
 MIN_EXPECTED = 5.0  # users that a variant must expect before having none is a sign
 SETTLE_SECONDS = 3600.0  # what clients and imports send late has come by then
@@ -40,11 +39,15 @@ class MissingOutcome:
         metric: its name.
         event: that it counts.
         users: how many of them had none.
+        expected_rate: share of users who were expected to have one.
+        is_known: whether earlier users of the surface had it so often; else the share is assumed.
     """
 
     metric: str
     event: str
     users: int
+    expected_rate: float
+    is_known: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +85,17 @@ def find_missing_outcome(
     event = spec.steps[-1] if spec.steps else spec.event
     if is_slate_fact(event) or count_outcomes(breaker, metric.key):
         return None  # every answer has its facts
-    if units >= MIN_USERS:
-        return None if _has_totals(experiment, metric) else MissingOutcome(str(metric), event, units)
-    if count_outcomes(breaker, metric.key) is None or not _was_never_sent(experiment, spec, event):
+    if units >= MIN_USERS and _has_totals(experiment, metric):
         return None
-    return MissingOutcome(str(metric), event, users)
+    expected = expect_outcomes(experiment, spec, event)
+    silent = units if units >= expected.required_users else users
+    if silent < expected.required_users:
+        return None
+    if silent != units and (
+        count_outcomes(breaker, metric.key) is None or not _was_never_sent(experiment, spec, event)
+    ):
+        return None
+    return MissingOutcome(str(metric), event, silent, expected.rate, expected.is_known)
 
 
 def count_outcomes(breaker: BreakerReport | None, metric: str) -> int | None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from experiments.reports.breaker_report import BreakerTrip
     from experiments.reports.comparison_row import ComparisonRow
     from experiments.reports.experiment_report import ExperimentReport
-    from experiments.reports.tracking_checks import TrackingCheck
+    from experiments.reports.tracking_checks import MissingOutcome, TrackingCheck
 
 # What a holdback or a holdout has measured so far, as an action that has a sign and a tone.
 GAIN_ACTIONS = {
@@ -340,12 +340,20 @@ def _health_tile(report: ExperimentReport) -> Tile:
         values = {"metric": missing.metric, "event": missing.event, "users": f"{missing.users:,}"}
         line = _("Not one of %(users)s users had an event '%(event)s' that it counts") % values
         headline = _("No %(metric)s recorded yet") % values
-        return Tile(title, headline, [line, _split(report)], "wait")
+        return Tile(title, headline, [line, _expected(missing), _split(report)], "wait")
     if report.warnings:
         count = len(report.warnings)
         text = ngettext("%(count)s warning", "%(count)s warnings", count) % {"count": count}
         return Tile(title, text, [report.warnings[0]], "wait")
     return _healthy_tile(report, title)
+
+
+def _expected(missing: MissingOutcome) -> str:
+    """Say which share of users was expected to have an outcome, and where that is from."""
+    values = {"rate": f"{100 * missing.expected_rate:.2g}%"}
+    if missing.is_known:
+        return _("Before the start %(rate)s of users had one") % values
+    return _("Assumed: at least %(rate)s of users have one") % values
 
 
 def _healthy_tile(report: ExperimentReport, title: str) -> Tile:

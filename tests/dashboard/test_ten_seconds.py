@@ -52,6 +52,7 @@ ENGLISH = {
         [
             "No clicks recorded yet",
             "Not one of 400 users had an event 'click' that it counts",
+            "Before the start 20% of users had one",
             "Split 50% / 50%, as planned",
         ],
         "Too early to tell: 400 users so far (200 in control, 200 in treatment). "

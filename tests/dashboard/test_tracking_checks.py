@@ -11,6 +11,7 @@ from experiments.reports.verdict_tiles import tiles_of
 from tests.support import builders
 from tests.support.builders import QUICK_POLICY, visits
 from tests.support.dashboard import report_path, sign_in
+from tests.support.verdict_reports import click_before
 
 
 def report_after_look(experiment):
@@ -18,33 +19,62 @@ def report_after_look(experiment):
     return report_on(Experiment.objects.get(pk=experiment.pk))
 
 
-def test_complete_users_without_any_outcome_are_no_sign_of_health(shop):
-    experiment = shop.run_experiment(**QUICK_POLICY | {"planned_units": 10_000})
-    silent = range(0, 298, 2)
+def silent_visits(experiment, users: range) -> None:
+    """Half of the users in each variant, none of whom clicks."""
+    even = range(2 * users.start, 2 * users.stop, 2)
     visits(
         experiment,
-        {"control": 0, "treatment": 0},
-        units=dict.fromkeys(("control", "treatment"), silent),
+        dict.fromkeys(("control", "treatment"), 0),
+        units=dict.fromkeys(("control", "treatment"), even),
     )
+
+
+def test_complete_users_without_any_outcome_are_no_sign_of_health(shop):
+    experiment = shop.run_experiment(**QUICK_POLICY | {"planned_units": 10_000})
+    silent_visits(experiment, range(766))
     report = report_after_look(experiment)
-    assert (report.verdict.units, report.missing_outcome) == (298, None)  # too few users to say so
-    visits(experiment, {"control": 0}, units={"control": range(300, 304, 2)})
+    assert (report.verdict.units, report.missing_outcome) == (1532, None)  # too few users to say so
+    visits(experiment, {"control": 0}, units={"control": range(4000, 4002, 2)})
     shown = sign_in(shop.project).get(report_path(experiment, "report.json"))
     assert shown.json()["missing_outcome"] is None  # not analysed yet
     health = tiles_of(report_after_look(experiment)).health
     assert (health.headline, health.tone) == ("No clicks recorded yet", "wait")
+    assert "Assumed: at least 0.3% of users have one" in health.lines
     shown = sign_in(shop.project).get(report_path(experiment, "report.json"))
-    assert shown.json()["missing_outcome"] == {"metric": "clicks", "event": "click", "users": 300}
-    visits(experiment, {"treatment": 1}, units={"treatment": range(400, 401)})
+    assert shown.json()["missing_outcome"] == {
+        "metric": "clicks", "event": "click", "users": 1533, "expected_rate": 0.003, "is_known": False,
+    }  # fmt: skip
+    visits(experiment, {"treatment": 1}, units={"treatment": range(4400, 4401)})
     assert report_after_look(experiment).missing_outcome is None
 
 
-def test_a_rare_event_that_none_of_its_users_has_had_yet_is_no_alarm(shop):
+def test_what_earlier_users_did_says_how_many_are_enough(shop):
+    experiment = shop.run_experiment(**QUICK_POLICY | {"planned_units": 10_000})
+    click_before(shop, experiment.started_at - timedelta(days=3))
+    silent_visits(experiment, range(49))
+    assert report_after_look(experiment).missing_outcome is None  # of 98, whatever the share
+    silent_visits(experiment, range(49, 50))
+    missing = report_after_look(experiment).missing_outcome
+    assert (missing.users, missing.expected_rate, missing.is_known) == (100, 0.2, True)
+
+
+def test_a_rare_event_of_all_traffic_is_no_alarm(shop):
+    """3 in 1,000 users buy: that none of 500 did is nothing improbable."""
+    experiment = shop.run_experiment(**QUICK_POLICY | {"window_seconds": 86_400.0})
+    start = builders.now() - timedelta(hours=2)
+    Experiment.objects.filter(pk=experiment.pk).update(started_at=start)
+    silent_visits(experiment, range(250))
+    report = report_after_look(experiment)
+    assert (report.users, report.missing_outcome) == (500, None)
+
+
+def test_others_who_have_the_event_are_a_sign_that_it_is_sent(shop):
     experiment = shop.run_experiment(
         **QUICK_POLICY | {"planned_units": 10_000, "window_seconds": 86_400.0}
     )
     start = builders.now() - timedelta(hours=2)
     Experiment.objects.filter(pk=experiment.pk).update(started_at=start)
+    click_before(shop, start - timedelta(days=3))
     visits(experiment, {"control": 0}, units={"control": range(0, 58, 2)})
     assert not tiles_of(report_after_look(experiment)).checks  # of 29 users nothing can be said
     visits(experiment, {"control": 0}, units={"control": range(58, 60, 2)})

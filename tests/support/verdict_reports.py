@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from uuid import UUID
 
 from experiments.actions.change_programme import change_programme
 from experiments.actions.look_at_experiment import look_at_experiment
 from experiments.models import Experiment
-from tests.support.builders import QUICK_POLICY, Shop, make_shop, now, visits
+from experiments.sql import min_uuid7
+from tests.support.builders import (
+    QUICK_POLICY,
+    Rows,
+    Shop,
+    event,
+    make_shop,
+    now,
+    slate,
+    visits,
+    write,
+)
 from tests.support.mode_reports import MODE_REPORTS
 
 
@@ -45,9 +57,26 @@ def _no_events(shop: Shop) -> Experiment:
     experiment = _start(shop, "Covers of the season", planned_units=10_000, window_seconds=86_400.0)
     start = now() - timedelta(hours=2)
     Experiment.objects.filter(pk=experiment.pk).update(started_at=start)
+    click_before(shop, start - timedelta(days=3))
     even = range(0, 400, 2)  # of whom nobody clicks
     visits(experiment, {"control": 0, "treatment": 0}, units={"control": even, "treatment": even})
     return experiment
+
+
+def click_before(shop: Shop, at: datetime) -> None:
+    """Users whom the surface served before, a fifth of whom clicked."""
+    served = [
+        slate(
+            shop,
+            f"earlier-{n}",
+            recommendation_id=str(UUID(int=min_uuid7(at).int + n)),
+            served_at=at.isoformat(),
+        )
+        for n in range(250)
+    ]
+    later = (at + timedelta(seconds=30)).isoformat()
+    clicked = [event(shop.project, unit=f"earlier-{n}", at=later) for n in range(0, 250, 5)]
+    write(Rows(slates=served, events=clicked))
 
 
 def _nine_days_old(experiment: Experiment) -> Experiment:
