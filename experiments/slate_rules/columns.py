@@ -71,7 +71,8 @@ class Column:
         if not self._seen and catalogue.stored is not None and self._name is not None:
             self._take(catalogue.stored)
         count, (rows, self._seen) = len(catalogue), catalogue.touched_since(self._seen)
-        if not catalogue.has_property(self._first):  # of a million items none has to be read
+        # Of a million items none has to be read, as long as none is known with a value.
+        if not catalogue.has_property(self._first) and len(self.values) == 1:
             rows = ()
         if len(self._codes) < count:
             more = max(count - len(self._codes), len(self._codes))

@@ -18,7 +18,8 @@ import orjson
 from experiments.assignment.comparisons import LIST_OPERATORS, OPERATORS
 from experiments.assignment.conditions import ConditionError, compile_condition
 from experiments.slate_rules.columns import Column
-from inference.serving.catalogue import STANDARD_FIELDS
+from experiments.slate_rules.item_times import RULE, SAMPLE, is_time_test, matching_times
+from inference.serving.catalogue import STANDARD_FIELDS, TIME_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 # Beside the properties: looked up by name, as a column of a million distinct values is no column.
 ITEM_ID = "item_id"
+BUILT_IN = frozenset({ITEM_ID, *TIME_FIELDS})  # what every item has, without a column
 MAX_FILTER_BYTES = 8192
 MAX_NAME, MAX_NAMES = 100, 500  # of properties, where a wrong one is compared with them
 MAX_COLUMNS = 256  # properties that are held per catalogue
@@ -84,7 +86,7 @@ def _compile(condition: Any, field: str) -> None:
 
 
 def _check_ids(condition: Mapping[str, Any], field: str) -> None:
-    """Refuse a test of an item's id other than which it is."""
+    """Refuse a test of an item's id other than which it is, and of its times other than their order."""
     for name, wanted in condition.items():
         if name in {"$and", "$or", "$nor"}:
             for one in wanted:
@@ -94,6 +96,8 @@ def _check_ids(condition: Mapping[str, Any], field: str) -> None:
         elif name == ITEM_ID and any(_names_in(test) is None for test in tests_of(wanted)):
             rule = "a text, or $eq, $ne, $in or $nin of texts"
             raise RuleError(field, f"{field}.{ITEM_ID} == {short_repr(wanted)}, must be {rule}.")
+        elif name in TIME_FIELDS and not all(map(is_time_test, tests_of(wanted))):
+            raise RuleError(field, f"{field}.{name} == {short_repr(wanted)}, must be {RULE}.")
 
 
 def _sampled(value: Any, field: str, operator: str = "") -> Any:
@@ -102,7 +106,7 @@ def _sampled(value: Any, field: str, operator: str = "") -> Any:
         if "$context" in value:
             if len(value) > 1 or not isinstance(value["$context"], str):
                 raise RuleError(field, f"{field}: $context must name one value of the context.")
-            return [] if operator in LIST_OPERATORS else "x"
+            return [] if operator in LIST_OPERATORS else SAMPLE
         return {key: _sampled(one, field, key) for key, one in value.items()}
     return [_sampled(one, field) for one in value] if isinstance(value, list) else value
 
@@ -184,7 +188,7 @@ class Filters:
                     self._require(one, field)
             elif name == "$not":
                 self._require(wanted, field)
-            elif name != ITEM_ID:
+            elif name not in BUILT_IN:
                 self.require_known(name, field)
                 for test in tests_of(wanted):
                     _check_type(self.column(name), name, test, field)
@@ -264,6 +268,8 @@ class Filters:
             return every
         if path == ITEM_ID:
             return self._named(wanted)
+        if path in TIME_FIELDS:
+            return matching_times(self.catalogue, path, wanted)
         column, count = self.column(path), len(self.catalogue)
         if compares_numbers(column, wanted):
             order, bound = _order_of(wanted)
@@ -295,7 +301,9 @@ def unknown_property(path: str, field: str, names: Collection[str]) -> RuleError
         names: properties that items have, beside the fields of each.
     """
     name = property_of(path)[:MAX_NAME]  # it is compared letter by letter, within the event loop
-    known = sorted({*names, *STANDARD_FIELDS})[:MAX_NAMES]
+    # Of times there are filters, and neither caps nor diversity.
+    times = () if field in {"caps", "diversity"} else TIME_FIELDS
+    known = sorted({*names, *STANDARD_FIELDS, *times})[:MAX_NAMES]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean '{near[0]}'?" if near else f"Known are {known[:20]}."
     return RuleError(field, f"{field}: no item has a property '{name[:80]}'. {hint}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from experiments.slate_rules.filters import ITEM_ID
+from experiments.slate_rules.filters import BUILT_IN
 from experiments.slate_rules.rules import check_properties
 
 if TYPE_CHECKING:
@@ -30,5 +30,5 @@ def _paths_of(condition: Mapping[str, Any]) -> Iterator[str]:
                 yield from _paths_of(one)
         elif name == "$not":
             yield from _paths_of(wanted)
-        elif name != ITEM_ID:
+        elif name not in BUILT_IN:
             yield name

@@ -133,7 +133,7 @@ class RequestRules(NamedTuple):
         if self.rules.half_life_days is not None:
             ages = np.zeros(len(rows))  # of what the catalogue does not hold, nothing is known
             known = rows >= 0
-            ages[known] = np.maximum(time.time() - self.catalogue.since_of(rows[known]), 0.0) / DAY
+            ages[known] = np.maximum(time.time() - self.catalogue.dates_of(rows[known]), 0.0) / DAY
             lost = 0.5 ** (ages / self.rules.half_life_days)
             boosts *= np.maximum(lost, OLDEST).astype(np.float32)
         return boosts

@@ -259,8 +259,13 @@ def _diversity(value: Any) -> DiversityRule | None:
 def _half_life(value: Any) -> float | None:
     if value is None:
         return None
-    _require_names(value, "freshness", ("half_life_days",))
-    return _number(value.get("half_life_days"), "freshness.half_life_days", 1 / 24, MAX_DAYS)
+    _require_names(value, "freshness", ("half_life_days", "half_life_hours"))
+    if "half_life_hours" not in value:
+        return _number(value.get("half_life_days"), "freshness.half_life_days", 1 / 24, MAX_DAYS)
+    if "half_life_days" in value:
+        rule = "one of half_life_days and half_life_hours"
+        raise RuleError("freshness", f"freshness == {short_repr(value)}, must be {rule}.")
+    return _number(value["half_life_hours"], "freshness.half_life_hours", 1, 24 * MAX_DAYS) / 24
 
 
 def _optional(body: Mapping[str, Any], name: str, low: float, high: float) -> float | None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # What an item says of itself beside its properties, as filters and answers name it.
 STANDARD_FIELDS = ("title", "url", "image_url", "price", "labels", "group_id")
+# Its times that filters compare.
+TIME_FIELDS = ("published_at", "expires_at")
 MAX_VERSIONS = 32  # whose items' rows are remembered: champions and variants of a project
 MAX_TOUCHED = 100_000  # changes that are remembered; who has seen fewer starts anew
 MAX_LOOKED_UP = 20_000  # rows of which a version's items are found at once: some 20 ms
@@ -64,9 +66,9 @@ class CatalogueRow:
     change: int = 0
 
     @property
-    def since(self) -> float:
-        """Since when it is there to be seen, in seconds since 1970."""
-        return max(self.published_at, self.created_at)
+    def dated(self) -> float:
+        """When it was published or, where it does not say so, when it came; in seconds since 1970."""
+        return self.created_at if self.published_at == ALWAYS else self.published_at
 
 
 class Catalogue:
@@ -76,8 +78,7 @@ class Catalogue:
         change: number of the last change that is in it.
         rows: by row, the item as it was written last.
         stored: the rows on the disk that it began with; None where all are in memory.
-        property_names: every property that an item has, or had.
-        arrivals: counts the changes of which items there are and since when.
+        arrivals: counts the changes of which items there are and of what date.
     """
 
     def __init__(self, stored: StoredCatalogue | None = None) -> None:
@@ -89,7 +90,7 @@ class Catalogue:
         self._switched_on = np.zeros(_FIRST_CAPACITY, dtype=bool)
         self._from = np.full(_FIRST_CAPACITY, ALWAYS)
         self._until = np.full(_FIRST_CAPACITY, NEVER)
-        self._since = np.zeros(_FIRST_CAPACITY)
+        self._came = np.zeros(_FIRST_CAPACITY)
         self.arrivals = self._existing = 0
         self._shown: Mask = np.zeros(0, dtype=bool)
         self._shown_until = ALWAYS
@@ -97,7 +98,9 @@ class Catalogue:
         # Rows in the order of their changes, and how many came before those: one value, so that a
         # reader in the other thread never sees the one without the other.
         self._log: tuple[list[int], int] = ([], 0)
-        self.property_names: set[str] = set()
+        # How many items have each property; a name that none has any more stays with 0, so that
+        # whoever reads in another thread never meets a dictionary that shrinks.
+        self._items_with: dict[str, int] = {}
         # Rows whose neighbours were written, in their order; only added to, as two threads use it.
         self._placements: list[int] = []
         if stored is not None:
@@ -110,8 +113,8 @@ class Catalogue:
         self._switched_on[:count] = stored.exists & stored.available
         self._from[:count] = stored.times["published_at"]
         self._until[:count] = stored.times["expires_at"]
-        self._since[:count] = np.maximum(self._from[:count], stored.times["created_at"])
-        self.property_names.update(stored.property_names)
+        self._came[:count] = stored.times["created_at"]
+        self._items_with.update(stored.property_counts)
         self._placements.extend(stored.placed.tolist())
         self._log = ([], count)  # as if each row had changed once, and nobody had seen it
         self.arrivals, self._existing = count, int(stored.exists.sum())
@@ -131,8 +134,9 @@ class Catalogue:
             self._existing += row.exists - (before is not None and before.exists)
             self._switched_on[place] = row.exists and row.available
             self._from[place], self._until[place] = row.published_at, row.expires_at
-            arrived = place == len(self.rows) or self._since[place] != row.since
-            self._since[place] = row.since
+            self._count_properties(before, row)  # before the row is there: it reads those counted
+            arrived = before is None or before.dated != row.dated
+            self._came[place] = row.created_at
             placed = row.neighbours != (before.neighbours if before is not None else ())
             if place == len(self.rows):
                 self.rows.append(row)
@@ -143,7 +147,6 @@ class Catalogue:
             self.arrivals += arrived  # after the row is there
             if placed:
                 self._placements.append(place)
-            self.property_names.update(row.properties)
             self._log[0].append(place)
         touched, forgotten = self._log
         if len(touched) > 2 * MAX_TOUCHED:
@@ -158,7 +161,14 @@ class Catalogue:
             self._switched_on = np.concatenate([self._switched_on, np.zeros(more, dtype=bool)])
             self._from = np.concatenate([self._from, np.full(more, ALWAYS)])
             self._until = np.concatenate([self._until, np.full(more, NEVER)])
-            self._since = np.concatenate([self._since, np.zeros(more)])
+            self._came = np.concatenate([self._came, np.zeros(more)])
+
+    def _count_properties(self, before: CatalogueRow | None, row: CatalogueRow) -> None:
+        for name in row.properties if row.exists else ():
+            self._items_with[name] = self._items_with.get(name, 0) + 1
+        if before is not None and before.exists:
+            for name in before.properties:
+                self._items_with[name] -= 1
 
     @property
     def placements(self) -> int:
@@ -170,13 +180,35 @@ class Catalogue:
         rows = dict.fromkeys(self._placements[:])  # as they are now: more may come meanwhile
         return [row for row in rows if self.rows[row].exists and self.rows[row].neighbours]
 
-    def since(self, count: int) -> NDArray[np.float64]:
-        """Return since when the items of the first rows are there to be seen, (count,)."""
-        return self._since[:count].copy()
+    def dates_of(self, rows: Indices) -> NDArray[np.float64]:
+        """Return when items were published or, without such a time, when they came, (m,).
 
-    def since_of(self, rows: Indices) -> NDArray[np.float64]:
-        """Return since when the items of some rows are there to be seen, (m,)."""
-        return self._since[rows]
+        By these an item is as old as its owner says, whenever it was loaded.
+        """
+        published = self._from[rows]
+        dates: NDArray[np.float64] = np.where(published == ALWAYS, self._came[rows], published)
+        return dates
+
+    def newest_date(self, now: float) -> float:
+        """Return the latest of the dates of what may be shown at a time; that time without any."""
+        count = len(self.rows)
+        shown = self._switched_on[:count] & (self._from[:count] <= now) & (self._until[:count] > now)
+        dates = self.dates_of(np.flatnonzero(shown).astype(np.int32))
+        return float(dates.max(initial=ALWAYS)) if len(dates) else now
+
+    def visible_since_of(self, rows: Indices) -> NDArray[np.float64]:
+        """Return since when anybody could see items here, (m,): published, and in the catalogue."""
+        return np.maximum(self._from[rows], self._came[rows])
+
+    def times(self, name: str, count: int) -> NDArray[np.float64]:
+        """Return a time of the first rows in seconds since 1970, (count,); NaN where there is none.
+
+        Args:
+            name: one of `TIME_FIELDS`.
+            count: of rows.
+        """
+        times = (self._from if name == "published_at" else self._until)[:count]
+        return np.where(np.isfinite(times), times, np.nan)
 
     def shown(self, now: float | None = None) -> Mask:
         """Return per row whether the item may be shown now, (n,)."""
@@ -217,9 +249,14 @@ class Catalogue:
         rows = map(self.find, item_ids)
         return np.array([-1 if row is None else row for row in rows], dtype=np.int32)
 
+    @property
+    def property_names(self) -> set[str]:
+        """Every property that an item has."""
+        return {name for name, count in self._items_with.copy().items() if count}
+
     def has_property(self, name: str) -> bool:
-        """Whether any item has a property, or had."""
-        return name in STANDARD_FIELDS or name in self.property_names
+        """Whether any item has a property."""
+        return name in STANDARD_FIELDS or self._items_with.get(name, 0) > 0
 
     def count_existing(self) -> int:
         """Return how many items there are, without those that were deleted."""

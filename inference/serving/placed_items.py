@@ -71,7 +71,7 @@ class PlacedItems:
         self.base, self.digest = base, base.digest
         self._rows: Indices = np.array(rows, dtype=np.int32)
         self._catalogue = catalogue
-        since = self._catalogue.since_of(self._rows)
+        since = self._catalogue.visible_since_of(self._rows)
         names = [item.item_id for item in items]
         own = len(base.item_ids)
         self.newest: Indices = (own + np.argsort(-since, kind="stable")).astype(np.int32)
@@ -112,9 +112,9 @@ class PlacedItems:
         """The base's; `rows_of` says those of the placed items."""
         return self.base.catalogue_rows
 
-    def since_of(self, items: Indices) -> NDArray[np.float64]:
-        """Return since when placed items are there to be seen, in seconds since 1970, (m,)."""
-        return self._catalogue.since_of(self._rows[items - len(self.base.item_ids)])
+    def visible_since_of(self, items: Indices) -> NDArray[np.float64]:
+        """Return since when anybody could see placed items, in seconds since 1970, (m,)."""
+        return self._catalogue.visible_since_of(self._rows[items - len(self.base.item_ids)])
 
     def score(self, items: Indices, recent: Sequence[int]) -> Floats:
         """Return the scores (m,) of items for a unit with this history, newest first."""

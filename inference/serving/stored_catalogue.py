@@ -16,6 +16,7 @@ import os
 import shutil
 import tempfile
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DESCRIPTION, BODIES = "catalogue.json", "bodies.bin"
-SCHEMA = 1
+SCHEMA = 2
 MAX_VALUES = 50_000  # distinct ones of a property that has a column; titles have none
 MAX_PARSED = 4096  # rows that a process holds parsed: those that are shown most
 
@@ -60,7 +61,7 @@ class StoredCatalogue:
 
     Attributes:
         change: number of the last change that is in it.
-        property_names: every property that an item has, or had.
+        property_counts: how many items have each property.
         table: the items' ids.
         times: by name, (n,): `published_at`, `expires_at`, `created_at`, in seconds since 1970.
         exists, available: of each item, (n,).
@@ -77,7 +78,7 @@ class StoredCatalogue:
         self._folder = folder
         about = _check(folder)
         self.change: int = about["change"]
-        self.property_names: frozenset[str] = frozenset(about["property_names"])
+        self.property_counts: Mapping[str, int] = about["property_counts"]
         self._columns: Mapping[str, str] = about["columns"]
         self.table = TextTable(lambda name: self._load(f"ids.{name}"))
         self.times = {name: self._load(name) for name in ("published_at", "expires_at", "created_at")}
@@ -226,7 +227,7 @@ class CatalogueWriter:
         self._exists, self._available = array("b"), array("b")
         self._times = {name: array("d") for name in ("published_at", "expires_at", "created_at")}
         self._columns: dict[str, _GrowingColumn | None] = {}
-        self._names: set[str] = set()
+        self._items_with: Counter[str] = Counter()
         self._end = 0
 
     def add(self, row: CatalogueRow) -> None:
@@ -244,7 +245,8 @@ class CatalogueWriter:
             times.append(getattr(row, name))
         if row.neighbours:
             self._placed.append(place)
-        self._names.update(row.properties)
+        if row.exists:
+            self._items_with.update(row.properties.keys())
         # A field comes before a property of the same name, as for filters.
         for name, value in {**row.properties, **row.fields}.items():
             if value is not None:
@@ -321,7 +323,7 @@ class CatalogueWriter:
         about = {
             "schema": SCHEMA,
             "change": change,
-            "property_names": sorted(self._names),
+            "property_counts": dict(sorted(self._items_with.items())),
             "columns": columns,
             "files": {path.name: _sha256(path) for path in self._folder.iterdir()},
         }

@@ -328,6 +328,21 @@ def test_a_secret_key_is_needed(lane, shop, method, path):
         assert (answer.status_code, answer.json()["error"]["code"]) == (401, "no_valid_key")
 
 
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        ({}, "A secret key is missing."),
+        ({"Authorization": "Basic sk_x"}, "A secret key is missing."),
+        ({"Authorization": "Bearer sk_x"}, "The secret key is not known."),
+        ({"X-API-Key": "sk_x"}, "The secret key is not known."),
+        ({"Authorization": "Bearer pk_x"}, "A public key may not do this: a secret key is needed."),
+    ],
+)
+def test_a_key_that_is_refused_hears_why(lane, headers, why):
+    error = lane.client.get("/v1/surfaces", headers=headers).json()["error"]
+    assert error["message"] == f"{why} Send Authorization: Bearer sk_…."
+
+
 def test_the_openapi_document_is_complete(lane):
     document = lane.client.get("/v1/openapi.json").json()
     assert document["openapi"].startswith("3.1")

@@ -243,7 +243,7 @@ def test_the_console_script_serves_an_agent_over_its_standard_streams(lane, shop
         assert tools["stop_experiment"].annotations.destructive_hint
         return await ask("explain_verdict", experiment=experiment.key)
 
-    assert "A secret key is missing" in use(server, refused)
+    assert "a secret key is needed" in use(server, refused)
     server.env = {**os.environ, "BAKEOFF_KEY": shop.secret}
     server.args.append("--read-only")
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from bakeoff.accounts.models import AuditEntry
+from bakeoff.gateway.slates import live_orders
 from experiments.actions.count_orders import count_orders
 from experiments.actions.load_catalogue import write_items
 from experiments.actions.start_experiment import start_experiment
@@ -176,6 +177,41 @@ def test_the_latest_come_by_publication_or_arrival(lane, shop):
     lane.refresh()
     wait_until(lambda: listed(lane, shop, "latest", k=2) == (["published", "i4"], None))
     assert "announced" not in listed(lane, shop, "latest", k=20)[0]
+
+
+def test_an_archive_that_is_loaded_today_is_as_old_as_it_says(lane, shop):
+    make_list(lane, shop, "latest")
+    now = builders.now()
+    write_items(
+        project_id=shop.project.pk,
+        items=[
+            *(ItemDraft(f"old-{n}", published_at=now - timedelta(days=700 + n)) for n in range(5)),
+            ItemDraft("hours-old", published_at=now - timedelta(hours=3)),
+            ItemDraft("announced", published_at=now + timedelta(days=30)),
+        ],
+    )
+    Item.objects.filter(project=shop.project, item_id__in=shop.items).update(
+        created_at=now - timedelta(days=9)
+    )
+    written = [ItemDraft(name) for name in shop.items]
+    write_items(project_id=shop.project.pk, items=written)
+    lane.refresh()
+    answer = ask(lane, shop, "latest", k=20).json()["items"]
+    order = [item["item_id"] for item in answer]
+    assert (order[0], order[-5:]) == ("hours-old", [f"old-{n}" for n in range(5)])
+    # In hours before the newest that is shown: what is yet to come shifts nothing.
+    assert [answer[0]["score"], answer[-5]["score"]] == pytest.approx([0.0, 3 - 700 * 24], abs=1)
+
+
+def test_the_first_answer_after_a_quiet_time_has_what_came(lane, shop, monkeypatch):
+    make_list(lane, shop, "latest")
+    assert listed(lane, shop, "latest", k=1)[0] != ["fresh"]
+    # As if nobody had asked for a while.
+    monkeypatch.setattr(live_orders, "STALE_SECONDS", 0.0)
+    monkeypatch.setattr(live_orders, "ARRIVAL_SECONDS", 0.0)
+    write_items(project_id=shop.project.pk, items=[ItemDraft("fresh")])
+    lane.refresh()
+    assert listed(lane, shop, "latest", k=1)[0] == ["fresh"]
 
 
 def test_without_totals_the_newest_come_first_and_the_answer_says_so(lane, shop):

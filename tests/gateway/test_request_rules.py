@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from bakeoff.accounts.models import ApiKey
 from bakeoff.gateway.slates import recommend
 from experiments.actions.change_surface import patch_surface
-from experiments.actions.load_catalogue import write_items
+from experiments.actions.load_catalogue import remove_items, write_items
 from experiments.models import Slate
 from inference.actions.load_items import ItemDraft
 from inference.models import Surface
@@ -73,6 +75,44 @@ def test_a_short_list_says_why(lane, shop):
         rules = {"caps": caps or {}, **({"filter": filters} if filters else {})}
         answer = ask(lane, shop, k=k, **rules).json()
         assert (answer.get("short_because"), len(answer["items"]) < k) == (why, why is not None)
+
+
+def test_items_are_chosen_and_aged_by_when_they_were_published(lane, shop):
+    now = builders.now()
+    write_items(
+        project_id=shop.project.pk,
+        items=[
+            # i0 is the best and the oldest; i9 says nothing, and came now.
+            ItemDraft(f"i{n}", published_at=None if n == 9 else now - timedelta(days=10 - n))
+            for n in range(10)
+        ],
+    )
+    lane.refresh()
+    since = (now - timedelta(days=3, hours=1)).isoformat()
+    assert names(ask(lane, shop, filter={"published_at": {"$gt": since}})) == ["i7", "i8"]
+    between = {"published_at": {"$gte": {"$context": "from"}, "$lt": since}}
+    context = {"from": (now - timedelta(days=5, hours=1)).isoformat()}
+    assert names(ask(lane, shop, filter=between, context=context)) == ["i5", "i6"]
+    assert names(ask(lane, shop, filter={"published_at": {"$exists": False}})) == ["i9"]
+    refused = ask(lane, shop, filter=between, context={"from": "soon"})
+    assert refused.json()["error"]["field"] == "context"
+    # Of rank 10 and new, 9 and half, 1 and a twentieth: all were loaded at once.
+    for half_life in ({"half_life_days": 2}, {"half_life_hours": 48}):
+        assert names(ask(lane, shop, k=3, freshness=half_life)) == ["i9", "i8", "i0"]
+
+
+def test_a_property_that_no_item_has_any_more_is_unknown(lane, shop):
+    catalogue_of_shoes(shop, lane)
+    assert len(names(ask(lane, shop, filter={"brand": "Acme"}))) == 5
+    items = [ItemDraft(f"i{n}", properties={"maker": "Acme"}) for n in range(9)]
+    write_items(project_id=shop.project.pk, items=items)
+    lane.refresh()
+    assert names(ask(lane, shop, filter={"brand": "Zeta"})) == ["i9"]
+    remove_items(project_id=shop.project.pk, item_ids=["i9"])
+    lane.refresh()
+    error = ask(lane, shop, filter={"brand": "Zeta"}).json()["error"]
+    assert error["message"].startswith("filter: no item has a property 'brand'.")
+    assert len(names(ask(lane, shop, filter={"maker": "Acme"}))) == 9
 
 
 def named_with_newcomers(lane, shop, **rules):
@@ -221,6 +261,17 @@ def test_a_surface_rules_its_slates_with_the_request(lane, shop):
         ({"caps": {"brand": 0}}, "caps.brand", "must be in [1, 100]"),
         ({"diversity": {"by": "labels", "strength": 2}}, "diversity.strength", "must be in [0, 1]"),
         ({"freshness": {}}, "freshness.half_life_days", "== None"),
+        ({"freshness": {"half_life_hours": 0.5}}, "freshness.half_life_hours", "must be in [1, 87600]"),
+        (
+            {"freshness": {"half_life_hours": 6, "half_life_days": 1}},
+            "freshness",
+            "must be one of half",
+        ),
+        ({"filter": {"published_at": "2026-11-30"}}, "filter", "must be $lt, $lte, $gt or $gte of a"),
+        ({"filter": {"published_at": {"$gt": "yesterday"}}}, "filter", "such as '2026-11-30T08:00"),
+        ({"filter": {"expires_at": {"$lt": 1764460800}}}, "filter", "filter.expires_at == {'$lt': 17"),
+        ({"filter": {"publishd_at": {"$gt": "2026"}}}, "filter", "Did you mean 'published_at'?"),
+        ({"caps": {"published_at": 1}}, "caps", "no item has a property 'published_at'"),
         ({"filter": {"brand": {"$context": ["x"]}}}, "filter", "$context must name one value"),
         ({"filter": {"brand": {"$in": {"$context": "b"}}}, "context": {"b": 1}}, "context", "list"),
         ({"filter": {"brand": {"$regex": {"$context": "b"}}}, "context": {"b": "("}}, "context", "RE2"),

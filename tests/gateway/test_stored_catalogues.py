@@ -59,6 +59,8 @@ FILTERS = (
     {"deep.size": {"$gte": 4}},
     {"title": "Café 12"},
     {"brand": {"$exists": False}},
+    {"published_at": {"$gt": "2001-01-01"}},
+    {"expires_at": {"$exists": False}},
 )
 
 
@@ -69,7 +71,9 @@ def assert_alike(stored: Catalogue, plain: Catalogue) -> None:
     assert [stored.find(row.item_id) for row in plain.rows] == list(range(len(plain)))
     assert stored.find("nobody") is None
     assert np.array_equal(stored.shown(NOW), plain.shown(NOW))
-    assert np.array_equal(stored.since(len(plain)), plain.since(len(plain)))
+    rows = np.arange(len(plain), dtype=np.int32)
+    assert np.array_equal(stored.dates_of(rows), plain.dates_of(rows))
+    assert np.array_equal(stored.visible_since_of(rows), plain.visible_since_of(rows))
     assert sorted(stored.placed_rows()) == sorted(plain.placed_rows())
     assert stored.property_names == plain.property_names
     assert stored.count_existing() == plain.count_existing()

@@ -102,9 +102,15 @@ def _on_problem(request: HttpRequest, error: Problem) -> HttpResponse:
 
 @api.exception_handler(AuthenticationError)
 def _on_no_key(request: HttpRequest, error: AuthenticationError) -> HttpResponse:  # noqa: ARG001
-    return _answer(
-        request, 401, "no_valid_key", "A secret key is missing. Send Authorization: Bearer sk_…."
-    )
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    key = request.headers.get("X-API-Key") or (token.strip() if scheme.lower() == "bearer" else "")
+    if not key:
+        why = "A secret key is missing."
+    elif key.startswith("pk_"):  # what a key is for stands in its own letters
+        why = "A public key may not do this: a secret key is needed."
+    else:  # the same words whether it never was or was revoked
+        why = "The secret key is not known."
+    return _answer(request, 401, "no_valid_key", f"{why} Send Authorization: Bearer sk_….")
 
 
 @api.exception_handler(ValidationError)

@@ -2,7 +2,8 @@
 
 Guarantees: an order is made beside the event loop, and the one before serves meanwhile; without the
 cache, the last totals serve on, and without any, the newest items come first. An item that has just
-arrived is in every order within a second.
+arrived is in every order within a second; where nobody asked for that long, the next one who does waits
+for the order that has it.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 CHECK_SECONDS = 2.0  # between two questions whether totals were counted anew
 ARRIVAL_SECONDS = 0.5  # between two orders that are made for what arrived
+STALE_SECONDS = 1.5  # after which an order is waited for: lists are to show within two what came
+MAX_WAIT_SECONDS = 1.0  # for it, as long as the cache may be silent; the one before answers then
 MAX_ORDERS = 200  # versions times countries that are held; the first is forgotten first
 ALL_COUNTRIES, NO_TOTALS = "all_countries", "no_totals"
 
@@ -106,7 +109,12 @@ class LiveOrders:
             self._making[key] = making
             making.add_done_callback(lambda _: self._making.pop(key, None))
         # A visitor who leaves must not cancel what others wait for.
-        return held if held is not None else await asyncio.shield(making)
+        if held is None:
+            return await asyncio.shield(making)
+        if time.monotonic() - held.checked < STALE_SECONDS:
+            return held
+        done, _ = await asyncio.wait({making}, timeout=MAX_WAIT_SECONDS)
+        return making.result() if done and making.exception() is None else held
 
     async def _make(
         self, key: tuple[int, str], order: LiveOrder, catalogue: Catalogue, held: _Order | None
@@ -174,18 +182,18 @@ def order_items(key: tuple[int, str], catalogue: Catalogue, totals: _Totals) -> 
     # As they are now: more may come while this runs.
     items = CatalogueItems(catalogue, (item for one in likes for item in one))
     count, rows = len(items), items.rows
-    since = np.full(count, -np.inf)
-    since[:rows] = catalogue.since(rows)
+    dates = np.full(count, -np.inf)
+    dates[:rows] = catalogue.dates_of(np.arange(rows, dtype=np.int32))
     columns = [_column(one, items.place_of, count) for one in likes]
     # The last key is the first that counts.
-    order = np.lexsort([-since, *[-column for column in reversed(columns)]]).astype(np.int32)
+    order = np.lexsort([-dates, *[-column for column in reversed(columns)]]).astype(np.int32)
     places = np.full(count, -1, dtype=np.int32)
     places[:rows] = np.arange(rows, dtype=np.int32)
     return OrderedItems(
         digest=f"order {key}",
         item_ids=items,
         index=items.place_of,
-        scores=columns[0].astype(np.float32) if columns else _by_age(since, rows),
+        scores=columns[0].astype(np.float32) if columns else _by_age(dates, rows, catalogue),
         default_order=order,
         catalogue_rows=places,
     )
@@ -199,9 +207,12 @@ def _column(
     return column
 
 
-def _by_age(since: NDArray[np.float64], rows: int) -> Floats:
-    """Return hours before the newest, negative: seconds since 1970 are too many for 32 bits."""
-    scores = np.zeros(len(since), dtype=np.float32)
+def _by_age(dates: NDArray[np.float64], rows: int, catalogue: Catalogue) -> Floats:
+    """Return hours before the newest item that is shown, negative; of what is yet to come positive.
+
+    Seconds since 1970 are too many for 32 bits, and what nobody may see yet moves no other's score.
+    """
+    scores = np.zeros(len(dates), dtype=np.float32)
     if rows:
-        scores[:rows] = (since[:rows] - since[:rows].max()) / 3600.0
+        scores[:rows] = (dates[:rows] - catalogue.newest_date(time.time())) / 3600.0
     return scores

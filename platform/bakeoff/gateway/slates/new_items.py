@@ -94,5 +94,7 @@ def new_candidates(
     if share is None:
         share = NEW_SHARE if exploration > 0 else 0.0
     days = NEW_DAYS if rules.new_item_days is None else rules.new_item_days
-    ages = time.time() - ranker.since_of(newest)
+    # By when visitors could first see it: an old article that was loaded today is new to them, and
+    # what nobody could see yet has had no chance to be liked.
+    ages = time.time() - ranker.visible_since_of(newest)
     return NewCandidates(newest, newest[ages < days * DAY], share)

@@ -1,0 +1,67 @@
+"""Tests of an item's own times: `{"published_at": {"$gt": "2026-11-01T00:00:00Z"}}`."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from inference.serving.catalogue import Catalogue, Mask
+
+# A time, as the sample of a value of the request: it is a text wherever a text is wanted.
+SAMPLE = "2000-01-01T00:00:00Z"
+_ORDERS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "$lt": np.less,
+    "$lte": np.less_equal,
+    "$gt": np.greater,
+    "$gte": np.greater_equal,
+}
+EXISTS = "$exists"
+RULE = (
+    "$lt, $lte, $gt or $gte of a time such as '2026-11-30T08:00:00Z' or '2026-11-30', "
+    "or $exists of true or false"
+)
+
+
+def is_time_test(wanted: Any) -> bool:
+    """Whether a test of one operator is one that a time can be asked."""
+    if not isinstance(wanted, dict) or len(wanted) != 1:
+        return False
+    ((name, value),) = wanted.items()
+    if name == EXISTS:
+        return isinstance(value, bool)
+    return name in _ORDERS and not math.isnan(seconds_of(value))
+
+
+def seconds_of(value: Any) -> float:
+    """Return a time in seconds since 1970, in UTC where it says no offset; NaN for what is none."""
+    if not isinstance(value, str):
+        return math.nan
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        return math.nan
+    return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
+
+
+def matching_times(catalogue: Catalogue, name: str, wanted: Mapping[str, Any]) -> Mask:
+    """Return per row whether one of its times passes, (n,); what is missing is neither side of any.
+
+    Args:
+        catalogue: whose items.
+        name: one of `TIME_FIELDS`.
+        wanted: a test that `is_time_test` holds of.
+    """
+    times = catalogue.times(name, len(catalogue))
+    ((operator, value),) = wanted.items()
+    if operator == EXISTS:
+        missing: Mask = np.isnan(times)
+        return ~missing if value else missing
+    with np.errstate(invalid="ignore"):  # what is missing is NaN, which has no order
+        held: Mask = _ORDERS[operator](times, seconds_of(value))
+    return held
