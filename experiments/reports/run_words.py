@@ -259,6 +259,10 @@ RUN_SENTENCES: tuple[tuple[str, str], ...] = (
         gettext_noop("the widest is %(gap)s, at most %(maximum)s"),
     ),
     (
+        "nothing was compared: no held-out example has '{attribute}'",
+        gettext_noop("Nothing was compared: no held-out example has '%(attribute)s'"),
+    ),
+    (
         "no two groups of at least {count} examples",
         gettext_noop("no two groups of at least %(count)s examples"),
     ),

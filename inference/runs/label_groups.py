@@ -99,6 +99,10 @@ def check_gaps(views: Mapping[str, Any], max_gap: float | None) -> Finding | Non
     """Refuse gaps beyond the limit; None where there is no limit."""
     if max_gap is None or not views:
         return None
+    absent = [one["attribute"] for one in views["attributes"] if one["absent"]]
+    if absent:  # a limit that nothing was held against has not been kept
+        reason = f"nothing was compared: no held-out example has '{absent[0]}'"
+        return Finding(CHECK, reason, reason)
     gaps = [(one["attribute"], gap) for one in views["attributes"] for gap in one["gaps"]]
     if not gaps:
         return Finding(CHECK, f"no two groups of at least {MIN_GROUP} examples")
@@ -138,6 +142,8 @@ def _name(value: Any) -> str:
 
 
 def _attribute(name: str, groups: Sequence[str], decisions: Decisions) -> dict[str, Any]:
+    if set(groups) == {MISSING}:
+        return {"attribute": name, "groups": [], "hidden": 0, "gaps": [], "absent": True}
     counts = Counter(groups)
     shown = [group for group, n in counts.most_common(MAX_GROUPS) if n >= MIN_GROUP]
     column = np.array(groups, dtype=object)
@@ -146,6 +152,7 @@ def _attribute(name: str, groups: Sequence[str], decisions: Decisions) -> dict[s
         "attribute": name,
         "groups": rows,
         "hidden": len(counts) - len(rows),
+        "absent": False,
         "gaps": [
             gap
             for metric in (ACCURACY, FALSE_POSITIVES, FALSE_NEGATIVES)

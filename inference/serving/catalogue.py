@@ -198,7 +198,8 @@ class Catalogue:
 
     def visible_since_of(self, rows: Indices) -> NDArray[np.float64]:
         """Return since when anybody could see items here, (m,): published, and in the catalogue."""
-        return np.maximum(self._from[rows], self._came[rows])
+        since: NDArray[np.float64] = np.maximum(self._from[rows], self._came[rows])
+        return since
 
     def times(self, name: str, count: int) -> NDArray[np.float64]:
         """Return a time of the first rows in seconds since 1970, (count,); NaN where there is none.

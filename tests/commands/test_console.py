@@ -353,7 +353,7 @@ def test_a_training_says_what_its_version_waits_for(console, trained):
     call, run = compress(console, trained, "--int8")
     version = builders.make_version(trained.surface, [1] * 10)
     TrainingRun.objects.filter(pk=run.pk).update(state="passed", version=version, message="It passed.")
-    assert "popularity@2 waits for its experiment" in console.finish(call).stdout
+    assert "popularity@2 waits. No primary metric: no aut" in console.finish(call).stdout
 
 
 def test_every_option_is_called_here():

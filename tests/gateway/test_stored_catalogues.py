@@ -130,7 +130,7 @@ def test_a_damaged_file_is_refused_and_deleted(tmp_path, name, how, caplog):
         StoredCatalogue(path.parent)
     assert StoredCatalogues(tmp_path).find(PROJECT, 299) is None
     where = f"{PROJECT}-299"
-    assert f"catalogue {where}" in caplog.text or f"schema of {where} == 99, must be 1" in caplog.text
+    assert f"catalogue {where}" in caplog.text or f"schema of {where} == 99, must be 2" in caplog.text
     assert not path.parent.exists()
 
 

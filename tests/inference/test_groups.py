@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from inference.actions.load_examples import ExampleDraft, load_examples
 from inference.evaluation.gate import GateRule
 from inference.models import Surface
 from inference.runs.label_and_judge import label_and_judge
@@ -57,6 +58,17 @@ def test_the_gate_limits_the_gap_and_small_groups_are_not_stored(tmp_path):
     assert wide.gate.passed, wide.gate.reasons
 
 
+def test_a_limit_that_nothing_can_be_held_against_is_not_kept(tmp_path):
+    plan = plan_of(tmp_path, slices=("agegroup",), max_gap=0.5)
+    gate = label_and_judge(plan, applicants(), RunProgress()).gate
+    assert gate.reasons == ["nothing was compared: no held-out example has 'agegroup'"]
+    assert not gate.passed
+    (attribute,) = gate.about["groups"]["attributes"]
+    assert (attribute["groups"], attribute["absent"]) == ([], True)
+    free = label_and_judge(plan_of(tmp_path, slices=("agegroup",)), applicants(), RunProgress()).gate
+    assert free.passed, free.reasons
+
+
 def test_rates_are_those_of_the_decisions(tmp_path):
     plan = plan_of(tmp_path, slices=("score",), costs=LabelCosts.parse({"b": {"a": 9}}, 0.4))
     rows = 200
@@ -106,15 +118,41 @@ def test_a_surface_refuses_groups_it_cannot_compare(lane, desk):
         error = refused.json()["error"]
         assert (error["code"], error["field"]) == ("invalid_slice", field)
         assert "must be" in error["message"]
+    desk.surface.examples.all().delete()  # before there are any, every name may come
     body = {"slices": ["age_group"], "max_gap": 0.2}
     assert lane.client.patch("/v1/surfaces/intents", json=body, headers=headers).status_code == 200
     assert Surface.objects.get(pk=desk.surface.pk).slices == ["age_group"]
 
 
+@pytest.mark.parametrize(
+    ("features", "hint"),
+    [
+        ({"age_group": "old"}, "Did you mean 'age_group'?"),
+        ({"sex": "f"}, "Known are ['sex']."),
+        ({}, "They have texts alone: load features first."),
+    ],
+)
+def test_a_surface_with_examples_refuses_groups_by_what_none_has(lane, desk, features, hint):
+    rows = [
+        ExampleDraft(f"e{n}", label="a", text=f"t {n}", features=features if n else {})
+        for n in range(3)
+    ]
+    load_examples(surface_id=desk.surface.pk, examples=rows)
+    headers = {"Authorization": f"Bearer {desk.secret}"}
+    body = {"slices": ["agegroup"], "max_gap": 0.2}
+    refused = lane.client.patch("/v1/surfaces/intents", json=body, headers=headers)
+    assert refused.json()["error"] == {
+        "code": "invalid_slice",
+        "message": f"slice == 'agegroup': no example has such a feature. {hint}",
+        "field": "slices",
+    }
+    body = {"slices": [*features]}
+    assert lane.client.patch("/v1/surfaces/intents", json=body, headers=headers).status_code == 200
+
+
 def test_the_page_of_a_run_shows_groups(desk):
     from django.test import Client
 
-    from inference.actions.load_examples import load_examples
     from tests.support.learning import make_examples, train
 
     Surface.objects.filter(pk=desk.surface.pk).update(slices=["channel"], max_gap=1.0)

@@ -12,6 +12,7 @@ from rich.table import Table
 from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands.lists import json_option, show_rows
 from bakeoff.commands.names import surface_argument
+from bakeoff.commands.next_step import waits_for
 from bakeoff.commands.old_options import CommandWithOldOptions
 from bakeoff.commands.project import find_project, find_surface, find_version, project_option
 from bakeoff.commands.terminal import console, echo, fail, progress
@@ -236,7 +237,7 @@ def _show_next_step(version: ModelVersion) -> None:
         confirmed = f"; {', '.join(late)} did not confirm it in time" if late else ""
         echo(f"{version.label} is the champion of '{surface.key}'{confirmed}.")
     elif version.alias == version.Alias.CHALLENGER:
-        echo(f"{version.label} waits for its experiment: `bakeoff experiments list` shows it.")
+        echo(waits_for(version))
 
 
 def show_candidates(version: ModelVersion) -> None:
