@@ -126,7 +126,7 @@ def _latency(home: str, *, full: bool) -> list[Row]:
 
     seconds, repeats = (5.0, 5) if full else (1.0, 2)
     with staged(home, peer=False) as stage:
-        requests = _serve_policy(stage.project_id)
+        requests = serve_policy(stage.project_id)
         numbers = itertools.count()
         asks = [
             request_bytes("POST", "/v1/rank", body(one | {"unit_id": f"user-{n}"}), stage.public)
@@ -161,7 +161,7 @@ def _wait_until_served(port: int, request: bytes) -> None:
     raise RuntimeError(f"the policy does not serve: {answer[-500:]!r}")
 
 
-def _serve_policy(project_id: int) -> list[dict[str, Any]]:
+def serve_policy(project_id: int) -> list[dict[str, Any]]:
     """Make a surface whose champion is a policy; return bodies of requests."""
     from django.conf import settings
 

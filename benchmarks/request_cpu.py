@@ -21,18 +21,24 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 UNITS, REQUESTS, BLOCKS = 2000, 10, 200  # requests of a block, blocks of a turn
-PATHS = ("/v1/recommend", "/v1/events")
+RANK = "/v1/rank"  # 50 actions with 64 features
+PATHS = ("/v1/recommend", "/v1/events", RANK)
 
 
-def answer_in_turns(key: str) -> None:
-    """Be one side: start the application, then answer blocks of a path for each line of the input."""
+def answer_in_turns(key: str, decisions: Path) -> None:
+    """Be one side: start the application, then answer blocks of a path for each line of the input.
+
+    Args:
+        key: of a platform that runs.
+        decisions: file with bodies of requests for an action.
+    """
     import uvloop
 
     from bakeoff.asgi import application
@@ -51,9 +57,11 @@ def answer_in_turns(key: str) -> None:
         living = loop.create_task(application({"type": "lifespan"}, messages.get, send))
         messages.put_nowait({"type": "lifespan.startup"})
         await started.wait()
-        requests = {path: _requests(path, key) for path in PATHS}
+        bodies = json.loads(decisions.read_bytes())
+        requests = {path: _requests(path, key, bodies) for path in PATHS}
+        await _wait_for_policy(application, requests[RANK])
         for path in PATHS:  # what is met first is loaded, and exposed, once
-            for _ in range(UNITS):
+            for _ in range(UNITS if path != RANK else UNITS // 10):
                 await application(*next(requests[path]))
         print("ready", flush=True)
         while path := (await asyncio.to_thread(sys.stdin.readline)).strip():
@@ -63,6 +71,21 @@ def answer_in_turns(key: str) -> None:
         await living
 
     uvloop.run(run())
+
+
+async def _wait_for_policy(application: Any, requests: Iterator[tuple[Any, Any, Any]]) -> None:
+    """Wait until the process has read the version that chooses."""
+    answers: list[bytes] = []
+
+    async def remember(message: dict[str, Any]) -> None:
+        answers.append(message.get("body", b""))
+
+    for _ in range(120):
+        await application(*next(requests)[:2], remember)
+        if b'"model":"linear-thompson@1"' in answers[-1] and b'"fallback":null' in answers[-1]:
+            return
+        await asyncio.sleep(0.5)
+    raise RuntimeError(f"the policy does not serve: {answers[-1]!r}")
 
 
 def _leave_out_servers() -> None:
@@ -99,12 +122,14 @@ def _block(application: Any, requests: Iterator[tuple[Any, Any, Any]]) -> float:
     return (time.thread_time() - before) / REQUESTS * 1000
 
 
-def _requests(path: str, key: str) -> Iterator[tuple[Any, Any, Any]]:
+def _requests(path: str, key: str, decisions: list[dict[str, Any]]) -> Iterator[tuple[Any, Any, Any]]:
     """Yield what an ASGI application is called with."""
     mark = uuid.uuid4().hex[:8]
     for n in itertools.count():
         body: dict[str, Any] = {"unit_id": f"user-{n % UNITS}"}
-        if path == "/v1/recommend":
+        if path == RANK:
+            body |= decisions[n % len(decisions)]
+        elif path == "/v1/recommend":
             body |= {"surface": "home-feed", "k": 10}
         else:
             body |= {
@@ -153,11 +178,11 @@ def _scope(path: str, body: bytes, key: str) -> dict[str, Any]:
 class Side:
     """A process that answers with the code of one checkout."""
 
-    def __init__(self, tree: Path, key: str) -> None:
+    def __init__(self, tree: Path, key: str, decisions: Path) -> None:
         """Start it."""
         folders = [str(tree), str(tree / "platform"), os.environ.get("PYTHONPATH", "")]
         self._process = subprocess.Popen(
-            [sys.executable, "-P", __file__, "--key", key],
+            [sys.executable, "-P", __file__, "--key", key, "--decisions", str(decisions)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -183,17 +208,20 @@ class Side:
         return line
 
 
-def compare(trees: dict[str, Path], turns: int) -> None:
+def compare(trees: dict[str, Path], turns: int, paths: Sequence[str]) -> None:
     """Let the checkouts take turns; print each path's figures, and the ratios of neighbouring turns."""
+    from benchmarks.rank import serve_policy
     from benchmarks.stage import staged
 
     with ExitStack() as stack:
         home = stack.enter_context(tempfile.TemporaryDirectory(prefix="bakeoff-cpu-"))
         stage = stack.enter_context(staged(home, peer=False))
-        sides = {name: Side(tree, stage.public) for name, tree in trees.items()}
+        decisions = Path(home) / "decisions.json"
+        decisions.write_text(json.dumps(serve_policy(stage.project_id)))
+        sides = {name: Side(tree, stage.public, decisions) for name, tree in trees.items()}
         for side in sides.values():
             stack.callback(side.stop)
-        for path in PATHS:
+        for path in paths:
             _compare(path, sides, turns)
 
 
@@ -220,14 +248,16 @@ def main() -> None:
     parser.add_argument("--beside", type=Path, help="another checkout, with the same migrations")
     parser.add_argument("--turns", type=int, default=8)
     parser.add_argument("--key", help="of a platform that runs: be one side of it")
+    parser.add_argument("--decisions", type=Path, help="likewise: bodies of requests for an action")
+    parser.add_argument("--only", choices=PATHS)
     arguments = parser.parse_args()
     if arguments.key:
-        answer_in_turns(arguments.key)
+        answer_in_turns(arguments.key, arguments.decisions)
         return
     trees = {"this": Path.cwd()}
     if arguments.beside is not None:
         trees["beside"] = arguments.beside.resolve()
-    compare(trees, arguments.turns)
+    compare(trees, arguments.turns, [arguments.only] if arguments.only else PATHS)
 
 
 if __name__ == "__main__":

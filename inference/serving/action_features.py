@@ -31,6 +31,7 @@ MAX_DEVIATIONS = 10.0
 MIN_SHARE = 0.01  # of the decisions that must say a feature: of fewer nothing is learnt
 MAX_NAMES = 200  # of features, the most frequent ones
 _AT_ONCE = 2**24  # products in memory
+_MAX_UNFOLDED = 2**20  # numbers of single precision, of each version in each web process
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,36 @@ class Columns:
 
 
 @dataclass(frozen=True)
+class Unfolded:
+    """Weights of rows, (size, k), by what they are of: a decision's rows are then never made.
+
+    Attributes:
+        constant: of 1, and of the decision's features, (1 + c, k).
+        actions: of the action's features, (a, k).
+        products: of each product, (c, a · k).
+    """
+
+    constant: NDArray[np.float32]
+    actions: NDArray[np.float32]
+    products: NDArray[np.float32]
+
+    def times(
+        self, actions: NDArray[np.floating[Any]], context: NDArray[np.floating[Any]]
+    ) -> NDArray[np.float32]:
+        """Return the rows of n actions times the weights, (n, k).
+
+        Args:
+            actions: as columns, (n, a).
+            context: of the decision, as columns, (c,).
+        """
+        known = context.astype(np.float32)
+        of_actions = self.actions + (known @ self.products).reshape(self.actions.shape)
+        sums: NDArray[np.float32] = actions.astype(np.float32) @ of_actions
+        sums += self.constant[0] + known @ self.constant[1:]
+        return sums
+
+
+@dataclass(frozen=True)
 class FeatureSpace:
     """All that a policy reads.
 
@@ -241,6 +272,35 @@ class FeatureSpace:
         order, signs, starts = self.products
         sums: NDArray[np.float64] = np.add.reduceat(each[:, order] * signs, starts, axis=1)
         return sums
+
+    def unfold(self, weights: NDArray[np.floating[Any]]) -> Unfolded | None:
+        """Return weights of rows, (size, k), by what they are of; None where that would be too large.
+
+        A sum of products is linear in each product, so its weights are those of the product, with the
+        sign that the product has in the sum.
+        """
+        count, known = len(self.actions.labels), len(self.context.labels)
+        width = weights.shape[1]
+        if count * known * width > _MAX_UNFOLDED:
+            return None
+        single = weights.astype(np.float32)
+        rest = single[1 + known + count :]
+        products = rest
+        if self.products is not None:
+            order, signs, starts = self.products
+            sums = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(order)))
+            products = np.empty((len(order), width), np.float32)
+            products[order] = signs[:, None] * rest[sums]
+        return Unfolded(
+            single[: 1 + known],
+            single[1 + known : 1 + known + count],
+            products.reshape(known, count * width),
+        )
+
+    def times(self, unfolded: Unfolded, actions: ActionSet) -> NDArray[np.float32]:
+        """Return the rows of one decision's actions times the weights, (n, k)."""
+        columns = self.actions.read(actions.names, actions.numbers, actions.texts)
+        return unfolded.times(columns, self.context.read_rows([actions.context])[0])
 
     def rows_of(self, actions: ActionSet) -> NDArray[np.float32]:
         """Return the rows of one decision's actions, (n, size)."""

@@ -63,6 +63,7 @@ class LinearPolicy:
         """
         self.space, self._mean, self._factor = space, mean, factor
         self._kind, self._width = kind, width
+        self._unfolded = space.unfold(np.column_stack([factor, mean]))
 
     @classmethod
     def open(cls, folder: Path, about: Mapping[str, Any]) -> LinearPolicy:
@@ -91,19 +92,25 @@ class LinearPolicy:
 
     def prefer(self, actions: ActionSet, rng: np.random.Generator) -> Preferences:
         """Return what the policy says of a decision's actions; it names all that was learnt."""
-        rows = self.space.rows_of(actions)
-        rewards = (rows @ self._mean).astype(float)
-        spread = (rows @ self._factor).astype(float)
+        rewards, spread = self._expect(actions)
         if self._kind == LINUCB:
             bound = rewards + self._width * np.sqrt(np.einsum("ij,ij->i", spread, spread))
-            shares = np.zeros(len(rows))
+            shares = np.zeros(len(rewards))
             shares[int(np.argmax(bound))] = 1.0
             return Preferences(rewards, shares)
         # Actions are far fewer than features: their joint normal is drawn, not θ.
         covariance = self._width**2 * (spread @ spread.T)
-        covariance.flat[:: len(rows) + 1] += _JITTER * (1 + covariance.trace())  # its diagonal
+        covariance.flat[:: len(rewards) + 1] += _JITTER * (1 + covariance.trace())  # its diagonal
         # Each draw with its mirror image: as likely, at half the coins, and their shares scatter less.
-        half = np.linalg.cholesky(covariance) @ rng.standard_normal((len(rows), DRAWS // 2))
+        half = np.linalg.cholesky(covariance) @ rng.standard_normal((len(rewards), DRAWS // 2))
         drawn = rewards[:, None] + np.concatenate([half, -half], axis=1)
-        shares = np.bincount(drawn.argmax(axis=0), minlength=len(rows)) / DRAWS
+        shares = np.bincount(drawn.argmax(axis=0), minlength=len(rewards)) / DRAWS
         return Preferences(rewards, shares)
+
+    def _expect(self, actions: ActionSet) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the expected reward of n actions, (n,), and a factor of its covariance, (n, size)."""
+        if self._unfolded is not None:
+            both = self.space.times(self._unfolded, actions).astype(float)
+            return both[:, -1], both[:, :-1]
+        rows = self.space.rows_of(actions)
+        return (rows @ self._mean).astype(float), (rows @ self._factor).astype(float)
