@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+LIFETIMES = ("Lifetimes==0.11.3", "lifetimes/datasets")
 CUT = date(1997, 10, 1)  # what came before is known of a customer; what follows is the outcome
 FIRST = date(1997, 1, 1)
 
@@ -32,7 +33,7 @@ class Customers:
 def read_cdnow(home: Path) -> Customers:
     from inference.encoders.locate import fetch_from_wheel
 
-    folder = fetch_from_wheel("Lifetimes==0.11.3", "lifetimes/datasets", home / "datasets")
+    folder = fetch_from_wheel(*LIFETIMES, home / "datasets")
     orders: dict[str, list[tuple[int, float]]] = {}
     for line in (folder / "CDNOW_master.txt").read_text().splitlines():
         cells = line.split()

@@ -17,6 +17,7 @@ from benchmarks.interleaving_null import (
     decide_pairs,
 )
 from benchmarks.interleaving_pairs import K, World, draw_sessions, read_world
+from benchmarks.interleaving_signs import sign_rows
 from benchmarks.results import Row, median_of, write_between_marks, write_result
 
 PAGE = Path(__file__).parent.parent / "docs" / "statistics" / "interleaving.md"
@@ -83,6 +84,8 @@ def run(size: str, home: str) -> None:
     rows += null_rows(world, unlike, np.random.default_rng(22), runs=1_000 if full else 30)
     three = _users_of_three(world, np.random.default_rng(23), drafts=drafts, units=units)
     rows.append(Row(f"users of a list of three versions over those of a list of two, median of {len(three)} comparisons", _median(three), "times", spread=f"{min(three):.2f} to {max(three):.2f}", higher_is_better=False))  # fmt: skip
+    sizes = [(100_000, 20), (1_000_000, 2)] if full else [(20_000, 2)]
+    rows += sign_rows(world, names, np.random.default_rng(24), drafts=drafts, sizes=sizes)
     rows += _latency(home, full=full)
     write_result("interleaving", size, rows, f"MovieLens-100k, {len(pairs)} pairs of rankers.")
     if full:

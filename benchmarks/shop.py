@@ -40,7 +40,7 @@ def fill_shop(units: int) -> tuple[str, int]:
     for key in ("home-feed", "plain", "shared"):
         surface = Surface.objects.create(project=project, key=key, candidates=CANDIDATES)
         versions = [
-            _make_version(surface, ids, rng, alias=alias) for alias in ("champion", "challenger")
+            make_version(surface, ids, rng, alias=alias) for alias in ("champion", "challenger")
         ]
         rankers = {v.pk: Ranker(settings.BAKEOFF.artifacts, v.artifact_sha256) for v in versions}
         refresh_units(
@@ -56,7 +56,7 @@ def fill_shop(units: int) -> tuple[str, int]:
     return public, project.pk
 
 
-def _make_version(
+def make_version(
     surface: Surface, ids: list[str], rng: np.random.Generator, *, alias: str
 ) -> ModelVersion:
     """Make a version shaped like two-tower: random vectors."""

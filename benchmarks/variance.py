@@ -11,19 +11,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.cdnow import read_cdnow
+from benchmarks.cdnow import LIFETIMES, read_cdnow
 from benchmarks.results import Row, write_result
+from benchmarks.variance_live import USERS, cdnow_orders, observe, simulate_orders
 from experiments.stats.cross_fit import FOLDS, cross_fit
 from experiments.stats.effects import compare, critical_value
 from experiments.stats.segments import SegmentEffect
 from experiments.stats.shrunken_segments import shrink_segments
 from experiments.stats.totals import Totals
+from inference.encoders.locate import fetch_from_wheel
 
 ALPHA = 0.05
 SEGMENTS, COUNT, SPREADS = "8 segments,", 8, (0.0, 0.5, 1.0, 3.0)
 NOTES = (
     f"Predictions cross-fitted in {FOLDS} parts; one test per split. Segments: effects with standard "
-    "errors of 0.5 to 1.5; coverage is the mean over segments and runs."
+    "errors of 0.5 to 1.5; coverage is the mean over segments and runs. By the worker: orders are recorded "
+    "as events, the prediction is learnt at an experiment's start and written for each user by the roll-up; "
+    "91 days of CDNOW and the 91 before, 14 of the simulated orders and 28 before. Users are exposed by "
+    "their first event in the 28 days after the start, as the prediction takes past ones."
 )
 
 Array = NDArray[np.float64]
@@ -54,6 +59,7 @@ def run(size: str, home: str) -> None:
     before, history, after = simulate_histories(20_000, 21)
     rows += _cupac("simulated histories, 20,000 users", before, history, after, splits=splits)
     rows.append(segment_row(before, history, after))
+    rows += _by_the_worker(Path(home), splits, full=full)
     rows += _clustered("60 shops of 20 to 40 customers", shops, splits)
     rows += _clustered("switchback, 120 blocks of 2 hours, a drift over the day", blocks, splits)
     rows += shrunken_coverage(splits)
@@ -88,6 +94,10 @@ def simulate_histories(users: int, seed: int) -> tuple[Array, Array, Array]:
 
 def _cupac(name: str, before: Array, history: Array, after: Array, *, splits: int) -> list[Row]:
     predicted = cross_fit(history, after, np.random.default_rng(1).integers(0, FOLDS, len(after)))
+    return _beside(name, before, predicted, after, splits=splits)
+
+
+def _beside(name: str, before: Array, predicted: Array, after: Array, *, splits: int) -> list[Row]:
     rng, wrong, cut = np.random.default_rng(7), np.zeros(2), np.zeros(2)
     for _ in range(splits):
         treated = rng.random(len(after)) < 0.5
@@ -102,6 +112,22 @@ def _cupac(name: str, before: Array, history: Array, after: Array, *, splits: in
         Rate(wrong[1] / splits, splits).row(f"{name}: false positives, CUPAC"),
         Rate(wrong[0] / splits, splits).row(f"{name}: false positives, CUPED"),
     ]  # fmt: skip
+
+
+def _by_the_worker(home: Path, splits: int, *, full: bool) -> list[Row]:
+    """Return the same of covariates that were learnt at a start and written by the roll-up."""
+    folder = fetch_from_wheel(*LIFETIMES, home / "datasets")
+    lines = (folder / "CDNOW_master.txt").read_text().splitlines()
+    users = USERS if full else 2_000
+    sets = {
+        "CDNOW": cdnow_orders(iter(lines)),
+        f"simulated orders, {users:,} users": simulate_orders(users, 21),
+    }
+    return [
+        row
+        for name, one in observe(sets, home).items()
+        for row in _beside(f"{name}, by the worker", one.cuped, one.cupac, one.after, splits=splits)
+    ]
 
 
 def segment_row(before: Array, history: Array, after: Array) -> Row:
