@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from inference.serving.near_items import MAX_NEAR, NEAR_ITEMS, NEAR_WEIGHTS, weight_of
+from inference.serving.scorers import scorer_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,10 @@ COMPARED = 100  # items that are compared in full: five times as many as are lis
 
 
 def with_near_items(draft: ArtifactDraft, data: TrainingData) -> ArtifactDraft:
-    """Return a draft that holds its nearest items too; the same where items have no vectors.
+    """Return a draft that holds its nearest items too.
+
+    The same where items have no vectors, and of a form that ranks alike for every history: beside an
+    item, its own list is asked for last.
 
     Args:
         draft: of a recommender that was fitted on the data.
@@ -43,7 +47,7 @@ def with_near_items(draft: ArtifactDraft, data: TrainingData) -> ArtifactDraft:
         for vectors in (data.item_vectors, data.custom_vectors, data.image_vectors)
         if vectors is not None and vectors.size
     ]
-    if not sides:
+    if not sides or not scorer_of(draft.form, draft.arrays.__getitem__).reads_history:
         return draft
     likes = np.bincount(data.pairs[1], minlength=len(data.item_ids))
     weights = np.array([weight_of(float(count)) for count in likes], dtype=np.float32)

@@ -93,6 +93,8 @@ def test_a_version_holds_its_nearest_items(tmp_path, algorithm):
     assert ranker.near_items.of(0).tolist() == [11]
     assert ranker.near_items.of(3).tolist() == []
     assert ranker.near_items.weights[11] == pytest.approx(weight_of(1))
+    popular = with_near_items(RECOMMENDERS["popularity"].fit(data, FitOptions()), data)
+    assert Ranker(tmp_path, save_artifact(tmp_path, popular)).near_items is None
     plain = TrainingData(data.item_ids, None, data.liked)
     without = with_near_items(RECOMMENDERS[algorithm].fit(plain, FitOptions()), plain)
     assert Ranker(tmp_path, save_artifact(tmp_path, without)).near_items is None
