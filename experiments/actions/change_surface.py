@@ -36,7 +36,7 @@ from inference.serving.rank_settings import RankSettings
 from inference.training.label_names import LabelsError, check_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from bakeoff.accounts.models import Project
     from inference.serving.orders import LiveOrder
@@ -47,7 +47,7 @@ EDITABLE = (
     "attribution_seconds", "labels", "retrain_algorithm", "retrain_every_seconds", "retrain_params",
     "retrain_on_drift", "start_experiments", "policy", "shadow_share", "shadow_first", "rules",
     "costs", "abstain_cost", "slices", "max_gap", "generate", "event_weights", "context_features",
-    "rank", "text_classifier",
+    "rank", "text_classifier", "theme_namer",
 )  # fmt: skip
 SCHEDULE = frozenset({"kind", "retrain_algorithm", "retrain_params"})
 TEXT_LISTS = ("static_list", "liked_events", "credited_events", "labels", "slices", "context_features")
@@ -111,7 +111,7 @@ def create_surface(
     """
     surface = Surface(project=project, key=key, **values)
     _check(surface)
-    _check_text_classifier(surface)
+    _check_named_surfaces(surface, _NAMED_SURFACES)
     _require_known_properties(surface)
     try:
         with transaction.atomic():
@@ -205,9 +205,8 @@ def _change(surface: Surface, changes: Mapping[str, Any], by: str) -> Surface:
         setattr(surface, name, changes[name])
     # A schedule that an earlier release took, and this one would not, stops no other edit.
     _check(surface, with_schedule=not SCHEDULE.isdisjoint(changed))
-    # Nor does a classifier that is gone, or became an endpoint, since it was named.
-    if "text_classifier" in changed:
-        _check_text_classifier(surface)
+    # Nor does a surface that is gone, or a classifier that became an endpoint, since it was named.
+    _check_named_surfaces(surface, changed)
     if "rules" in changed:
         _require_known_properties(surface)
         # What served before, too: it can be compared with, and gone back to.
@@ -355,6 +354,28 @@ def _check_text_classifier(surface: Surface) -> None:
             "worker, and sent nowhere.",
             field="text_classifier",
         )
+
+
+def _check_theme_namer(surface: Surface) -> None:
+    named = surface.theme_namer
+    rows = Surface.objects.filter(project=surface.project_id, key=named, kind=Surface.Kind.GENERATE)
+    if named and not rows.exists():
+        raise CannotChangeSurfaceError(
+            f"theme_namer == '{named:.64}', must be the key of a surface of kind 'generate'.",
+            field="theme_namer",
+        )
+
+
+_NAMED_SURFACES: Mapping[str, Callable[[Surface], None]] = {
+    "text_classifier": _check_text_classifier,
+    "theme_namer": _check_theme_namer,
+}
+
+
+def _check_named_surfaces(surface: Surface, names: Iterable[str]) -> None:
+    for name in names:
+        if (check := _NAMED_SURFACES.get(name)) is not None:
+            check(surface)
 
 
 def _check_schedule(surface: Surface) -> None:

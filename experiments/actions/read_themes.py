@@ -20,6 +20,7 @@ from django.utils import timezone
 from experiments.actions.alert_on_themes import alert_on_themes, resolve_gone
 from experiments.actions.label_themed_texts import label_themed_texts
 from experiments.actions.lock_order import lock_themed_texts
+from experiments.actions.name_themes import name_themes
 from experiments.models import Feedback, Theme, ThemedText, ThemeReading
 from experiments.themes.grouping import MIN_TEXTS, group_texts
 from experiments.themes.growth import Text, growth_of, users_by_week
@@ -115,9 +116,15 @@ def read_themes(*, surface: Surface) -> int:
         if reading.last_feedback != before:
             return Theme.objects.filter(surface=surface).current().count()  # another worker was faster
         known = _known(surface)
+        titles = {theme.pk: theme.title_of_words for theme in known}
         themes = _store(surface, texts, named, known)
         _store_reading(reading, texts, named)
         alert_on_themes(surface=surface, themes=themes, new=_news(themes, known, moved))
+    # After the commit: a model that is slow holds nobody up.
+    name_themes(
+        surface=surface,
+        renamed=frozenset(one.pk for one in themes if titles.get(one.pk) != one.title_of_words),
+    )
     return len(themes)
 
 

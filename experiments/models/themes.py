@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from inference.models import Surface
 
 TITLE_WORDS = 3
+MAX_NAME = 60  # characters of a name that a model writes
 
 
 class ThemeReading(models.Model):
@@ -49,7 +50,8 @@ class ThemeQuerySet(models.QuerySet["Theme"]):
 
     def current(self) -> Self:
         """Themes of the last reading, the most frequent first."""
-        return self.filter(gone_at__isnull=True).order_by("-units", "id")
+        rows = self.select_related("named_by__surface")
+        return rows.filter(gone_at__isnull=True).order_by("-units", "id")
 
 
 class Theme(models.Model):
@@ -57,6 +59,22 @@ class Theme(models.Model):
 
     project = models.ForeignKey("accounts.Project", on_delete=models.CASCADE, related_name="+")
     surface = models.ForeignKey("inference.Surface", on_delete=models.CASCADE, related_name="themes")
+    name = models.CharField(
+        max_length=MAX_NAME,
+        default="",
+        db_default="",
+        blank=True,
+        help_text="Written by a model; empty: it is known by its words.",
+    )
+    named_by = models.ForeignKey(
+        "inference.ModelVersion",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
     words = ArrayField(models.CharField(max_length=100), help_text="The most typical first.")
     space = models.CharField(max_length=64, help_text="What made the vectors: an encoder's hash.")
     centre = models.BinaryField(help_text="Mean of its texts' vectors, float32.")
@@ -87,8 +105,19 @@ class Theme(models.Model):
 
     @property
     def title(self) -> str:
-        """The words by which people know it."""
+        """The name by which people know it, or else its words."""
+        return self.name or self.title_of_words
+
+    @property
+    def title_of_words(self) -> str:
+        """The words by which people know a theme without a name."""
         return ", ".join(self.words[:TITLE_WORDS])
+
+    @property
+    def named_by_label(self) -> str:
+        """Surface and version that wrote the name; empty where it is known by its words."""
+        version = self.named_by if self.name else None
+        return f"{version.surface.key} {version.label}" if version is not None else ""
 
 
 class ThemedText(models.Model):

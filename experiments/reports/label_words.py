@@ -19,6 +19,10 @@ LABEL_SENTENCES: tuple[tuple[str, str], ...] = (
         gettext_noop("The champion of %(surface)s is an endpoint: texts are labelled in a worker only"),
     ),
     (
+        "theme_namer == '{surface}', must be the key of a surface of kind 'generate'.",
+        gettext_noop("“%(surface)s” is no surface of this project that generates"),
+    ),
+    (
         "theme == {theme}, must be the id of a theme of this project.",
         gettext_noop("This theme is gone: read the page again."),
     ),

@@ -66,6 +66,7 @@ FIELD_NAMES = {
     "context_features": gettext_noop("Context features"),
     "rank": gettext_noop("Settings of the choice"),
     "text_classifier": gettext_noop("Classifier of what users write"),
+    "theme_namer": gettext_noop("Model that names themes"),
     # Of how answers are judged, as the form on the surface's page names them
     "judge": gettext_noop("Judge"),
     "rubric": gettext_noop("What makes an answer good"),

@@ -87,6 +87,7 @@ class ThemeRow:
         return {
             "id": theme.pk,
             "title": theme.title,
+            "named_by": theme.named_by_label,
             "words": theme.words,
             "texts": theme.texts,
             "units": theme.units,
@@ -147,7 +148,7 @@ def report_themes(surface: Surface) -> ThemeReport:
     """Return what users of a surface write about."""
     reading = ThemeReading.objects.filter(surface=surface).first()
     themes = current_themes(surface)
-    quotes = _quotes([theme.pk for theme in themes])
+    quotes = quotes_of([theme.pk for theme in themes])
     version = text_classifier_of(surface)
     labels = _labels([theme.pk for theme in themes], version) if version is not None else {}
     writers = _writers(surface)
@@ -211,7 +212,7 @@ def _labels(theme_ids: Sequence[int], version: ModelVersion) -> dict[int, list[L
     return labels
 
 
-def _quotes(theme_ids: Sequence[int]) -> dict[int, list[str]]:
+def quotes_of(theme_ids: Sequence[int]) -> dict[int, list[str]]:
     """Return quotes of each theme, one of a user, read from the feedback as it is now."""
     quotes: dict[int, dict[str, str]] = {}
     with connection.cursor() as cursor:

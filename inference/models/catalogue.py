@@ -291,6 +291,15 @@ class Surface(models.Model):
         help_text="Key of a surface of kind classify whose champion labels what users write about this "
         "surface, as its sentiment.",
     )
+    theme_namer = models.SlugField(
+        max_length=64,
+        default="",
+        db_default="",
+        blank=True,
+        db_index=False,
+        help_text="Key of a surface of kind generate whose champion names themes of what users write "
+        "about this surface.",
+    )
     start_experiments = models.BooleanField(
         default=True, help_text="Whether a version that passed the gate starts its experiment."
     )

@@ -48,7 +48,7 @@ SLOW_FILES = (
     "looks/test_interaction.py", "clients/test_python_client.py", "gateway/test_writer.py",
     "generate/test_limits.py", "looks/test_breaker_watch.py", "api/test_audit.py",
     "assignment/test_rules.py", "generate/test_clusters.py", "api/test_api.py",
-    "api/test_operations.py", "dashboard/test_programme_page.py", "themes/test_sentiment.py",
+    "api/test_operations.py", "dashboard/test_programme_page.py", "themes/test_sentiment.py", "themes/test_names_by_model.py",
     "dashboard/test_odd_input.py", "dashboard/test_variant_pictures.py", "dashboard/test_switchback_form.py",
 )  # fmt: skip
 # Then what is long of the others.

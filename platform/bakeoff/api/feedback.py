@@ -136,6 +136,9 @@ class ThemeOut(Schema):
 
     id: int
     title: str
+    named_by: str = Field(
+        description="Surface and version that wrote the title; empty where it is the first words."
+    )
     words: list[str] = Field(description="The most typical first; each was used by several users.")
     texts: int
     units: int

@@ -104,6 +104,12 @@ class SurfaceFields(RequestSchema):
         description="Key of a surface of kind classify whose champion, no endpoint, labels what users "
         "write about this surface; themes show the share of each label.",
     )
+    theme_namer: str = Field(
+        "",
+        max_length=64,
+        description="Key of a surface of kind generate whose champion names themes, from redacted "
+        "quotes that its provider gets; empty: themes are named by their words.",
+    )
 
     generate: dict[str, Any] = Field(
         default_factory=dict,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bakeoff.config_file.steps import Application
     from inference.models import ModelVersion
 
-CLASSIFIER = "text_classifier"
+NAMES_OF_SURFACES = frozenset({"text_classifier", "theme_namer"})
 
 
 def apply_surfaces(application: Application) -> None:
@@ -32,7 +32,7 @@ def apply_surfaces(application: Application) -> None:
         stated = {
             name: value
             for name, value in section.stated().items()
-            if name in EDITABLE and name != CLASSIFIER
+            if name in EDITABLE and name not in NAMES_OF_SURFACES
         }
         with application.step("surfaces", key):
             surface = find_surface(application, key)
@@ -43,7 +43,7 @@ def apply_surfaces(application: Application) -> None:
         if (surface := find_surface(application, key)) is not None:
             _add_versions(application, surface, section)
             _save_rules(application, surface, section)
-    _name_text_classifiers(application)
+    _name_surfaces(application)
 
 
 def apply_programmes(application: Application) -> None:
@@ -62,13 +62,13 @@ def apply_programmes(application: Application) -> None:
                 plan_judging(surface=surface, changes=changes, by=application.by)
 
 
-def _name_text_classifiers(application: Application) -> None:
+def _name_surfaces(application: Application) -> None:
     """Name surfaces in surfaces, once all of them are there: the file has them in any order."""
     for key, section in application.document.surfaces.items():
         stated = section.stated()
-        if CLASSIFIER in stated and (surface := find_surface(application, key)) is not None:
+        changes = {name: stated[name] for name in stated if name in NAMES_OF_SURFACES}
+        if changes and (surface := find_surface(application, key)) is not None:
             with application.step("surfaces", key):
-                changes = {CLASSIFIER: stated[CLASSIFIER]}
                 patch_surface(surface=surface, changes=changes, by=application.by)
 
 

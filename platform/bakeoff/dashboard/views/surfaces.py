@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 SURFACE_FIELDS: tuple[str, ...] = (
     "static_list", "labels", "costs", "abstain_cost", "slices", "max_gap", "liked_events",
-    "event_weights", "context_features", "exploration", "retrain_algorithm", "retrain_every_seconds", "retrain_on_drift", "start_experiments", "shadow_first", "text_classifier", "generate", "rank",
+    "event_weights", "context_features", "exploration", "retrain_algorithm", "retrain_every_seconds", "retrain_on_drift", "start_experiments", "shadow_first", "text_classifier", "theme_namer", "generate", "rank",
 )  # fmt: skip
 JSON_LISTS = ("static_list", "labels", "liked_events", "slices", "context_features")
 JSON_OBJECTS = ("costs", "event_weights", "generate", "rank")
@@ -68,6 +68,7 @@ class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
             "start_experiments": gettext_lazy("Auto-start experiments"),
             "shadow_first": gettext_lazy("Shadow requests before the experiment"),
             "text_classifier": gettext_lazy("Classifier of what users write"),
+            "theme_namer": gettext_lazy("Model that names themes"),
             "generate": gettext_lazy("Generation settings"),
             "rank": gettext_lazy("Settings of the choice"),
         }
@@ -112,6 +113,10 @@ class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
             "text_classifier": gettext_lazy(
                 "Key of a classification surface. Its champion labels comments and answers, for example as "
                 "positive or negative, and themes show the share of each label. Empty: none."
+            ),
+            "theme_namer": gettext_lazy(
+                "Key of a generation surface. Its champion names themes by their words and redacted quotes, "
+                "which its provider then gets. Empty: themes are named by their words."
             ),
             "generate": gettext_lazy(
                 "Generation only, as JSON: who may ask, what is stored, what may be spent."

@@ -1,0 +1,3 @@
+from __future__ import annotations
+
+from tests.support.generating import one_provider, provider  # noqa: F401  fixtures
