@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.interleaved_slates import Slates, credits_of, unit_scores
+from benchmarks.interleaved_slates import Slates, bounded, credits_of, unit_scores
 from benchmarks.interleaving_pairs import MAX_SESSIONS, K, draw_sessions
 from benchmarks.results import Row
 from experiments.stats.examination import PRIOR_DECAY, fit_decay
@@ -115,7 +115,7 @@ def _score_in_batches(
         swapped += (clicks[rows] & dealt[place]).sum(axis=0)
         # Of two versions a round is two places: (1, 2), (3, 4) and so on.
         decay = fit_decay({(n + 1, n + 2): swapped[n : n + 2].tolist() for n in range(0, K, 2)})
-    total = np.stack([np.clip(score, -MAX_SCORE, MAX_SCORE), teams], axis=-1)[:, None, :]
+    total = np.stack([bounded(score, sessions), teams], axis=-1)[:, None, :]
     total[np.abs(total) < 1e-9] = 0
     return total, decay
 
@@ -131,8 +131,8 @@ def _decisions(unit: Array) -> NDArray[np.bool_]:
     bound = math.log(versions / ALPHA)
     decided = np.zeros(3, bool)
     for version in range(versions):
-        bounded = np.round(unit[:, version, 0] / MAX_SCORE * BINS) / BINS
-        grown = np.log1p(np.outer(bounded, BOTH_SIDES)).cumsum(axis=0)[at]
+        shares = np.round(unit[:, version, 0] / MAX_SCORE * BINS) / BINS
+        grown = np.log1p(np.outer(shares, BOTH_SIDES)).cumsum(axis=0)[at]
         decided[0] |= (np.logaddexp.reduce(grown, axis=1) - math.log(len(BOTH_SIDES)) >= bound).any()
         wins = (unit[:, version, 1] > 0).cumsum()[at]
         losses = (unit[:, version, 1] < 0).cumsum()[at]

@@ -62,7 +62,8 @@ _SLATES = """SELECT unit.unit_id, slate.draft,
 
 # Halves are rounded to even, as `bin_of` rounds them.
 _SUMS = f"""SELECT
-        round(least(greatest(score / %(max_score)s, -1), 1) * %(bins)s)::int AS bin, count(*),
+        round(least(greatest(score / (sqrt(greatest(slates, 1)) * %(max_score)s), -1), 1)
+            * %(bins)s)::int AS bin, count(*),
         count(*) FILTER (WHERE team > 0), count(*) FILTER (WHERE team < 0),
         sum(score), sum(control), sum(slates),
         sum(coalesce(version_failed, 0)), sum(control_failed)

@@ -27,7 +27,7 @@ class PreferenceRow:
         model: label of its version.
         sentence: whom users prefer, in words of pages.
         units: complete users.
-        preference: clicks per user, version less control.
+        preference: clicks per user over the root of its lists, version less control.
         interval: of it, valid at any time.
         lift: counterfactual clicks, relative; None without any.
         p_value: anytime-valid.

@@ -63,7 +63,7 @@ def _direction(one: Preference) -> str:
 
 
 def _signed(value: float) -> str:
-    """Return clicks per user with a sign, as percentages of other tiles have it."""
+    """Return clicks with a sign, as percentages of other tiles have it."""
     # Credit that cancels out leaves the noise of adding floats in any order: 0, not −9e−18.
     return f"{value if abs(value) >= NOISE else 0.0:+.2g}".replace("-", "−")
 

@@ -1,7 +1,8 @@
 """Which of two versions users prefer, from slates that hold items of both.
 
 A unit counts once, with the sum of its slates' credit over its window: clicks of one unit are not
-independent, and a test that takes them so decides too often.
+independent, and a test that takes them so decides too often. The sum is divided by the root of the
+number of slates: it scatters by about that root, so a few busy units would else drown the others.
 Three tests stand beside each other:
 
     betting     on the bounded score: it decides. Valid whenever it is asked
@@ -39,16 +40,21 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MAX_SCORE = 5.0  # clicks of a unit that the bound leaves: more are as many
+MAX_SCORE = 5.0  # of a unit's clicks over the root of its slates: more are as many
 BINS = 200  # of a bounded score on either side of 0; both sides are rounded alike
 UNRELIABLE_LIFT = 0.02  # below it the sign of interleaving and that of an A/B part
 PRECISION = 1e-9
 BOTH_SIDES = np.concatenate([-STAKES[::-1], STAKES])
 
 
-def bin_of(score: float) -> int:
-    """Return the bin of a unit's score, in [−BINS, BINS]."""
-    return round(min(max(score / MAX_SCORE, -1.0), 1.0) * BINS)
+def bin_of(score: float, slates: int = 1) -> int:
+    """Return the bin of a unit's score, in [−BINS, BINS].
+
+    Args:
+        score: sum over its slates.
+        slates: how many it got.
+    """
+    return round(min(max(score / (math.sqrt(max(slates, 1)) * MAX_SCORE), -1.0), 1.0) * BINS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,8 @@ class Preference:
     Attributes:
         variant: key of the version's variant.
         units: complete units.
-        preference: mean bounded score, in clicks per unit: positive for the version.
+        preference: mean bounded score, in clicks per unit over the root of its slates: positive for the
+            version.
         interval: of it, valid at any time.
         lift: counterfactual clicks of the version over those of the control, less 1; None without any.
         log_e: of the bet against no preference.
@@ -179,7 +186,8 @@ def prefer(scores: UnitScores, *, alpha: float) -> Preference:
         sign_p_value=rate.p_value,
         decides=decided,
         check_objects=other_side and sign_log_e >= bound,
-        is_reliable=lift is not None and abs(lift) >= UNRELIABLE_LIFT,
+        # Of one sign: busy units count more in the lift than in the preference.
+        is_reliable=lift is not None and abs(lift) >= UNRELIABLE_LIFT and lift * mean >= 0,
     )
 
 

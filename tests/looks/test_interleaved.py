@@ -11,6 +11,7 @@ from experiments.looks.interleaved_units import read_interleaved
 from experiments.models import ExcludedUnit, InterleavedUnit
 from experiments.programme.queue import waiting_versions
 from experiments.stats.interleaved_credit import DraftedSlate, credit_of
+from experiments.stats.interleaving import BINS, MAX_SCORE
 from experiments.stats.look import take_look
 from experiments.stats.look_input import LookInput
 from tests.support import builders
@@ -83,6 +84,10 @@ def test_a_units_score_is_that_of_its_slates_in_its_window(shop, experiment):
         by_hand += credit_of(slate, clicked, decay=0.7)[0].score
     assert row.score == pytest.approx(by_hand)
     assert (row.team, row.slates, row.failed) == (1, 2, 0)
+    # It counts over the root of its slates.
+    (counted,) = read_interleaved(experiment, builders.now()).scores
+    assert counted.bins == {round(by_hand / 2**0.5 / MAX_SCORE * BINS): 1}
+    assert counted.score == pytest.approx(by_hand)
     # The coin had dealt out both rounds: i9 or i0 first, i8 or i1 third.
     assert {tuple(places) for places, _ in state.swaps} <= {(1, 2), (3, 4)}
 

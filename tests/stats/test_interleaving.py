@@ -19,6 +19,7 @@ from experiments.stats.interleaved_credit import (
 )
 from experiments.stats.interleaving import (
     BINS,
+    MAX_SCORE,
     InterleavedInput,
     UnitScores,
     bin_of,
@@ -198,6 +199,17 @@ def test_small_lifts_are_called_unreliable():
     small = prefer(scores({1: 10}, score=1.0, control=100.0), alpha=0.05)
     large = prefer(scores({1: 10}, score=2.0, control=100.0), alpha=0.05)
     assert (small.is_reliable, large.is_reliable) == (False, True)
+
+
+def test_a_lift_whose_sign_is_not_that_of_the_preference_is_unreliable():
+    turned = prefer(scores({1: 10}, score=-3.0, control=100.0), alpha=0.05)
+    assert turned.preference > 0
+    assert not turned.is_reliable
+
+
+def test_a_sum_counts_over_the_root_of_its_slates():
+    assert bin_of(2.0) == bin_of(6.0, 9) == round(2 / MAX_SCORE * BINS)
+    assert bin_of(-60.0, 4) == bin_of(-5.0, 0) == -BINS
     assert prefer(scores({}), alpha=0.05).lift is None
 
 
