@@ -207,7 +207,7 @@ def _who_decided(report: ExperimentReport) -> list[str]:
     decision = next(iter(report.decisions), None)
     if decision is None:
         return []
-    by = _("%(who)s, %(date)s") % {
+    by = _("By %(who)s on %(date)s") % {
         "who": name_of(decision.created_by),
         "date": f"{decision.created_at:%Y-%m-%d}",
     }

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 import re
+import struct
+from datetime import timedelta
 from html import unescape
+from pathlib import Path
 
 import pytest
 
+from experiments.models import Experiment
 from tests.support.browser import Visit
 from tests.support.dashboard import make_user, report_path, sign_in
 from tests.support.dashboard_pages import PHONE
 from tests.support.verdict_reports import MAKERS, make_verdict_reports
 
+ROOT = Path(__file__).parents[2]
 SHOTS = os.environ.get("BAKEOFF_SHOTS", "")  # a folder for screenshots
 # Of each report: decision, effect, health, each as headline and lines; then the sentence and what is next.
 ENGLISH = {
     "ship": (
-        ["Shipped", "popularity@2 replaced popularity@1", "Bakeoff, DATE"],
+        ["Shipped", "popularity@2 replaced popularity@1", "By Bakeoff on DATE"],
         ["+67%", "Better: +58% to +76%", "95% CI, valid at any time"],
         [
             "No problems",
@@ -28,7 +33,7 @@ ENGLISH = {
         "popularity@2 serves everyone now. Nothing is left to do.",
     ),
     "roll_back": (
-        ["Rolled back", "Bakeoff, DATE"],
+        ["Rolled back", "By Bakeoff on DATE"],
         ["−40%", "Worse: −43% to −37%", "95% CI, valid at any time"],
         [
             "No problems",
@@ -87,7 +92,7 @@ ENGLISH = {
         "Nothing to do: a verdict is expected within about 17 days.",
     ),
     "halt": (
-        ["Halted", "Bakeoff, DATE"],
+        ["Halted", "By Bakeoff on DATE"],
         ["Unknown", "The numbers cannot be trusted, so none is shown here"],
         [
             "Not trustworthy",
@@ -98,7 +103,7 @@ ENGLISH = {
         "popularity@1 serves everyone now. Find the cause, then start a new experiment.",
     ),
     "futile": (
-        ["No winner", "Bakeoff, DATE"],
+        ["No winner", "By Bakeoff on DATE"],
         ["No clear change", "+0.0%, but it could be −6.9% to +7.4%", "95% CI, valid at any time"],
         [
             "No problems",
@@ -118,7 +123,7 @@ ENGLISH = {
         "to popularity@1, or decline to keep popularity@2.",
     ),
     "interleave_prefers": (
-        ["Preferred", "popularity@2 over popularity@1, not shipped", "Bakeoff, DATE"],
+        ["Preferred", "popularity@2 over popularity@1, not shipped", "By Bakeoff on DATE"],
         ["+0.19", "Better: +0.043 to +0.35", "95% CI, valid at any time"],
         [
             "No problems",
@@ -129,7 +134,7 @@ ENGLISH = {
         "popularity@1 serves everyone now. Your decision: start a test of popularity@2, as a preference in lists is not yet a gain.",
     ),
     "interleave_prefers_control": (
-        ["Rolled back", "Bakeoff, DATE"],
+        ["Rolled back", "By Bakeoff on DATE"],
         ["−0.19", "Worse: −0.35 to −0.043", "95% CI, valid at any time"],
         [
             "No problems",
@@ -184,7 +189,7 @@ ENGLISH = {
         "Nothing to do: shares of new users follow the results, and a verdict is expected within about 9 days.",
     ),
     "bandit_winner": (
-        ["Shipped", "Bakeoff, DATE"],
+        ["Shipped", "By Bakeoff on DATE"],
         ["+200%", "Better: +137% to +279%", "95% CI, valid at any time"],
         [
             "No problems",
@@ -202,7 +207,7 @@ ENGLISH = {
         "Nothing to do: a verdict is expected within about 2 hours.",
     ),
     "switchback_ship": (
-        ["Shipped", "popularity@2 replaced popularity@1", "Bakeoff, DATE"],
+        ["Shipped", "popularity@2 replaced popularity@1", "By Bakeoff on DATE"],
         ["+129%", "Better: +72% to +224%", "95% CI, one fixed analysis"],
         ["No problems", "40 of 40 planned blocks of time are over", "Split 50% / 50%, as planned"],
         "Shipped popularity@2. It raised clicks per user and block of time by 129%: 5.33 against 2.33.",
@@ -223,7 +228,7 @@ ENGLISH = {
         "Nothing to do: the analysis waits for 20 clusters in each variant and for all planned users.",
     ),
     "cluster_ship": (
-        ["Shipped", "popularity@2 replaced popularity@1", "Bakeoff, DATE"],
+        ["Shipped", "popularity@2 replaced popularity@1", "By Bakeoff on DATE"],
         ["+120%", "Better: +69% to +204%", "95% CI, one fixed analysis"],
         [
             "No problems",
@@ -381,3 +386,36 @@ def test_screenshots(experiments, shared_lane, chromium):
         page.goto(report_path(experiment))
         page.screenshot(path=f"{SHOTS}/{name}.png")
         context.close()
+
+
+@pytest.mark.skipif(not SHOTS, reason="BAKEOFF_SHOTS names no folder")
+def test_picture_of_the_readme(experiments, shared_lane, chromium):
+    """docs/images/verdict.png: the verdict of a report, 1,200 by 600, as somebody sees it in a README."""
+    experiment = Experiment.objects.select_related("project").get(pk=experiments["ship"].pk)
+    project, client = experiment.project, sign_in(experiment.project)
+    slug, key, started_at = project.slug, experiment.key, experiment.started_at
+    project.slug, experiment.key = "lumen-books", "personal-order"
+    experiment.started_at = started_at - timedelta(days=12)
+    project.save()
+    experiment.save()
+    session = client.cookies["sessionid"].value
+    context = chromium.new_context(
+        base_url=shared_lane.url, viewport={"width": 1200, "height": 600}, color_scheme="light"
+    )
+    context.add_cookies([{"name": "sessionid", "value": session, "url": shared_lane.url}])
+    page = context.new_page()
+    page.goto(report_path(experiment))
+    page.screenshot(path=f"{SHOTS}/verdict.png")
+    context.close()
+    # Other tests read the same report.
+    project.slug, experiment.key, experiment.started_at = slug, key, started_at
+    project.save()
+    experiment.save()
+
+
+def test_the_picture_of_the_readme_can_be_read():
+    readme = (ROOT / "README.md").read_text()
+    (shown,) = re.findall(r"^!\[.+\]\((.+\.png)\)$", readme, re.MULTILINE)
+    head = (ROOT / shown).read_bytes()[:24]
+    assert (head[:8], struct.unpack(">II", head[16:])) == (b"\x89PNG\r\n\x1a\n", (1200, 600))
+    assert readme.index(shown) < 1500  # characters: it stands on the first screen
