@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import httpx2
 
@@ -23,12 +23,28 @@ RATES_ONE_IN = 3
 
 
 @dataclass(frozen=True, slots=True)
+class Remarks:
+    """What a visitor says of one slate: bodies of /v1/feedback, and of events, each with its id."""
+
+    feedback: Sequence[Mapping[str, Any]] = ()
+    events: Sequence[Mapping[str, Any]] = ()
+
+
+class Voice(Protocol):
+    """A visitor who says something of slates."""
+
+    def speak(self, slate: Mapping[str, Any], clicked: Sequence[str]) -> Remarks:
+        """Return what is said of an answer of /v1/recommend of which some items were clicked."""
+
+
+@dataclass(frozen=True, slots=True)
 class SimulatedVisitor:
-    """A unit and what it will click, with the ratings it gave, and what of that it buys."""
+    """A unit and what it will click, with the ratings it gave, what of that it buys, and says."""
 
     unit_id: str
     likes: Mapping[str, float | None]
     buys: Container[str] = ()
+    voice: Voice | None = None
 
 
 @dataclass(slots=True)
@@ -116,6 +132,8 @@ async def visit(
         shown += items
         clicked = [item for item in items if item in visitor.likes]
         await _tell(client, traffic, visitor, recommendation, clicked, ledger)
+        if visitor.voice is not None:
+            await _send_remarks(client, visitor.voice.speak(slate, clicked), ledger)
 
 
 async def _tell(
@@ -139,10 +157,7 @@ async def _tell(
         }
         for name, item in acts
     ]
-    answer = await _post(client, "/v1/events", {"events": events})
-    if answer["rejected"]:
-        raise httpx2.HTTPError(f"events were rejected: {answer['rejected'][0]['message']}")
-    ledger.events.update(str(event["event_id"]) for event in events)
+    await _send_events(client, events, ledger)
     ledger.clicks += len(clicked)
     for item in clicked:
         rating = visitor.likes[item]
@@ -158,6 +173,24 @@ async def _tell(
             }
             await _post(client, "/v1/feedback", body)
             ledger.feedback.add(name)
+
+
+async def _send_remarks(client: httpx2.AsyncClient, remarks: Remarks, ledger: Ledger) -> None:
+    """Send what a visitor says of one slate."""
+    for body in remarks.feedback:
+        await _post(client, "/v1/feedback", body)
+        ledger.feedback.add(str(body["feedback_id"]))
+    if remarks.events:
+        await _send_events(client, remarks.events, ledger)
+
+
+async def _send_events(
+    client: httpx2.AsyncClient, events: Sequence[Mapping[str, Any]], ledger: Ledger
+) -> None:
+    answer = await _post(client, "/v1/events", {"events": events})
+    if answer["rejected"]:
+        raise httpx2.HTTPError(f"events were rejected: {answer['rejected'][0]['message']}")
+    ledger.events.update(str(event["event_id"]) for event in events)
 
 
 def _one_in(count: int, name: str) -> bool:

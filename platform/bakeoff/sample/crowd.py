@@ -24,6 +24,7 @@ from bakeoff.sample.people import PEOPLE, visitor
 from bakeoff.sample.status import SampleStatus, write_status
 from experiments.models import Experiment
 from experiments.reports.verdict import summarise_verdict
+from experiments.tasks import read_new_themes
 from inference.cache import cache_client
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ class Crowd:
         is_running = experiment is not None and experiment.state == Experiment.State.RUNNING
         if experiment is not None and self._was_running and not is_running:
             self._reporter.echo(f"Verdict: {summarise_verdict(experiment).sentence}")
+            read_new_themes()  # who reads the verdict reads what people say, too
         self._was_running = is_running
         self._rate = BUSY if is_running else QUIET
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from bakeoff.replay.dataset import Interaction
 from bakeoff.replay.visitors import SimulatedVisitor
 from bakeoff.sample.goods import COLOURS, COUNT, KINDS, good, number_of
+from bakeoff.sample.voices import Voice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,7 @@ PAST_DAYS = 30
 # is shown. A list that knows the person is a third better then, which a few hundred visitors show.
 LIKED, OTHER, COLOUR_BONUS = 0.13, 0.075, 0.06
 BUYS = 0.25  # of what is clicked
+PERSONAL_LISTS = "item-knn"  # algorithm of the lists that know their visitor
 KINDS_OF_A_PERSON = 3
 # In the past most of what people opened was of the kinds that they like.
 BROWSES_LIKED = 0.7
@@ -106,10 +108,10 @@ def _chance(*names: str) -> float:
 
 
 def visitor(number: int, *, visit: str) -> SimulatedVisitor:
-    """Return a person as a visitor: what is clicked on this visit, and what of it is bought."""
+    """Return a person as a visitor: what is clicked on this visit, what of it is bought, and said."""
     one = person(number)
-    clicks = Clicks(one, visit=visit)
-    return SimulatedVisitor(one.unit_id, clicks, buys=Clicks(one, visit=visit, share=BUYS))
+    clicks, buys = Clicks(one, visit=visit), Clicks(one, visit=visit, share=BUYS)
+    return SimulatedVisitor(one.unit_id, clicks, buys, voice=Voice(one.unit_id, PERSONAL_LISTS, buys))
 
 
 def past_events(count: int = EVENTS) -> list[Interaction]:

@@ -17,10 +17,12 @@ from bakeoff.accounts.keys import PUBLIC
 from bakeoff.accounts.models import Project
 from bakeoff.replay.following import follow_run, wait_until
 from bakeoff.sample.goods import COUNT, good, picture_address
-from bakeoff.sample.people import PAST_DAYS, past_events
+from bakeoff.sample.people import PAST_DAYS, PERSONAL_LISTS, past_events
+from bakeoff.sample.voices import SURVEY
 from experiments.actions.change_programme import change_programme
 from experiments.actions.change_surface import put_surface
 from experiments.actions.create_metric import create_metric
+from experiments.actions.create_survey import create_survey
 from experiments.actions.define_experiment import define_experiment
 from experiments.actions.experiment_draft import ExperimentDraft, ExperimentMetricDraft, VariantDraft
 from experiments.actions.load_catalogue import load_catalogue
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from bakeoff.replay.reporter import Reporter
 
 SURFACE, EXPERIMENT, KEY_NAME = "home-feed", "personal-home-feed", "sample visitors"
-CHAMPION, CHALLENGER = "popularity", "item-knn"
+CHAMPION, CHALLENGER = "popularity", PERSONAL_LISTS
 FIRST_SECONDS = 60.0  # until the first version, just trained, is the champion
 # The default rule with small numbers: a verdict after minutes instead of weeks.
 POLICY: Mapping[str, object] = {
@@ -98,6 +100,9 @@ def open_shop(*, address: str, reporter: Reporter) -> SampleShop:
     if not surface.versions.champions().exists():
         _load_past(project, reporter)
         _crown_champion(surface, reporter)
+    # Asked once: whoever turned it off wants no second one.
+    if not project.surveys.exists():
+        create_survey(surface=surface, question=SURVEY, by=OPERATOR)
     announce_change(cache_client())
     wait_until_read(cache_client())
     return SampleShop(project, surface, key)
