@@ -117,7 +117,8 @@ def scoring_server(server: MlflowServer, uri: str):
             ],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=server.folder,
             env=_environment(
-                MLFLOW_TRACKING_URI=server.url, MLFLOW_ALLOW_PICKLE_DESERIALIZATION="true"
+                MLFLOW_TRACKING_URI=server.url, MLFLOW_ALLOW_PICKLE_DESERIALIZATION="true",
+                PATH=f"{PYTHON.parent}:{os.environ['PATH']}",  # it starts the first uvicorn there
             ),
             start_new_session=True,
         )  # fmt: skip
