@@ -30,7 +30,7 @@ def load_catalogue(
     by: str,
     progress: Callable[[int], None] = lambda _count: None,
 ) -> list[int]:
-    """Load a file of items, add new ones and change known ones; return their database ids.
+    """Load a file of items, add new ones and change known ones; return their database ids, once each.
 
     Args:
         project_id: whose catalogue.
@@ -40,6 +40,7 @@ def load_catalogue(
     """
     with record_load(project_id, by=by, what="items", progress=progress) as count:
         ids = load_items(project_id=project_id, items=items, progress=count)
+    ids = list(dict.fromkeys(ids))  # once each, however often its file names it
     _embed(ids)
     announce_catalogue(cache_client())
     return ids

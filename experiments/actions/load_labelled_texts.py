@@ -20,6 +20,7 @@ def load_labelled_texts(
     surface: Surface,
     examples: Iterable[ExampleDraft],
     by: str,
+    with_repeats: bool = True,
     progress: Callable[[int], None] = lambda _count: None,
 ) -> LoadedExamples:
     """Load examples; of an id that is there already, the newer example stays.
@@ -28,10 +29,13 @@ def load_labelled_texts(
         surface: learns from them.
         examples: in any order.
         by: who loads.
+        with_repeats: whether a text that is there already under a name of another sort is loaded too.
         progress: is called with the number of rows of each chunk, after its commit.
     """
     what = f"labelled texts for {surface.key}"
     with record_load(surface.project_id, by=by, what=what, progress=progress) as count:
-        loaded = load_examples(surface_id=surface.pk, examples=examples, progress=count)
+        loaded = load_examples(
+            surface_id=surface.pk, examples=examples, with_repeats=with_repeats, progress=count
+        )
     announce_change(cache_client())
     return loaded

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from experiments.column_names import not_found
 from experiments.kinds import METRIC_KINDS, PROPORTIONS
 from experiments.scorecards.duckdb_source import PLAIN, first_line, source_of
 from experiments.scorecards.look_order import order_looks
@@ -81,7 +82,7 @@ def read_totals(
         order_looks(sorted({str(row[look]) for row in rows}), form.dates) if look else ([None], "")
     )
     if "metric" not in columns and len(metrics) > 1:
-        raise FileError(f"column == 'metric', not found; the file has {columns}.")
+        raise FileError(not_found("metric", columns))
     kinds = {metric.name: metric for metric in metrics}
     added: dict[Any, dict[str, dict[str, Totals]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
@@ -133,7 +134,7 @@ def _read_rows(
             columns = [str(column[0]) for column in described]
             for column in needed:
                 if column not in columns and _COLUMNS.get(column) not in columns:
-                    raise FileError(f"column == '{column}', not found; the file has {columns}.")
+                    raise FileError(not_found(column, columns))
             source = source_of(path, texts=names, form=form)
             cursor = engine.execute(f"SELECT * FROM {source} LIMIT {MAX_ROWS}")
             rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]

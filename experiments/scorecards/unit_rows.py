@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from experiments.column_names import not_found
 from experiments.kinds import PROPORTIONS
 from experiments.scorecards.duckdb_source import (
     as_number,
@@ -103,7 +104,7 @@ class UnitRows:
         types = {name: str(kind) for name, kind, *_ in self.query(f"DESCRIBE SELECT * FROM {plain}")}
         for column in (*named, *self.columns, *self.covariates, *self.features):
             if column and column not in types:
-                raise FileError(f"column == '{column}', not found; the file has {list(types)}.")
+                raise FileError(not_found(column, types))
         # What names something stays as it is written: '007' is not '7', and 01/02 is no date yet.
         texts = [column for column in dict.fromkeys(named) if column and column not in numbers]
         source = source_of(question.path, texts=texts, form=question.form)

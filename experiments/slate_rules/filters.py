@@ -55,8 +55,14 @@ class RuleError(ValueError):
 
 
 def short_repr(value: Any) -> str:
-    """Return a value as a message names it."""
-    text = repr(value)
+    """Return a value as a message names it: as JSON has it, but a text between ' marks."""
+    if isinstance(value, str):
+        text = repr(value[:160])  # the whole of a long one would be escaped for nothing
+    else:
+        try:
+            text = orjson.dumps(value, default=repr).decode()
+        except TypeError:  # half a character, or a number of more than 64 bits
+            text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 
@@ -391,11 +397,7 @@ def _check_type(column: Column, path: str, wanted: Any, field: str) -> None:
         if value is None or _is_kind(value, column):
             continue
         rule = "a number, as the items have" if column.is_number else "a text, as the items have"
-        raise RuleError(field, f"{field}.{path} == {_short(value)}, must be {rule}.{_hint(value)}")
-
-
-def _short(value: Any) -> str:
-    return short_repr(value) if isinstance(value, dict | list) else repr(str(value)[:80])
+        raise RuleError(field, f"{field}.{path} == {short_repr(value)}, must be {rule}.{_hint(value)}")
 
 
 def _hint(value: Any) -> str:

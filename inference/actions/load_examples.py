@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
+from inference.actions.known_texts import KnownTexts
 from inference.models import Example
 
 if TYPE_CHECKING:
@@ -41,14 +42,23 @@ class ExampleDraft:
 
 @dataclass(frozen=True, slots=True)
 class LoadedExamples:
-    """How many examples were new, and how many of known ids took another's place."""
+    """What became of the rows of a load.
+
+    Attributes:
+        new: examples with ids that were not there.
+        replaced: examples of ids that were there, which these took the place of.
+        repeated: rows whose id another row of the load had before.
+        skipped: rows whose text is there already under a name of another sort.
+    """
 
     new: int
     replaced: int
+    repeated: int = 0
+    skipped: int = 0
 
     @property
     def total(self) -> int:
-        """How many were written."""
+        """How many examples were written."""
         return self.new + self.replaced
 
 
@@ -56,33 +66,57 @@ def load_examples(
     *,
     surface_id: int,
     examples: Iterable[ExampleDraft],
+    with_repeats: bool = True,
     progress: Callable[[int], None] = lambda _count: None,
 ) -> LoadedExamples:
-    """Write examples by their ids; of an id that is there already, the newer example stays."""
-    rows, total, replaced, now = _named(examples), 0, 0, timezone.now()
+    """Write examples by their ids; of an id that is there already, the newer example stays.
+
+    Args:
+        surface_id: learns from them.
+        examples: in any order.
+        with_repeats: whether a text that is there already under a name of another sort is written too.
+        progress: is called with the number of rows of each chunk, after its commit.
+    """
+    known = None if with_repeats else KnownTexts(surface_id)
+    rows, written, replaced = _named(examples), set[str](), 0
+    total = skipped = 0
+    now = timezone.now()
     while chunk := list(islice(rows, CHUNK)):
+        accepted = [draft for draft in chunk if known is None or known.is_new(draft)]
         # One statement may not touch a row twice: the last draft of an id counts.
-        drafts = {draft.example_id: draft for draft in chunk}
-        replaced += Example.objects.filter(surface_id=surface_id, example_id__in=drafts).count()
-        Example.objects.bulk_create(
-            [
-                Example(
-                    surface_id=surface_id,
-                    example_id=draft.example_id,
-                    text=draft.text,
-                    features=dict(draft.features),
-                    label=draft.label,
-                    labelled_at=draft.labelled_at or now,
-                )
-                for draft in drafts.values()
-            ],
-            update_conflicts=True,
-            unique_fields=["surface", "example_id"],
-            update_fields=["text", "features", "label", "labelled_at"],
-        )
-        total += len(drafts)
+        drafts = {draft.example_id: draft for draft in accepted}
+        fresh = drafts.keys() - written
+        replaced += Example.objects.filter(surface_id=surface_id, example_id__in=fresh).count()
+        _write(surface_id, drafts.values(), now)
+        skipped += len(chunk) - len(accepted)
+        total += len(accepted)
+        written |= fresh
         progress(len(chunk))
-    return LoadedExamples(new=total - replaced, replaced=replaced)
+    return LoadedExamples(
+        new=len(written) - replaced,
+        replaced=replaced,
+        repeated=total - len(written),
+        skipped=skipped,
+    )
+
+
+def _write(surface_id: int, drafts: Iterable[ExampleDraft], now: datetime) -> None:
+    Example.objects.bulk_create(
+        [
+            Example(
+                surface_id=surface_id,
+                example_id=draft.example_id,
+                text=draft.text,
+                features=dict(draft.features),
+                label=draft.label,
+                labelled_at=draft.labelled_at or now,
+            )
+            for draft in drafts
+        ],
+        update_conflicts=True,
+        unique_fields=["surface", "example_id"],
+        update_fields=["text", "features", "label", "labelled_at"],
+    )
 
 
 def _named(examples: Iterable[ExampleDraft]) -> Iterator[ExampleDraft]:

@@ -68,6 +68,10 @@ COMMANDS = {
         "False positives, power and length of a policy, looked at again and again.",
     ),
     "load": ("load:load", "Load items, users or events from CSV, TSV or Parquet."),
+    "examples": (
+        "examples:examples",
+        "List and delete the labelled texts that `bakeoff load labelled` brought.",
+    ),
     "export": ("export:export", "Write recommendations, preferences or records to files."),
     "train": (
         "models:train",

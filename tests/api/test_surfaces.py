@@ -177,7 +177,7 @@ def test_pages_and_shell_write_the_trail_too(shop, tmp_path):
     file = tmp_path / "texts.csv"
     file.write_text("text,label\nrain,a\nsun,b\n")
     arguments = ["load", "labelled", str(file), "--surface", "desk", "--project", shop.project.slug]
-    assert CliRunner().invoke(main, arguments).exit_code == 0
+    assert CliRunner().invoke(main, [*arguments, "--new"]).exit_code == 0
     assert [(action, subject) for action, subject, _ in entries(shop)] == [
         ("change surface", "home-feed"),
         ("make surface", "inbox"),

@@ -32,7 +32,7 @@ from tests.support.waiting import wait_until
 
 READS = {
     "doctor", "analyze", "power", "simulate", "models", "runs list", "runs show", "runs log", "surfaces history", "experiments list", "report", "units export",
-    "versions show", "versions diff", "data-sets list", "feedback export", "feedback themes", "feedback surveys", "export recommendations", "export preferences", "export list", "keys list", "alerts list", "alerts deliveries",
+    "versions show", "versions diff", "data-sets list", "examples list", "feedback export", "feedback themes", "feedback surveys", "export recommendations", "export preferences", "export list", "keys list", "alerts list", "alerts deliveries",
     "config check", "config export", "config schema", "project list", "users list", "users invitations", "audit list", "audit export", "surfaces list", "metrics list", "completion", "docs", "usage",
 }  # fmt: skip
 # They begin with `create_first_access`, which has a test of its own, and change nothing on a platform
@@ -213,6 +213,11 @@ def load_labelled(shop, folder):
     return [csv_of(folder, text="my card is lost", label="card"), "--surface", "desk"]
 
 
+def with_example(shop):
+    load_examples(surface_id=classify(shop).pk, examples=make_examples())
+    return "desk"
+
+
 def to_label(shop, _folder):
     classify(shop)
     slate = builders.make_slate(shop, "u1")
@@ -248,6 +253,7 @@ CALLS = {
         csv_of(folder, event_id="1", name="click", unit_id="u1", occurred_at="2020-01-01")
     ],
     "load labelled": load_labelled,
+    "examples delete": lambda shop, _folder: [with_example(shop), "--all", "--yes"],
     "feedback label": to_label,
     "versions add": add_prompt,
     "versions check": check_version,

@@ -11,7 +11,9 @@ import pytest
 
 from bakeoff.accounts.keys import SECRET
 from bakeoff.accounts.models import ApiKey
-from bakeoff.replay.dataset import Columns, DatasetError, by_unit, read_dataset
+from bakeoff.data_files.rows import DatasetError
+from bakeoff.replay.dataset import by_unit
+from bakeoff.replay.log_files import Columns, read_dataset
 from bakeoff.replay.plan import make_replay_plan
 from experiments.models import Event, Experiment, Unit
 from inference.models import Item
@@ -40,10 +42,10 @@ def test_items_users_and_events_are_loaded_and_bad_rows_set_aside(tmp_path, proj
         [{"item_id": "a", "title": "Heat", "year": "1995"}, {"item_id": "", "title": "x", "year": ""}],
     )
     output = run("load", "items", items, *slug)
-    assert "1 items loaded" in output
-    assert "1 rows are rejected" in output
+    assert "1 item loaded" in output
+    assert "1 row is rejected" in output
     assert "must be a text of 1 to 200 characters" in (tmp_path / "items.csv.rejected.csv").read_text()
-    assert Item.objects.get(project=project).properties == {"year": "1995"}
+    assert Item.objects.get(project=project).properties == {"year": 1995}
 
     users = write_csv(tmp_path / "users.csv", [{"user_id": "u1", "country": "DE"}])
     run("load", "users", users, *slug)
@@ -85,7 +87,7 @@ def test_a_load_refuses_what_the_lanes_refuse_and_guesses_nothing(tmp_path, proj
     ]
     rows = [good, *({**good, "event_id": f"bad-{n}", **fields} for n, fields in enumerate(bad))]
     output = run("load", "events", write_csv(tmp_path / "events.csv", rows), *slug)
-    assert "1 new events" in output
+    assert "1 new event," in output
     assert f"{len(bad)} rows are rejected" in output
     reasons = (tmp_path / "events.csv.rejected.csv").read_text()
     assert (
@@ -110,7 +112,7 @@ def test_an_item_has_the_same_bounds_in_a_file_and_in_a_request(tmp_path, projec
     ]
     assert [answer.status_code for answer in put] == [400, 400, 400, 200]
     output = run("load", "items", write_csv(tmp_path / "items.csv", drafts), "--project", project.slug)
-    assert "1 items loaded" in output
+    assert "1 item loaded" in output
     assert "3 rows are rejected" in output
     assert list(Item.objects.filter(project=project).values_list("item_id", flat=True)) == ["fits"]
 
@@ -160,7 +162,7 @@ def test_a_changed_file_is_loaded_from_its_start(tmp_path, project):
     place = tmp_path / "events.csv.progress.json"
     place.write_text('{"of": {"size": 1, "modified": 1}, "rows": 2}')
     output = run("load", "events", events, "--project", project.slug)
-    assert "1 new events" in output
+    assert "1 new event," in output
     assert "must be a JSON object" in output
 
 
@@ -300,18 +302,18 @@ def test_milliseconds_are_understood_and_file_order_without_times(tmp_path):
     ("items", "rows", "columns", "message"),
     [
         (ITEMS, [{"a": "u", "movieId": "1"}], Columns(), "name one with --user-id"),
-        (ITEMS, [{"user_id": "u", "movieId": "1"}], Columns(user_id="x"), "column 'x' is not in"),
+        (ITEMS, [{"user_id": "u", "movieId": "1"}], Columns(user_id="x"), "has no column 'x', it has"),
         (
             ITEMS,
             [{"user_id": "u", "movieId": "1", "rating": "good"}],
             Columns(),
-            "rating == 'good' in row 2",
+            "the first because rating == 'good', must be a number",
         ),
         (
             ITEMS,
             [{"user_id": "u", "movieId": "1", "timestamp": "soon"}],
             Columns(),
-            "timestamp == 'soon' in row 2",
+            "the first because timestamp == 'soon', must be seconds since 1970 or ISO 8601",
         ),
         (ITEMS, [{"user_id": "u", "movieId": "9"}], Columns(), "names an item of"),
         ([{"movieId": "1"}], [{"user_id": "u", "movieId": "1"}], Columns(), "name one with --text"),

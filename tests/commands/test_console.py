@@ -18,6 +18,7 @@ from inference.models import Snapshot, TrainingRun
 from tests.support import builders
 from tests.support.commands import run
 from tests.support.console import NO_REDIS, NOWHERE, SCRIPT
+from tests.support.load_calls import FOREIGN_FILES, LOADS
 from tests.support.offline_calls import OFFLINE
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +34,7 @@ ITEMS, RATINGS = "movieId,title\n1,Heat\n", "userId,movieId,rating,timestamp\nu,
 LISTS = [
     ["surfaces", "list"], ["metrics", "list"], ["models", "home-feed"], ["data-sets", "list", "home-feed"],
     ["runs", "list", "home-feed"], ["experiments", "list"], ["keys", "list"], ["audit", "list"], ["alerts", "list"], ["alerts", "deliveries"], ["feedback", "themes", "home-feed"], ["feedback", "surveys", "home-feed"],
+    ["examples", "list", "home-feed"],
 ]  # fmt: skip
 
 # Calls to a platform with a shop: {id} is its project.
@@ -102,7 +104,7 @@ ONLINE = [
     (["import", "model", "inbox", "ghost.onnx"], 2, "does not exist"),
     (["import", "mlflow", "--surface", "home-feed", "--model-uri", "nowhere"], 1, "kind == 'recommend', must be 'classify' for a model of MLflow"),
     (["import", "mlflow", "--surface", "home-feed", "--model-uri", "nowhere", "--label", "a", "--output", "x", "--softmax", "--missing", "0",
-      "--deadline-ms", "9", "--input", "row"], 2, "input == 'row', must be like"),
+      "--trust-model", "--deadline-ms", "9", "--input", "row"], 2, "input == 'row', must be like"),
     (["import", "model", "home-feed", "items.csv", "--items", "users.csv", "--deadline-ms", "100"], 1, "cannot be read as safetensors"),
     (["import", "model", "home-feed", "items.csv", "--label", "a", "--input", "text", "--output", "x", "--softmax",
       "--missing", "0"], 2, "input == 'text', must be like text=text or row=age,income"),
@@ -149,14 +151,7 @@ ONLINE = [
     (["report", "nothing"], 2, "experiment == 'nothing', not found in project"),
     (["experiments", "stop", "trial", "--reason", "a test"], 0, "trial stopped"),
     (["experiments", "stop", "trial"], 1, "must be running"),
-    (["load", "items", "items.csv"], 0, "0 items loaded"),
-    (["load", "users", "users.csv"], 0, "1 users loaded"),
-    (["load", "events", "events.csv"], 0, "1 new events"),
-    (["load", "labelled", "labelled.csv", "--surface", "inbox", "--text", "body", "--label", "kind", "--id", "no", "--no-features"], 0, "1 labelled examples are in"),
-    (["load", "labelled", "empty.csv", "--surface", "ghost"], 2, "has no row"),
-    (["load", "labelled", "blank.csv", "--surface", "ghost"], 2, "no rows|blank.csv"),
-    (["load", "labelled", "unlabelled.csv", "--surface", "ghost"], 2, "1 rows are rejected, the first because label|has no row that can be loaded"),
-    (["load", "labelled", "items.csv", "--surface", "ghost"], 2, "has no column 'label'"),
+    *LOADS,
     (["train", "ghost"], 2, "surface == 'ghost', "),
     (["units", "export", "u1", "--out", "u1.json"], 0, "rows written to u1.json"),
     (["units", "exclude", "u2", "u3"], 0, "2 units excluded"),
@@ -239,6 +234,7 @@ def folder(tmp_path):
         "good.csv": RATINGS.replace("x", "1"), "users.csv": "user_id,country\nu1,DE\n",
         "events.csv": "event_id,name,unit_id,occurred_at\n1,click,u1,2026-01-01\n",
         "labelled.csv": "no,body,kind,more\n1,hello,greeting,2\n",
+        **FOREIGN_FILES,
         "empty.csv": "text,label\n", "blank.csv": "", "unlabelled.csv": "text,label\nhello,\n",
     }  # fmt: skip
     for name, text in files.items():

@@ -18,9 +18,11 @@ from experiments.actions.create_survey import create_survey
 from experiments.models import DataExport, DataSet
 from experiments.models.themes import Theme, ThemeReading
 from experiments.survey_question import SurveyQuestion
+from inference.actions.load_examples import load_examples
 from inference.models import Surface, TrainingRun
 from tests.support import alerts, builders
 from tests.support.commands import run
+from tests.support.learning import make_examples
 
 ARGUMENTS = {"surface": "home-feed"}
 
@@ -58,6 +60,7 @@ def full(shop):
     )
     question = SurveyQuestion(key="liked", kind="rating", question="How do you [/b] like these?")
     create_survey(surface=shop.surface, question=question, by="a test")
+    load_examples(surface_id=shop.surface.pk, examples=make_examples())
     now = builders.now()
     ThemeReading.objects.create(surface=shop.surface, texts=40, themed=9, read_at=now)
     Theme.objects.create(
@@ -94,7 +97,7 @@ def test_every_list_is_json_too(full):
     assert seen == {
         "models", "data-sets list", "runs list", "experiments list", "keys list", "alerts list", "alerts deliveries",
         "surfaces list", "metrics list", "project list", "users list", "users invitations", "export list",
-        "audit list", "feedback surveys", "feedback themes",
+        "audit list", "feedback surveys", "feedback themes", "examples list",
     }  # fmt: skip
 
 

@@ -220,7 +220,7 @@ def test_erasure_takes_what_the_cache_remembers(lane, shop):
         ({"purchase": "sometimes"}, "repeat.purchase", "must be 'never', 'always' or"),
         ({"purchase": {"after_days": 0}}, "repeat.purchase", "DAYS in (0, 3650]"),
         ({"purchase": {"after_days": True}}, "repeat.purchase", "DAYS in (0, 3650]"),
-        ({"purchase": {"after_days": 3, "x": 1}}, "repeat.purchase", "== {'after_days': 3, 'x': 1}"),
+        ({"purchase": {"after_days": 3, "x": 1}}, "repeat.purchase", '== {"after_days":3,"x":1}'),
         ({"view": "never"}, "repeat.view", "not recorded, must be one of ['click', 'conversion',"),
         ({"": "never"}, "repeat", "must name an event"),
         (["purchase"], "repeat", "must be an object of at most 20 events"),

@@ -257,9 +257,9 @@ def test_a_file_of_february_adds_to_januarys(tmp_path, project):
     examples = Example.objects.filter(surface__project=project)
     assert examples.count() == 600
     again = load(tmp_path, project, "copy.csv", january)
-    assert "(0 are new, 300 replaced)" in again
+    assert "(0 new, 300 replaced)" in again
     mended = load(tmp_path, project, "tickets.csv", [("january 0", "b"), ("new", "a")])
-    assert "(1 are new, 1 replaced)" in mended
+    assert "(1 new, 1 replaced)" in mended
     assert examples.count() == 601
     assert examples.get(text="january 0").label == "b"
 
@@ -267,7 +267,7 @@ def test_a_file_of_february_adds_to_januarys(tmp_path, project):
 def test_a_text_that_occurs_three_times_counts_three_times(tmp_path, project):
     output = load(tmp_path, project, "t.csv", [("hi", "a")] * 3 + [("ho", "a"), ("HO", "b")])
     assert "5 labelled examples are in" in output
-    assert "1 texts stand with more than one label in this file" in output
+    assert "1 text stands with more than one label in this file" in output
 
 
 def test_labels_of_a_file_that_are_not_declared_are_named(tmp_path, project):

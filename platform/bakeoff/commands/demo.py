@@ -23,6 +23,9 @@ from inference.outgoing import allow_outgoing
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from bakeoff.embedded.supervisor import Platform
+    from bakeoff.replay.support_chat import ChatResult
+
 MOVIELENS = ("recbole==1.2.1", "recbole/dataset_example/ml-100k")
 CHAMPION, REFUSED = "two-tower@1", "frozen-text@1"
 # What must become of each challenger's test.
@@ -97,9 +100,6 @@ def _show_chat(flags: RunFlags) -> None:
         ).run(open_another=not flags.leave)
         if flags.json_file is not None:
             flags.json_file.write_text(json.dumps(result.as_json(), indent=2) + "\n")
-        print_places(platform, result.project, [result.experiment["key"]])
-        place = f"surface={result.project}/support&key={result.public_key}"
-        echo(f"Chat page: {platform.url}/demo/?{place}")
         wrong = list(result.differences)
         if result.champion != result.winner:
             wrong.append(f"champion == '{result.champion}', must be '{result.winner}'")
@@ -107,9 +107,17 @@ def _show_chat(flags: RunFlags) -> None:
             echo(f"NOT AS IT MUST BE: {sentence}.")
         echo("The loop did NOT close." if wrong else "The loop closed.")
         if not flags.leave:
+            _print_chat(platform, result)
             platform.wait()
         if wrong:
             raise SystemExit(1)
+
+
+def _print_chat(platform: Platform, result: ChatResult) -> None:
+    """Say where the report and the chat page are: of a platform that stays up."""
+    print_places(platform, result.project, [result.experiment["key"]])
+    place = f"surface={result.project}/support&key={result.public_key}"
+    echo(f"Chat page: {platform.url}/demo/?{place}")
 
 
 def wrong_fates(actions: Mapping[str, str], *, champion: str, refused: Sequence[str]) -> list[str]:

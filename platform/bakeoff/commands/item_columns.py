@@ -4,47 +4,125 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bakeoff.commands.row_values import as_json_value, id_of, text_of
+from bakeoff.data_files.columns import FieldColumns
+from bakeoff.data_files.properties import PropertyColumns
+from bakeoff.data_files.values import as_json_value, id_of, text_of
+from bakeoff.plurals import counted
 from experiments import bounds
-from experiments.bounds import MAX_ID, MAX_PROPERTIES_BYTES, MAX_TITLE, MAX_VALUE, BoundsError
+from experiments.amounts import read_amount
+from experiments.bounds import MAX_ID, MAX_TITLE, BoundsError
+from experiments.column_names import fold_name
 from inference.actions.load_items import ItemDraft
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
+    from pathlib import Path
 
-KNOWN = frozenset(
-    (
-        *("item_id", "title", "text", "available", "published_at", "expires_at", "group_id"),
-        *("labels", "url", "image_url", "price"),
-    )
+    from bakeoff.data_files.rows import RowStream
+
+# The file's own columns by these names, or others that are named by an option each.
+FIELDS = (
+    *("item_id", "title", "text", "available", "published_at", "expires_at", "group_id"),
+    *("labels", "url", "image_url", "price"),
 )
 MAX_LABELS = 50
 MAX_URL = 2000
 _TRUTH = {"": True, "1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
-def read_item(row: dict[str, Any]) -> ItemDraft:
-    """Return the item of a row.
+class ItemColumns:
+    """Reads items from the rows of one file.
 
-    Raises:
-        BoundsError: a value breaks a rule.
+    Attributes:
+        repeated: how many rows had the id of one before.
     """
-    rest = {key: as_json_value(value) for key, value in row.items() if key not in KNOWN}
-    bounds.check(rest, "properties", max_bytes=MAX_PROPERTIES_BYTES)
-    return ItemDraft(
-        id_of(row, "item_id"),
-        text_of(row, "title", max_length=MAX_TITLE),
-        text_of(row, "text"),
-        rest,
-        available=_truth(row, "available"),
-        published_at=_moment(row, "published_at"),
-        expires_at=_moment(row, "expires_at"),
-        group_id=text_of(row, "group_id", max_length=MAX_ID),
-        labels=_labels(row.get("labels")),
-        url=_web_address(row, "url"),
-        image_url=_web_address(row, "image_url"),
-        price=_price(row.get("price")),
-    )
+
+    def __init__(
+        self, file: Path, named: Mapping[str, str | Sequence[str] | None], as_text: Sequence[str]
+    ) -> None:
+        """Begin with the columns that were named.
+
+        Args:
+            file: which is read.
+            named: by field of an item, the column or columns that hold it.
+            as_text: columns of properties that stay texts.
+        """
+        self._file, self._columns = file, FieldColumns(named)
+        self._properties = PropertyColumns(file, as_text)
+        self._ids: set[str] = set()
+        self._prices, self._first_price = 0, ""
+        self._near: dict[str, str] = {}
+        self.repeated = 0
+
+    def prepare(self, stream: RowStream) -> None:
+        """Refuse a file without ids, or without a column that was named; see what its columns hold.
+
+        Raises:
+            DatasetError: with the columns that the file has.
+        """
+        self._columns.check(self._file, stream.columns, ["item_id"])
+        names = self._columns.names_of(stream.columns)
+        rest = [name for name in names if name not in FIELDS]
+        self._properties.prepare(stream, rest)
+        folded = {fold_name(field): field for field in FIELDS if field not in names}
+        self._near = {name: folded[fold_name(name)] for name in rest if fold_name(name) in folded}
+
+    def read(self, row: dict[str, Any]) -> ItemDraft:
+        """Return the item of a row; a price that cannot be read is left out, and counted.
+
+        Raises:
+            BoundsError: a value breaks a rule.
+        """
+        fields = self._columns.fields(row)
+        item = ItemDraft(
+            id_of(fields, "item_id"),
+            text_of(fields, "title", max_length=MAX_TITLE),
+            text_of(fields, "text"),
+            self._properties.read(fields),
+            available=_truth(fields, "available"),
+            published_at=_moment(fields, "published_at"),
+            expires_at=_moment(fields, "expires_at"),
+            group_id=text_of(fields, "group_id", max_length=MAX_ID),
+            labels=_labels(fields.get("labels")),
+            url=_web_address(fields, "url"),
+            image_url=_web_address(fields, "image_url"),
+            price=self._price(fields.get("price")),
+        )
+        self.repeated += item.item_id in self._ids
+        self._ids.add(item.item_id)
+        return item
+
+    @property
+    def distinct(self) -> int:
+        """How many items there were."""
+        return len(self._ids)
+
+    def sentences(self) -> Iterator[str]:
+        """Say what the columns were read as, and what was left out."""
+        yield from self._properties.sentences()
+        for name, field in self._near.items():
+            option = f"--{field.replace('_', '-')}"
+            yield f"'{name}' is a property, not the {field}: {option} '{name}' reads it as that."
+        if self.repeated:
+            rows = counted(self.repeated, "row", "repeats", "repeat")
+            yield f"{rows} an item_id: the last one holds."
+        if self._prices:
+            yield (
+                f"{counted(self._prices, 'price', 'is', 'are')} left out, the first because "
+                f"{self._first_price}"
+            )
+
+    def _price(self, value: Any) -> float | None:
+        value = as_json_value(value)
+        if value is None or value == "":
+            return None
+        try:
+            return read_amount(value, "price", low=0, rule="0 or more, such as 12.90")
+        except BoundsError as error:  # an item without a price is better than none
+            self._prices += 1
+            self._first_price = self._first_price or str(error)
+            return None
 
 
 def _truth(row: dict[str, Any], name: str) -> bool:
@@ -74,10 +152,3 @@ def _web_address(row: dict[str, Any], name: str) -> str:
     if url and not url.startswith(("https://", "http://")):
         raise BoundsError(name, url, "an address that starts with https:// or http://")
     return url
-
-
-def _price(value: Any) -> float | None:
-    if value is None or value == "":
-        return None
-    number = bounds.decimal(value, "price") if isinstance(value, str) else as_json_value(value)
-    return None if number is None else bounds.number(number, "price", low=0, high=MAX_VALUE)

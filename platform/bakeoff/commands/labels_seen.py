@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from bakeoff.plurals import counted, verb
 from inference.serving.folded_labels import fold_label
 from inference.training.split import question_key
 
@@ -23,9 +24,13 @@ class LabelsSeen:
         self._first: dict[int, str] = {}
         self._torn: set[int] = set()
         self._strange: Counter[str] = Counter()
+        self._textless = self._with_text = 0
 
     def add(self, example: ExampleDraft) -> ExampleDraft:
         """Count the label of an example; return the example."""
+        has_text = bool(example.text.strip())
+        self._with_text += has_text
+        self._textless += not has_text
         folded = fold_label(example.label)
         question = hash(question_key(example.text, example.features))
         if self._first.setdefault(question, folded) != folded:
@@ -37,13 +42,20 @@ class LabelsSeen:
     def sentences(self) -> Iterator[str]:
         """Yield the warnings after the whole file was read."""
         if self._torn:
+            texts = counted(len(self._torn), "text", "stands", "stand")
             yield (
-                f"{len(self._torn)} texts stand with more than one label in this file: no model can "
-                "get all of them right."
+                f"{texts} with more than one label in this file: no model can get all of them right."
             )
+        if self._textless and self._with_text:
+            rows, its = (
+                counted(self._textless, "example", "has", "have"),
+                verb(self._textless, "its features", "their features"),
+            )
+            yield f"{rows} no text: learnt by {its} alone."
         if self._strange:
             names = ", ".join(f"'{label}' ({n})" for label, n in self._strange.most_common(5))
+            count = self._strange.total()
             yield (
-                f"{sum(self._strange.values())} examples have labels that the surface does not "
-                f"declare, and are not learnt: {names}."
+                f"{counted(count, 'example', 'has a label', 'have labels')} that the "
+                f"surface does not declare, and {verb(count)} not learnt: {names}."
             )

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bakeoff.accounts.actors import OPERATOR
-from bakeoff.commands.labelled_columns import LabelledColumns
 from bakeoff.commands.load_file import read_file
+from bakeoff.commands.load_labelled import labelled
+from bakeoff.commands.load_options import EVENT, ITEM, USER, as_text_option, column_options
 from bakeoff.commands.project import find_project, project_option
-from bakeoff.commands.row_values import as_json_value, id_of, properties_of
 from bakeoff.commands.terminal import echo
-from bakeoff.replay.dataset import DatasetError
+from bakeoff.plurals import counted, verb
 from experiments import bounds
-from experiments.bounds import MAX_NAME, MAX_PROPERTIES_BYTES
+from experiments.bounds import MAX_NAME, BoundsError
 
 if TYPE_CHECKING:
-    from experiments.ingest.load_events import PastEvent
+    from experiments.ingest.load_events import Loaded
 
 
 @click.group()
@@ -33,124 +31,95 @@ def load() -> None:
     """
 
 
+load.add_command(labelled)
+
+
 @load.command()
 @click.argument("file", type=Path)
+@column_options(ITEM)
+@as_text_option
 @project_option
-def items(file: Path, slug: str | None) -> None:
+def items(file: Path, slug: str | None, as_text: tuple[str, ...], **named: Any) -> None:
     """Columns: item_id; any other is optional.
 
     Known are title, text, available, published_at, expires_at, group_id, labels (between |), url,
-    image_url and price; any other is a property.
+    image_url and price, or the columns that the options name; any other is a property.
     """
     project = find_project(slug)
-    from bakeoff.commands.item_columns import read_item
+    from bakeoff.commands.item_columns import ItemColumns
     from experiments.actions.load_catalogue import load_catalogue
 
-    with read_file(file, read_item) as (rows, advance):
-        ids = load_catalogue(project_id=project.pk, items=rows, by=OPERATOR, progress=advance)
-    echo(f"{len(ids)} items loaded; a worker embeds their texts.")
+    columns = ItemColumns(file, named, as_text)
+    with read_file(file, columns.read, prepare=columns.prepare) as (rows, advance):
+        load_catalogue(project_id=project.pk, items=rows, by=OPERATOR, progress=advance)
+    echo(f"{counted(columns.distinct, 'item')} loaded; a worker embeds their texts.")
+    for sentence in columns.sentences():
+        echo(sentence)
 
 
 @load.command()
 @click.argument("file", type=Path)
+@column_options(USER)
+@as_text_option
 @project_option
-def users(file: Path, slug: str | None) -> None:
+def users(file: Path, unit_id: str | None, as_text: tuple[str, ...], slug: str | None) -> None:
     """Columns: unit_id (or user_id); any other is an attribute."""
     project = find_project(slug)
+    from bakeoff.commands.user_columns import UserColumns
     from experiments.actions.load_units import load_units
 
-    def unit(row: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        name = "unit_id" if "unit_id" in row else "user_id"
-        attributes = {key: as_json_value(value) for key, value in row.items() if key != name}
-        bounds.check(attributes, "attributes", max_bytes=MAX_PROPERTIES_BYTES)
-        return id_of(row, name), attributes
-
-    with read_file(file, unit) as (rows, advance):
-        total = load_units(project_id=project.pk, units=rows, by=OPERATOR, progress=advance)
-    echo(f"{total} users loaded.")
-
-
-@load.command()
-@click.argument("file", type=Path)
-@project_option
-def events(file: Path, slug: str | None) -> None:
-    """Columns: event_id, name, unit_id, occurred_at; item_id, value and properties are optional."""
-    project = find_project(slug)
-    from experiments.actions.load_past_events import load_past_events
-    from experiments.ingest.load_events import PastEvent
-
-    now = datetime.now(UTC)
-
-    def event(row: dict[str, Any]) -> PastEvent:
-        value = row.get("value")
-        return PastEvent(
-            event_id=id_of(row, "event_id"),
-            name=id_of(row, "name", max_length=MAX_NAME),
-            unit_id=id_of(row, "unit_id"),
-            item_id=id_of(row, "item_id") if row.get("item_id") not in {None, ""} else None,
-            value=bounds.decimal(value, "value") if value not in {None, ""} else None,
-            occurred_at=bounds.past_moment(row.get("occurred_at"), "occurred_at", now=now),
-            properties=properties_of(row.get("properties")),
-        )
-
-    with read_file(file, event, resume=True) as (rows, advance):
-        loaded = load_past_events(project_id=project.pk, events=rows, by=OPERATOR, progress=advance)
-    echo(f"{loaded.new} new events, {loaded.known} already loaded.")
-    if loaded.unknown:
-        every = "every one" if loaded.unknown == loaded.with_item else str(loaded.unknown)
-        echo(
-            f"Of {loaded.with_item} new events with an item, {every} names an item that is not in the "
-            "catalogue: they are not learnt before it is there (`bakeoff load items`)."
-        )
-
-
-@load.command()
-@click.argument("file", type=Path)
-@click.option("--surface", "key", required=True, help="Surface whose models train on them.")
-@click.option("--text", "text_column", default="text", show_default=True, help="Column of the text.")
-@click.option(
-    "--label", "label_column", default="label", show_default=True, help="Column of the label."
-)
-@click.option("--id", "id_column", default=None, help="Column of an id; without one the row's content.")
-@click.option("--features/--no-features", default=True, help="Whether the other columns are features.")
-@project_option
-def labelled(
-    file: Path,
-    key: str,
-    text_column: str,
-    label_column: str,
-    id_column: str | None,
-    features: bool,  # noqa: FBT001  click names it
-    slug: str | None,
-) -> None:
-    """Columns: a text, a label; any other is a feature. A surface that is not there is made."""
-    project = find_project(slug)
-    from bakeoff.commands.labels_seen import LabelsSeen
-    from experiments.actions.change_surface import put_surface
-    from experiments.actions.load_labelled_texts import load_labelled_texts
-    from inference.models import Surface
-
-    surface = Surface.objects.filter(project=project, key=key).first()
-    is_new = surface is None
-    if surface is not None and surface.kind != Surface.Kind.CLASSIFY:
-        raise click.UsageError(f"surface '{key}' is of kind '{surface.kind}', must be 'classify'.")
-    columns = LabelledColumns(file, text_column, label_column, id_column, features=features)
-    labels = LabelsSeen(surface.labels if surface is not None else ())
-    with read_file(file, lambda row: labels.add(columns.example(row))) as (rows, advance):
-        first = next(rows, None)
-        if first is None:
-            advance(0)  # writes down why each row is rejected
-            raise DatasetError(f"file '{file}' has no row that can be loaded.")
-        if surface is None:  # not before: a file that holds nothing leaves nothing behind
-            values = {"kind": Surface.Kind.CLASSIFY}
-            surface = put_surface(project=project, key=key, values=values, replace=False, by=OPERATOR)
-        loaded = load_labelled_texts(
-            surface=surface, examples=chain([first], rows), by=OPERATOR, progress=advance
-        )
-    echo(
-        f"{loaded.total} labelled examples are in{f', and surface {key} is made' if is_new else ''}"
-        + (f" ({loaded.new} are new, {loaded.replaced} replaced)" if loaded.replaced else "")
-        + f": `bakeoff train {key} --algorithm tfidf` makes a first model."
-    )
-    for sentence in labels.sentences():
+    columns = UserColumns(file, unit_id, as_text)
+    with read_file(file, columns.read, prepare=columns.prepare) as (rows, advance):
+        load_units(project_id=project.pk, units=rows, by=OPERATOR, progress=advance)
+    echo(f"{counted(columns.distinct, 'user')} loaded.")
+    for sentence in columns.sentences():
         echo(sentence)
+
+
+@load.command()
+@click.argument("file", type=Path)
+@column_options(EVENT)
+@click.option("--event", metavar="NAME", help="Name of every event, for a file without such a column.")
+@click.option(
+    "--without-ids", is_flag=True, help="Name each event by its content, for a file without ids."
+)
+@project_option
+def events(
+    file: Path, event: str | None, slug: str | None, *, without_ids: bool, **named: str | None
+) -> None:
+    """Columns: event_id, name, unit_id, occurred_at; item_id, value and properties are optional.
+
+    The options name other columns. With --without-ids a row that occurs twice is one event.
+    """
+    project = find_project(slug)
+    from bakeoff.commands.event_columns import EventColumns
+    from experiments.actions.load_past_events import load_past_events
+
+    if (event is not None and named["name"]) or (without_ids and named["event_id"]):
+        raise click.UsageError("give one of --event and --name, and of --without-ids and --event-id.")
+    try:
+        event = bounds.text(event, "event", max_length=MAX_NAME) if event is not None else None
+    except BoundsError as error:
+        raise click.UsageError(str(error)) from error
+    columns = EventColumns(file, named, event=event, has_ids=not without_ids)
+    with read_file(file, columns.read, prepare=columns.prepare, resume=True) as (rows, advance):
+        loaded = load_past_events(project_id=project.pk, events=rows, by=OPERATOR, progress=advance)
+    echo(f"{counted(loaded.new, 'new event')}, {loaded.known} already loaded.")
+    for sentence in columns.sentences():
+        echo(sentence)
+    if loaded.unknown:
+        echo(_unknown_items(loaded))
+
+
+def _unknown_items(loaded: Loaded) -> str:
+    """Say how many events name an item that is not there."""
+    if loaded.unknown == loaded.with_item:
+        which = "it names" if loaded.with_item == 1 else "every one names"
+    else:
+        which = f"{loaded.unknown} {verb(loaded.unknown, 'names', 'name')}"
+    is_one = loaded.unknown == 1
+    return (
+        f"Of {counted(loaded.with_item, 'new event')} with an item, {which} an item that is not in the "
+        f"catalogue: {'it is' if is_one else 'they are'} not learnt before it is there "
+        "(`bakeoff load items`)."
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import click
 
 from bakeoff.commands.terminal import echo, progress
-from bakeoff.replay.dataset import DatasetError, stream_rows
+from bakeoff.data_files.rejected import RejectedRows
+from bakeoff.data_files.rows import DatasetError, RowStream, stream_rows
 from experiments.bounds import BoundsError
 
 if TYPE_CHECKING:
@@ -23,27 +23,42 @@ T = TypeVar("T")
 
 @contextmanager
 def read_file(
-    file: Path, parse: Callable[[dict[str, Any]], T], *, resume: bool = False
+    file: Path,
+    parse: Callable[[dict[str, Any]], T],
+    *,
+    prepare: Callable[[RowStream], None],
+    resume: bool = False,
 ) -> Iterator[tuple[Iterator[T], Callable[[int], None]]]:
-    """Yield the valid rows of a file, and a function to call after each commit."""
-    rejects: _Rejects | None = None
+    """Yield the valid rows of a file, and a function to call after each commit.
+
+    Args:
+        file: CSV, TSV or Parquet.
+        parse: reads a row; a BoundsError rejects this row alone.
+        prepare: is called before the first row; a DatasetError refuses the file.
+        resume: whether a load that was interrupted goes on where it was.
+
+    Raises:
+        click.UsageError: the file cannot be read, lacks a column, or has no row that can be loaded.
+    """
+    rejects: RejectedRows | None = None
     try:
         stream = stream_rows(file)
+        prepare(stream)
         place = _Place(file, keeps=resume)
         if place.done:
             echo(f"Resuming after row {place.done} of {file.name}.")
-        rejects = _Rejects(file, append=place.done > 0)
+        rejects = RejectedRows(file, append=place.done > 0)
         with progress(f"Loading {file.name}", stream.total) as bar:
             reading = _Reading(stream.rows, parse, place, rejects, bar)
             yield reading.good(), reading.advance
             reading.advance(0)
+        if reading.accepted == 0 and not place.done:
+            raise DatasetError(f"file '{file}' has no row that can be loaded.")
     except DatasetError as error:
         raise click.UsageError(str(error)) from error
     finally:
         if rejects is not None and rejects.count:
-            echo(
-                f"{rejects.count} rows are rejected, the first because {rejects.first}: {rejects.file}"
-            )
+            echo(rejects.sentence())
     place.forget()
 
 
@@ -55,12 +70,12 @@ class _Reading(Generic[T]):
         rows: Iterator[dict[str, Any]],
         parse: Callable[[dict[str, Any]], T],
         place: _Place,
-        rejects: _Rejects,
+        rejects: RejectedRows,
         bar: Callable[[int], None],
     ) -> None:
         self._rows, self._parse = rows, parse
         self._place, self._rejects, self._bar = place, rejects, bar
-        self._seen = self._reported = 0
+        self._seen = self._reported = self.accepted = 0
 
     def good(self) -> Iterator[T]:
         for row in self._rows:
@@ -68,9 +83,12 @@ class _Reading(Generic[T]):
             if self._seen <= self._place.done:
                 continue
             try:
-                yield self._parse(row)
+                parsed = self._parse(row)
             except BoundsError as error:
-                self._rejects.add({**row, "row": self._seen + 1, "reason": str(error)})
+                self._rejects.add(row, self._seen + 1, str(error))
+                continue
+            self.accepted += 1
+            yield parsed
 
     def advance(self, _committed: int) -> None:
         """Note that every row so far is committed or rejected."""
@@ -108,30 +126,3 @@ class _Place:
     def forget(self) -> None:
         if self._keeps:
             self._file.unlink(missing_ok=True)
-
-
-class _Rejects:
-    """The file of bad rows; made when there is one, and written when the good ones are committed."""
-
-    def __init__(self, file: Path, *, append: bool) -> None:
-        self.file = file.with_name(f"{file.name}.rejected.csv")
-        self.count, self.first = 0, ""
-        self._waiting: list[dict[str, Any]] = []
-        if not append:
-            self.file.unlink(missing_ok=True)
-
-    def add(self, row: dict[str, Any]) -> None:
-        self.first = self.first or row["reason"]
-        self.count += 1
-        self._waiting.append(row)
-
-    def write(self) -> None:
-        if not self._waiting:
-            return
-        fresh = not self.file.exists()
-        with self.file.open("a", newline="", encoding="utf-8") as out:
-            writer = csv.DictWriter(out, fieldnames=list(self._waiting[0]), extrasaction="ignore")
-            if fresh:
-                writer.writeheader()
-            writer.writerows(self._waiting)
-        self._waiting.clear()

@@ -16,21 +16,18 @@ from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands import terminal
 from bakeoff.commands.old_options import CommandWithOldOptions
 from bakeoff.commands.terminal import echo, fail
+from bakeoff.data_files.labelled import LabelledColumns
+from bakeoff.data_files.rows import DatasetError
 from bakeoff.embedded.errors import StartError
 from bakeoff.embedded.supervisor import Platform, stop_on_terminate, with_tick
 from bakeoff.environment import read_environment
-from bakeoff.replay.dataset import (
-    Columns,
-    Dataset,
-    DatasetError,
-    read_dataset,
-    read_labelled,
-    shuffle_labels,
-)
+from bakeoff.replay.log_files import Columns, read_dataset, read_labelled, shuffle_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from bakeoff.data_files.labelled import LabelledRow
+    from bakeoff.replay.dataset import Dataset
     from bakeoff.replay.engine import ReplayResult
 
 FAVOURITE_PORT = 8000
@@ -87,6 +84,8 @@ def replay(**options: Any) -> None:
         )
     except DatasetError as error:
         raise click.UsageError(str(error)) from error
+    for note in dataset.notes:
+        echo(note)
     with replayed(dataset, flags) as (_, wait):
         if not flags.leave:
             wait()
@@ -94,12 +93,7 @@ def replay(**options: Any) -> None:
 
 def _replay_labelled(options: dict[str, Any], flags: RunFlags) -> None:
     """Replay labelled texts."""
-    text, label = (options["text"] or ("text",))[0], options["label"] or "label"
-    try:
-        past = read_labelled(options["labelled"], text, label)
-        visitors = read_labelled(options["visitors"], text, label) if options["visitors"] else []
-    except DatasetError as error:
-        raise click.UsageError(str(error)) from error
+    past, visitors = _read_labelled(options)
     if not visitors:
         rows = random.Random(flags.seed).sample(past, len(past))  # noqa: S311  a split, no secret
         past, visitors = rows[: 2 * len(rows) // 3], rows[2 * len(rows) // 3 :]
@@ -123,6 +117,28 @@ def _replay_labelled(options: dict[str, Any], flags: RunFlags) -> None:
             echo(f"NOT EQUAL: {difference}")
         if not flags.leave:
             platform.wait()
+
+
+def _read_labelled(options: dict[str, Any]) -> tuple[list[LabelledRow], list[LabelledRow]]:
+    """Return the past, and the visitors where a file has them.
+
+    Raises:
+        click.UsageError: a file cannot be used, or an option of the other kind of log is given.
+    """
+    for name in ("items", "interactions", "item_id", "user_id", "rating", "timestamp"):
+        if options[name] is not None:
+            raise click.UsageError(f"--{name.replace('_', '-')} must be left out with --labelled.")
+    if len(options["text"]) > 1:
+        raise click.UsageError("--text must be given once with --labelled.")
+    text = options["text"][0] if options["text"] else None
+    try:
+        past, visitors = (
+            read_labelled(file, LabelledColumns(text, options["label"]), echo) if file else []
+            for file in (options["labelled"], options["visitors"])
+        )
+    except DatasetError as error:
+        raise click.UsageError(str(error)) from error
+    return past, visitors
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +180,17 @@ def replayed(
         result = replay(dataset, options, terminal).run()
         if flags.json_file is not None:
             flags.json_file.write_text(json.dumps(result.as_json(), indent=2) + "\n")
-        _print_result(platform, result)
+        _print_result(platform, result, leaves=flags.leave)
         yield result, platform.wait
 
 
 @contextmanager
 def platform_for(flags: RunFlags) -> Iterator[Platform]:
-    """Start a platform, set Django up, and stop it whatever happens."""
+    """Start a platform, set Django up, and stop it whatever happens.
+
+    Raises:
+        SystemExit: 1, somebody asked to stop before the end.
+    """
     stop_on_terminate()
     if flags.json_file is not None and not flags.json_file.absolute().parent.is_dir():
         raise click.UsageError(f"folder of '{flags.json_file}' does not exist.")
@@ -193,6 +213,8 @@ def platform_for(flags: RunFlags) -> Iterator[Platform]:
         raise fail(str(error)) from error
     except KeyboardInterrupt:
         echo("Stopping …")
+        # Raised on: before the block is entered there is no other way to leave it.
+        raise SystemExit(1) from None
     finally:
         platform.stop()
 
@@ -217,18 +239,22 @@ def print_places(platform: Platform, project: str, experiments: Sequence[str]) -
     echo(f"Dashboard: {platform.url}/   login: {_reset_login(project)}")
 
 
-def _print_result(platform: Platform, result: ReplayResult) -> None:
+def _print_result(platform: Platform, result: ReplayResult, *, leaves: bool) -> None:
+    """Print the verdicts; where the platform stays up, also where to look at them."""
     project = result.project
-    login = _reset_login(project)
     echo("")
     for experiment, verdict in result.experiments:
         echo(f"Verdict on {experiment.key}: {verdict.sentence}")
-        echo(f"  report: {platform.url}/experiments/{project}/{experiment.key}/")
+        if not leaves:
+            echo(f"  report: {platform.url}/experiments/{project}/{experiment.key}/")
     echo(f"Champion now: {result.champion}")
     for line in result.summary:
         echo(line)
-    echo(f"Dashboard: {platform.url}/   login: {login}")
-    echo(f"Sample page: {platform.url}/demo/?surface={project}/home-feed&key={result.public_key}")
+    if leaves:
+        echo(f"The platform stops. `bakeoff up` serves the reports of project {project} again.")
+    else:
+        echo(f"Dashboard: {platform.url}/   login: {_reset_login(project)}")
+        echo(f"Sample page: {platform.url}/demo/?surface={project}/home-feed&key={result.public_key}")
     for difference in result.differences:
         echo(f"NOT EQUAL: {difference}")
 

@@ -45,7 +45,7 @@ from inference.serving.changes import announce_change, read_back
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bakeoff.replay.dataset import LabelledRow
+    from bakeoff.data_files.labelled import LabelledRow
     from bakeoff.replay.reporter import Reporter
     from inference.models import ModelVersion
 

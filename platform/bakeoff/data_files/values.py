@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments import bounds
 from experiments.bounds import (
@@ -15,6 +15,9 @@ from experiments.bounds import (
     BoundsError,
     NotJsonError,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def properties_of(value: Any) -> dict[str, Any]:
@@ -52,7 +55,7 @@ def as_json_value(value: Any) -> Any:
     return value
 
 
-def id_of(row: dict[str, Any], name: str, *, max_length: int = MAX_ID) -> str:
+def id_of(row: Mapping[str, Any], name: str, *, max_length: int = MAX_ID) -> str:
     """Return an id, or another text of at least one character.
 
     Raises:
@@ -62,7 +65,7 @@ def id_of(row: dict[str, Any], name: str, *, max_length: int = MAX_ID) -> str:
     return bounds.text("" if value is None else str(value), name, max_length=max_length)
 
 
-def text_of(row: dict[str, Any], name: str, *, max_length: int = MAX_TEXT) -> str:
+def text_of(row: Mapping[str, Any], name: str, *, max_length: int = MAX_TEXT) -> str:
     """Return a text, empty where the row has none.
 
     Raises:

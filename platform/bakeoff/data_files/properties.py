@@ -1,0 +1,65 @@
+"""Columns of a file that become properties of items, or attributes of users."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bakeoff.data_files.columns import require_columns
+from bakeoff.data_files.kinds import ColumnKinds, read_kinds
+from bakeoff.data_files.rows import stream_rows
+from bakeoff.data_files.values import as_json_value
+from experiments import bounds
+from experiments.bounds import MAX_PROPERTIES_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from bakeoff.data_files.rows import RowStream
+
+
+class PropertyColumns:
+    """Reads properties, each as what its whole column holds; an empty cell is none."""
+
+    def __init__(self, file: Path, as_text: Sequence[str], what: str = "properties") -> None:
+        """Begin before the file is read.
+
+        Args:
+            file: which is read.
+            as_text: columns that stay texts.
+            what: the name of them all in messages.
+        """
+        self._file, self._as_text, self._what = file, as_text, what
+        self._names: Sequence[str] = ()
+        self._kinds = ColumnKinds(kept=as_text)
+
+    def prepare(self, stream: RowStream, names: Sequence[str]) -> None:
+        """Read a text file once to see what its columns hold; a Parquet file says it.
+
+        Args:
+            stream: of the file, with its columns.
+            names: the columns that are properties.
+
+        Raises:
+            DatasetError: the file has no column of a name in `as_text`.
+        """
+        require_columns(self._file, stream.columns, self._as_text)
+        self._names = names
+        if names and not stream.is_typed:
+            rows = stream_rows(self._file).rows
+            self._kinds = read_kinds(rows, names, as_text=self._as_text)
+
+    def read(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the properties of a row.
+
+        Raises:
+            BoundsError: they are too large, or hold what no database can.
+        """
+        values = {name: self._kinds.value(name, as_json_value(row[name])) for name in self._names}
+        values = {name: value for name, value in values.items() if value is not None}
+        bounds.check(values, self._what, max_bytes=MAX_PROPERTIES_BYTES)
+        return values
+
+    def sentences(self) -> Iterator[str]:
+        """Say what was read as what."""
+        yield from self._kinds.sentences(self._what)
