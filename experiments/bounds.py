@@ -61,7 +61,7 @@ class BoundsError(ValueError):
 
     def __init__(self, field: str, value: object, rule: str, *, code: str = "invalid_value") -> None:
         """Name the value, cut where it is long, and the rule."""
-        super().__init__(f"{field} == {shown(value)}, must be {rule}.")
+        super().__init__(f"{stated(field, value)}, must be {rule}.")
         self.field, self.code = field, code
 
     @property
@@ -89,6 +89,11 @@ class Unfit:
     def __repr__(self) -> str:
         """Show it as it was written."""
         return self.text
+
+
+def stated(field: str, value: object) -> str:
+    """Return the beginning of a refusal: who sends null, or nothing, need not know Python's None."""
+    return f"{field} is missing" if value is None else f"{field} == {shown(value)}"
 
 
 def shown(value: object) -> str:

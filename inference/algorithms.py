@@ -102,7 +102,9 @@ class RankingPortfolio(Portfolio):
     """
 
     kind: ClassVar[str] = "recommend"
-    usual: ClassVar = ("popularity", "item-knn", "ease", "als", "two-tower", "sasrec")
+    usual: ClassVar = (
+        "popularity", "trending", "latest", "item-knn", "ease", "als", "two-tower", "sasrec"
+    )  # fmt: skip
 
     blend: bool = True  # type: ignore[misc]  # a parameter here, where classifiers have none
 

@@ -18,6 +18,10 @@ from inference.models import Example
 from inference.serving.folded_labels import fold_label
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from django.db.models import QuerySet
+
     from bakeoff.accounts.models import Project
 
 REVIEWERS = 2
@@ -27,8 +31,8 @@ class CannotLabelError(RefusedError):
     """The label is unknown, or the text is decided already."""
 
 
-def next_label_task(*, project: Project, reviewer: str) -> LabelTask | None:
-    """Return the open text of highest uncertainty that this person has not labelled; None if none.
+def label_tasks_left(*, project: Project, reviewer: str) -> QuerySet[LabelTask]:
+    """Return the open texts that this person has not labelled, the most uncertain first.
 
     Feedback that was taken back, hidden or deleted since it was queued is not shown.
     """
@@ -39,7 +43,15 @@ def next_label_task(*, project: Project, reviewer: str) -> LabelTask | None:
         project=project,
         state=LabelTask.State.OPEN,
     )
-    return waiting.exclude(opinions__reviewer=reviewer).order_by("-uncertainty", "id").first()
+    return waiting.exclude(opinions__reviewer=reviewer).order_by("-uncertainty", "id")
+
+
+def next_label_task(
+    *, project: Project, reviewer: str, skipped: Collection[int] = ()
+) -> LabelTask | None:
+    """Return the first of the texts left to this person but for those skipped; None if none."""
+    left = label_tasks_left(project=project, reviewer=reviewer).exclude(pk__in=skipped)
+    return left.select_related("surface").first()
 
 
 def label_text(*, task: LabelTask, label: str, by: str) -> LabelTask:

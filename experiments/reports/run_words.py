@@ -259,6 +259,14 @@ RUN_SENTENCES: tuple[tuple[str, str], ...] = (
         gettext_noop("the widest is %(gap)s, at most %(maximum)s"),
     ),
     (
+        "{count} of {examined} labels look wrong, which may be why: 'Labels to check' on the run's "
+        "page sends them to review.",
+        gettext_noop(
+            "%(count)s of %(examined)s labels look wrong, which may be why: 'Labels to check' on the "
+            "run's page sends them to review."
+        ),
+    ),
+    (
         "nothing was compared: no held-out example has '{attribute}'",
         gettext_noop("Nothing was compared: no held-out example has '%(attribute)s'"),
     ),

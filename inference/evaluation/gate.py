@@ -3,8 +3,10 @@
 Both are judged on the same units (recommenders: over the same full catalogue) or the same labelled
 examples. The primary metric must not be worse by more than a margin, by a paired bootstrap over
 units, for the mean of all seeds, and no single seed may fall below the margin; guardrails must not be
-worse by more than a wider one, and coverage, latency and size are bounded. Where there is no champion,
-a classifier must be better than always saying what is most frequent.
+worse by more than a wider one, and coverage, latency and size are bounded. Where costs of mistakes are
+stated, the mean cost of a decision decides in the primary metric's place. Where there is no champion, a
+classifier must be better than always saying what is most frequent, and a recommender is shown beside
+popularity.
 """
 
 from __future__ import annotations
@@ -116,11 +118,13 @@ class Rival:
         name: for people.
         scores: on the same units.
         beaten: whether the challenger must be better, not just not worse, and in which metric.
+        decides: whether it can refuse the challenger; else it is shown beside it.
     """
 
     name: str
     scores: Scores
     beaten: str | None = None
+    decides: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +206,7 @@ def judge(
     rows = {metric: _row(metric, rival, seeds, draws) for metric in seeds[0].per_unit}
     rows |= {metric: _whole_row(metric, rival, seeds) for metric in seeds[0].whole}
     reasons = cost_reasons(serving, rule)
-    if rival is not None:
+    if rival is not None and rival.decides:
         reasons = _reasons(rival, seeds, rows, rule) + _cost_reasons(rival, rows, rule) + reasons
     rows["latency_p95_ms"] = {"challenger": serving.latency_p95_ms}
     if serving.beside is not None:
@@ -213,7 +217,7 @@ def judge(
     rows["bytes"] = {"challenger": serving.bytes}
     return GateResult(
         passed=not reasons,
-        superior=rival is not None and rows[rule.primary]["interval"][0] > 0,
+        superior=rival is not None and _is_better(rows, rule),
         reasons=reasons,
         units=units,
         rows=rows,
@@ -222,6 +226,13 @@ def judge(
         rival=rival.name if rival is not None else "",
         about=dict(about or {}),
     )
+
+
+def _is_better(rows: Mapping[str, dict[str, Any]], rule: GateRule) -> bool:
+    """Whether the interval of what decides lies on the better side of no difference."""
+    if DECISION_COST in rows:
+        return bool(rows[DECISION_COST]["interval"][1] < 0)
+    return bool(rows[rule.primary]["interval"][0] > 0)
 
 
 def _row(
@@ -253,9 +264,11 @@ def _reasons(
         return [] if low > 0 else [
             f"{rival.beaten} is better than {rival.name} by {low:.4f} at worst, must be more than 0"
         ]  # fmt: skip
+    # Where mistakes cost differently, the label that is right most often is not what is answered.
+    by_cost = DECISION_COST in rows
     reasons = []
     for metric, margin in [
-        (rule.primary, rule.margin),
+        *([] if by_cost else [(rule.primary, rule.margin)]),
         *((metric, rule.guardrail_margin) for metric in rule.guardrails),
     ]:
         value = rival.scores.mean(metric)
@@ -272,7 +285,7 @@ def _reasons(
         f"{rule.primary} of seed {seed} == {scores.mean(rule.primary):.4f}, "
         f"must be at least {minimum:.4f}"
         for seed, scores in enumerate(seeds)
-        if scores.mean(rule.primary) < minimum
+        if not by_cost and scores.mean(rule.primary) < minimum
     ]
     if "coverage" in rows:
         minimum = rule.least_coverage * rows["coverage"]["champion"]

@@ -16,7 +16,7 @@ from inference.evaluation.gate import Rival, judge
 from inference.runs.ablation import ablation, image_counts, notes_on_images
 from inference.runs.item_indexes import build_and_note_indexes
 from inference.runs.latency import time_in_turn
-from inference.runs.outcome import RunError, RunPlan, RunProgress, RunResult
+from inference.runs.outcome import Recipe, RunError, RunPlan, RunProgress, RunResult
 from inference.runs.portfolio import choose_if_several
 from inference.runs.ranking_leaks import check_ranking_leaks
 from inference.runs.ranking_run import Catalogue, RankingRun
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from inference.serving.artifact import ArtifactDraft
     from inference.training.snapshot import Likes
 
+POPULARITY = "popularity"
 FITTING = 0.85  # of the progress behind the choice of a recipe, before what was fitted is judged
 TIMED_UNITS = 200  # requests whose latency is measured: enough for a 95th percentile
 
@@ -125,8 +126,12 @@ def _parts(run: RankingRun) -> int:
 
 
 def _rival(run: RankingRun, champion: JudgedRankings | None) -> Rival | None:
+    """Return whom the challenger is judged against; a first version is shown beside popularity."""
     if champion is None or run.plan.champion is None:
-        return None
+        if run.plan.recipe.algorithm in {PRETRAIN, POPULARITY}:
+            return None
+        popular = run.fit_probe(Recipe(POPULARITY, {}), run.data(run.split.past))
+        return Rival(POPULARITY, run.judge(popular).scores, decides=False)
     # An encoder is adapted to be better than it was: nothing is served until it is.
     must_win = run.plan.recipe.algorithm == PRETRAIN
     return Rival(

@@ -18,6 +18,7 @@ from inference.runs.label_checks import check_labels_preserved
 from inference.runs.label_groups import check_gaps
 from inference.runs.label_images import image_views
 from inference.runs.label_leaks import check_label_leaks
+from inference.runs.label_noise import note_doubtful_labels
 from inference.runs.label_run import NO_IMAGES, ExampleImages, JudgedLabels, LabelRun
 from inference.runs.label_views import label_views
 from inference.runs.latency import time_in_turn
@@ -86,6 +87,7 @@ def label_and_judge(
         about={"checks": checks, **tried, **views, **image_views(run, seeds[0])},
     )
     gate = apply_findings(recipes, _findings(run, rival, seeds, exported))
+    gate = note_doubtful_labels(gate)
     if plan.tested is not None:
         tested = compare_labels(plan, plan.tested, run, seeds)
         gate = add_refit(gate, recipes, tested, plan.tested, serving)

@@ -9,6 +9,7 @@ their text: what a person asks to be erased must not live on in a version's gate
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from inference.runs.outcome import CHEAP_SECONDS, Recipe
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from inference.evaluation.gate import GateResult
     from inference.runs.label_run import JudgedLabels, LabelRun
     from inference.runs.outcome import RunProgress
     from inference.serving.artifact import Floats
@@ -60,6 +62,18 @@ def noise_view(run: LabelRun, judged: JudgedLabels, progress: RunProgress) -> di
             for row, likely in rows[:MAX_LISTED]
         ],
     }
+
+
+def note_doubtful_labels(gate: GateResult) -> GateResult:
+    """Say of a refused version that labels look wrong: what they ask for may be why it was refused."""
+    noise = gate.about.get("label_noise", {})
+    if gate.passed or not noise.get("count"):
+        return gate
+    note = (
+        f"{noise['count']} of {noise['examined']} labels look wrong, which may be why: "
+        "'Labels to check' on the run's page sends them to review."
+    )
+    return replace(gate, about={**gate.about, "notes": [*gate.about.get("notes", ()), note]})
 
 
 def folds_of(truth: NDArray[np.int64], *, seed: int) -> NDArray[np.int64]:

@@ -17,6 +17,7 @@ from inference.algorithms import NOT_TRIED, reads_texts
 from inference.recommenders.blend import Blend
 from inference.runs.outcome import ENCODER, OutOfTimeError, Recipe, RunError, RunProgress
 from inference.runs.search import SearchResult, search_params
+from inference.serving.orders import PARAMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -234,13 +235,17 @@ def _ranked(tried: Sequence[Candidate]) -> list[Candidate]:
 def _best_two(tried: Sequence[Candidate]) -> list[Recipe]:
     """Return the parts of the blend: the best two of different algorithms; nothing without two.
 
-    A blend reads all texts by one encoder, so what reads them by another than the best is no part.
+    A blend reads all texts by one encoder, so what reads them by another than the best is no part, and
+    it is fitted once, so an order that is made anew all the time is none either.
     """
     best: dict[str, Recipe] = {}
     for one in _ranked(tried):
         encoders = {part.encoder for part in best.values() if _reads_texts(part)}
         fits = not encoders or not _reads_texts(one.recipe) or one.recipe.encoder in encoders
-        if fits and one.recipe.algorithm != Blend.name:  # each of its parts is a candidate by itself
+        if fits and one.recipe.algorithm not in {
+            Blend.name,
+            *PARAMS,
+        }:  # each of its parts is a candidate by itself
             best.setdefault(one.recipe.algorithm, one.recipe)
     parts = list(best.values())[:2]
     return parts if len(parts) == 2 else []

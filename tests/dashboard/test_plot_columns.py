@@ -53,10 +53,11 @@ def test_the_gates_metrics_share_an_axis_relative_to_the_rival():
     rows = [
         GateRow("ndcg", 0.11, 0.1, 0.01, (0.005, 0.015)),
         GateRow("decision_cost", 1.5, 1.0, 0.5, (0.4, 0.6)),
+        GateRow("abstained", 0.1, 0.2, -0.1, (-0.15, -0.05)),
         GateRow("coverage", 0.9, 0.8, None, None),
         GateRow("reward", 0.2, 0.0, 0.2, (0.1, 0.3)),
     ]
     plots = [plot for _row, plot in plot_column(rows, GateRow.drawn).rows]
-    assert [colours_of(plot) for plot in plots] == [{"better"}, {"worse"}, set(), set()]
+    assert [colours_of(plot) for plot in plots] == [{"better"}, {"worse"}, {"better"}, set(), set()]
     assert 'aria-label="+10.00% (+5.00% to +15.00%)"' in plots[0]
-    assert plots[2:] == ["", ""]
+    assert plots[3:] == ["", ""]

@@ -56,7 +56,7 @@ def test_a_request_is_read_into_columns():
     [
         ({"actions": []}, "must be a list of 1 to 200 actions"),
         ({"actions": [1]}, "actions[0] == 1, must be an object with id and features"),
-        ({"actions": [{"features": []}]}, "actions[0].id == None"),
+        ({"actions": [{"features": []}]}, "actions[0].id is missing"),
         ({"actions": ACTIONS[:1] * 2}, "must be the id of one action only"),
         ({"actions": ACTIONS * 70}, "actions == '210 of them', must be at most 200"),
         ({"actions": [{"id": "a", "features": [1]}]}, "actions[0].features == [1], must be a list of objects"),

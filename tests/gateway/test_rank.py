@@ -136,7 +136,7 @@ def test_rewards_are_refused_before_their_decision_late_and_out_of_range(lane, o
     for value, message in [
         (1.5, "value == 1.5, must be a number in [0, 1] on 'offers'."),
         ("1", "value == '1', must be a number in"),
-        (None, "value == None, must be a number in"),
+        (None, "value is missing, must be a number in"),
     ]:
         refused = reward(lane, offers, decision, value)
         assert refused.status_code == 400
@@ -160,7 +160,7 @@ def test_another_project_cannot_reward_a_decision(lane, offers):
     ("change", "message"),
     [
         ({"actions": []}, "actions == [], must be a list of 1 to 200 actions."),
-        ({"actions": [{"id": "a"}]}, "actions[0].features == None, must be an object of 1 to 200"),
+        ({"actions": [{"id": "a"}]}, "actions[0].features is missing, must be an object of 1 to 200"),
         ({"actions": [{"id": "a", "features": {}}]}, "actions[0].features == '0 of them', must be"),
         (
             {"actions": [{"id": f"a{n}", "features": {"x": 1}} for n in range(3000)]},

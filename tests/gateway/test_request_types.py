@@ -57,8 +57,8 @@ def test_a_request_cannot_be_changed():
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({}, "name == None, must be a text of 1 to 5 characters."),
-        ({"name": "n"}, "unit_id == None, must be a text of 1 to 200 characters."),
+        ({}, "name is missing, must be a text of 1 to 5 characters."),
+        ({"name": "n"}, "unit_id is missing, must be a text of 1 to 200 characters."),
         ({"name": "n", "anonymous_id": 7}, "anonymous_id == 7, must be a text of 1 to 200 characters."),
         ({**GOOD, "stars": 6}, "stars == 6, must be a whole number in [1, 5]."),
         ({**GOOD, "stars": True}, "stars == True, must be a whole number in [1, 5]."),

@@ -197,6 +197,29 @@ def test_a_metric_counts_costs_from_corrections(shop):
     assert sorted(seen) == [("a", 20.0, 1.0), ("b", 0.4, 1.0), ("c", 1.0, 1.0), ("d", 0.0, 0.0)]
 
 
+def test_where_mistakes_cost_the_mean_cost_decides_and_not_accuracy():
+    """As a triage does: to call what is doubtful urgent is wrong more often, and much cheaper."""
+
+    def scores(right, cost) -> Scores:
+        per_unit = {"accuracy": np.array(right), "log_score": np.full(100, -0.5)}
+        costs = {} if cost is None else {"decision_cost": np.array(cost)}
+        return Scores(per_unit={**per_unit, **costs})
+
+    def judged(theirs, ours):
+        rival = Rival("tfidf@1", scores(*theirs))
+        return judge(rival, [scores(*ours)], Serving(1.0, 1), GateRule.for_labels(), random_seed=0)
+
+    often, seldom = [1.0] * 90 + [0.0] * 10, [1.0] * 80 + [0.0] * 20
+    dear, cheap = [0.0] * 90 + [20.0] * 10, [0.0] * 80 + [1.0] * 20
+    assert judged((often, dear), (seldom, cheap)).passed
+    assert judged((often, dear), (seldom, cheap)).superior
+    worse = judged((seldom, cheap), (often, dear))
+    assert [reason[:28] for reason in worse.reasons] == ["mean cost of a decision == 2"]
+    assert not worse.superior
+    plain = judged((often, None), (seldom, None))
+    assert any(reason.startswith("accuracy may be as low as") for reason in plain.reasons)
+
+
 @pytest.mark.parametrize(
     ("ours", "reason"),
     [

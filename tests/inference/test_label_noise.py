@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from inference.actions.load_examples import ExampleDraft, load_examples
-from inference.models import Example
+from inference.models import Example, Surface
 from inference.runs.label_noise import FOLDS, find_noise, folds_of
 from inference.training.snapshot_files import snapshot_file
 from tests.support import builders
@@ -59,6 +59,21 @@ def test_wrong_labels_come_first_on_the_page_and_in_the_file(desk):
     stranger = Client()
     stranger.force_login(User.objects.create_user(f"stranger-{run.pk}", password="x"))
     assert stranger.get(f"/runs/{run.pk}/label-noise.csv").status_code == 404
+
+
+def test_a_refused_version_says_that_labels_look_wrong(desk):
+    load_with_errors(desk.surface)
+    Surface.objects.filter(pk=desk.surface.pk).update(slices=["nothing"], max_gap=0.5)
+    desk.surface.refresh_from_db()
+    run = train(desk.surface, "tfidf")
+    assert run.state == "refused"
+    (note,) = [one for one in run.notes if "look wrong" in one]
+    assert note.startswith(f"{WRONG} of 240 labels look wrong, which may be why: 'Labels to check'")
+    client = Client()
+    client.force_login(builders.make_root())
+    page = client.get(f"/runs/{run.pk}/").content.decode()
+    assert "6 of 240 labels look wrong" in page
+    assert "Nothing was compared: no held-out example has “nothing”." in page
 
 
 def test_clean_labels_are_not_listed_and_rare_ones_not_judged():

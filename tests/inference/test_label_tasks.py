@@ -11,7 +11,7 @@ from bakeoff.accounts.models import AuditEntry, Membership
 from experiments.actions.erase_unit import erase_unit
 from experiments.actions.label_text import CannotLabelError, label_text
 from experiments.actions.queue_labels import queue_improbable_examples, queue_uncertain_answers
-from experiments.models import LabelTask
+from experiments.models import Feedback, LabelTask
 from experiments.training_data.examples import examples_of
 from inference.models import Example, ModelVersion
 from tests.support import builders
@@ -107,3 +107,49 @@ def test_an_improbable_example_gets_the_label_that_both_chose(desk):
     wrong.refresh_from_db()
     assert wrong.label == "billing"
     assert len(examples_of(desk.surface).texts) == 120
+
+
+def test_the_form_presumes_no_label_says_what_is_left_and_skips(desk):
+    for n, text in enumerate(("my parcel or my bill", "a bill that came by parcel")):
+        answer(desk, f"u{n}", text, first=0.5 + n / 10, second=0.49)
+    queue_uncertain_answers(surface=desk.surface, by="a test")
+    LabelTask.objects.filter(surface=desk.surface).update(features={"pulse": None, "age": 7})
+    first, second = LabelTask.objects.filter(surface=desk.surface).order_by("-uncertainty")
+    page, ann = reverse("feedback", args=[desk.project.slug]), reviewer(desk, "ann")
+    shown = ann.get(page).content.decode()
+    assert first.text in shown
+    assert '<select id="label" name="label" required><option value="">Choose a label' in shown
+    assert "selected" not in shown.partition('name="label"')[2].partition("</select>")[0]
+    assert "<code>intents</code>" in shown
+    assert ("<code>pulse</code> –" in shown, "None" in shown) == (True, False)
+    assert 'To label <span class="meta">2 left</span>' in shown
+    skipped = ann.get(f"{page}?skip={first.pk}").content.decode()
+    assert (second.text in skipped, first.text in skipped) == (True, False)
+    vote = {"task": str(second.pk), "label": "delivery"}
+    after = ann.post(f"{page}?skip={first.pk}", vote)
+    assert after["Location"] == f"{page}?skip={first.pk}"
+    rest = ann.get(after["Location"]).content.decode()
+    assert "You skipped all that are left." in rest
+    assert first.text not in rest
+    assert first.text in ann.get(f"{page}?skip=x-{'9' * 40}").content.decode()
+    unchosen = ann.post(page, {"task": str(first.pk), "label": ""}, follow=True).content.decode()
+    assert "must be one of the surface" in unchosen.replace("&#x27;", "'")
+
+
+@pytest.mark.parametrize(
+    ("decision", "words"),
+    [({"label": "delivery"}, "<strong>delivery</strong>"), ({"label": None}, "left to a person")],
+)
+def test_who_reviews_a_correction_sees_what_it_corrects(desk, decision, words):
+    slots = [("billing", 0.5, 1, 1.0, False), ("delivery", 0.4, 2, 1.0, False)]
+    context = {"text": "it hurts", "features": {"age": 7}, "decision": decision}
+    slate = builders.make_slate(desk, "u1", slots=slots, context=context)
+    Feedback.objects.create(
+        project=desk.project, unit_id="u1", feedback_id="f1", kind="correction", text="account",
+        recommendation_id=slate, state="pending", flags=["undeclared"],
+    )  # fmt: skip
+    page = reverse("feedback", args=[desk.project.slug])
+    shown = reviewer(desk, "ann").get(page).content.decode()
+    review = shown.partition("data-review=")[2].partition("</form>")[0]
+    for part in ("it hurts", "<code>intents</code>", words, "<strong>account</strong>"):
+        assert part in review, part

@@ -54,6 +54,26 @@ def test_the_best_goes_on_and_all_are_listed(tmp_path):
     assert again.artifact_sha256 == result.artifact_sha256
 
 
+def test_a_first_version_is_shown_beside_popularity_and_live_orders_are_tried(tmp_path):
+    portfolio = RankingPortfolio(algorithms=["popularity", "trending", "latest", "item-knn"])
+    assert set(portfolio.algorithms) < set(RankingPortfolio().names)
+    plan = plan_of(tmp_path, portfolio, champion=None)
+    gate = fit_and_judge(plan, make_likes(), Catalogue(ITEMS), RunProgress()).gate
+    tried = {one["algorithm"]: one for one in gate.about["candidates"]}
+    assert [*tried] == ["popularity", "trending", "latest", "item-knn", "blend"]
+    # An order is made anew all the time: a blend would keep it as it was.
+    parts = {part["algorithm"] for part in tried["blend"]["params"]["parts"]}
+    assert parts == {"popularity", "item-knn"}
+    assert (gate.rival, gate.passed) == ("popularity", True)
+    assert gate.rows["ndcg"]["champion"] == pytest.approx(tried["popularity"]["ndcg"])
+    # It is shown, and refuses nothing: latest is worse for certain where tastes decide.
+    alone = plan_of(tmp_path, None, champion=None, recipe=Recipe("latest", {}))
+    latest = fit_and_judge(alone, make_likes(), Catalogue(ITEMS), RunProgress()).gate
+    assert (latest.rival, latest.reasons) == ("popularity", [])
+    own = plan_of(tmp_path, None, champion=None, recipe=Recipe("popularity", {}))
+    assert fit_and_judge(own, make_likes(), Catalogue(ITEMS), RunProgress()).gate.rival == ""
+
+
 class Slow:
     """Reports forever, and never ends by itself."""
 

@@ -10,6 +10,7 @@ import threading
 import pytest
 from django.db import DatabaseError
 from django.urls import reverse
+from django.utils import timezone
 
 from bakeoff.accounts.keys import SECRET
 from bakeoff.accounts.models import ApiKey
@@ -201,3 +202,29 @@ def test_the_page_and_the_api_show_it(shop, lane, run):
     lane.refresh()
     assert lane.client.get(path, headers={"Authorization": f"Bearer {other}"}).status_code == 404
     assert sign_in(builders.make_project()).get(f"{address}?part=log").status_code == 404
+
+
+def test_a_queued_run_says_what_it_waits_for(shop, run):
+    other = builders.make_shop()
+    client, address = sign_in(shop.project), reverse("run", args=[run.pk])
+    show = ["runs", "show", str(run.pk), "--project", shop.project.slug]
+    assert "It waits for a worker: is one running?" in commands.run(*show)
+    assert "Waiting for a worker." in client.get(address).content.decode()
+    started = timezone.now()
+    TrainingRun.objects.create(surface=other.surface, algorithm="als", trigger="a test")
+    works = TrainingRun.objects.create(
+        surface=other.surface, algorithm="ease", trigger="a test", state="running", started_at=started
+    )
+    printed = " ".join(commands.run(*show).split())
+    assert f"It waits behind run {works.pk} (surface 'home-feed', since {started:%Y-%m-%d}" in printed
+    page = client.get(address).content.decode()
+    assert "Waiting behind a run of another project (since" in page
+    assert f"/runs/{works.pk}/" not in page
+    TrainingRun.objects.filter(pk=works.pk).update(surface=shop.surface, algorithm="item-knn")
+    page = client.get(address).content.decode()
+    assert f"Waiting behind run {works.pk} (surface home-feed, since" in page
+    assert "Nothing logged yet: the run is queued." in page
+    TrainingRun.objects.filter(pk=run.pk).update(state="cancelled", ended_at=started)
+    page = client.get(address).content.decode()
+    assert "data-waits" not in page
+    assert "No gate result: the run ended before its gate." in page

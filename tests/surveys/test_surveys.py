@@ -157,7 +157,7 @@ def test_a_forced_variant_brings_no_question_and_counts_nowhere(lane, asking):
     [
         (4, 400, "must be an object with survey and answer"),
         ({"survey": "lked", "answer": 4}, 404, "Did you mean 'liked'?"),
-        ({"survey": "liked"}, 400, "value.answer == None, must be a whole number from 1 to 5"),
+        ({"survey": "liked"}, 400, "value.answer is missing, must be a whole number from 1 to 5"),
         ({"survey": "liked", "answer": 6}, 400, "value.answer == 6, must be a whole number"),
         ({"survey": "liked", "answer": 2.5}, 400, "must be a whole number from 1 to 5"),
         ({"survey": "liked", "answer": True}, 400, "must be a whole number from 1 to 5"),

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bakeoff.commands.project import find_project
+from bakeoff.commands.project import find_project, must_be_one_of
 from bakeoff.commands.terminal import Refusal
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ def read_records(
     experiment = Experiment.objects.filter(project=project, key=key).first()
     if experiment is None:
         keys = list(Experiment.objects.filter(project=project).values_list("key", flat=True)[:20])
-        raise Refusal(f"experiment == '{key}', must be one of {keys}.")
+        rule = must_be_one_of(keys, none="`bakeoff experiments define` defines one")
+        raise Refusal(f"experiment == '{key}', {rule}")
     with tempfile.TemporaryDirectory(prefix="bakeoff-records-") as folder:
         try:
             opened = open_experiment(experiment, place=archive_place(), folder=Path(folder))

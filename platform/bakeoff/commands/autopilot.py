@@ -16,7 +16,13 @@ from bakeoff.commands.autopilot_options import (
     read_steps,
 )
 from bakeoff.commands.names import surface_argument
-from bakeoff.commands.project import find_project, find_surface, find_version, project_option
+from bakeoff.commands.project import (
+    find_project,
+    find_surface,
+    find_version,
+    must_be_one_of,
+    project_option,
+)
 from bakeoff.commands.ramp_table import show_ramp
 from bakeoff.commands.terminal import console, echo, fail
 
@@ -177,7 +183,8 @@ def _proposal(surface: Surface, proposal_id: int) -> Any:
     proposal = surface.proposals.filter(pk=proposal_id).first()
     if proposal is None:
         known = list(surface.proposals.filter(state="open").values_list("pk", flat=True))
-        raise click.UsageError(f"proposal == {proposal_id}, must be one of {known}.")
+        rule = must_be_one_of(known, none="no proposal of this surface is open")
+        raise click.UsageError(f"proposal == {proposal_id}, {rule}")
     return proposal
 
 

@@ -16,6 +16,7 @@ from bakeoff.commands.project import (
     find_project,
     find_surface,
     find_version,
+    must_be_one_of,
     project_option,
 )
 from bakeoff.commands.terminal import echo, fail
@@ -121,7 +122,8 @@ def _draft(project: Project, key: str, options: dict[str, str]) -> ExperimentDra
     metric = project.metrics.filter(key=options["metric"]).first()
     if metric is None:
         known = sorted(project.metrics.values_list("key", flat=True))
-        raise click.UsageError(f"metric == '{options['metric']}', must be one of {known}.")
+        rule = must_be_one_of(known, none="create one on the page Metrics or by POST /v1/metrics")
+        raise click.UsageError(f"metric == '{options['metric']}', {rule}")
     try:
         policy = json.loads(options["policy"])
     except json.JSONDecodeError as error:

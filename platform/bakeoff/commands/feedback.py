@@ -12,7 +12,7 @@ import click
 from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands.lists import json_option, show_rows
 from bakeoff.commands.names import surface_argument
-from bakeoff.commands.project import find_project, find_surface, project_option
+from bakeoff.commands.project import find_project, find_surface, must_be_one_of, project_option
 from bakeoff.commands.terminal import echo, progress
 from experiments.kinds import FEEDBACK_KINDS
 
@@ -147,7 +147,8 @@ def _find_survey(surface: Surface, key: str) -> Survey:
     survey = surveys.filter(key=key).first()
     if survey is None:
         keys = sorted(surveys.values_list("key", flat=True))
-        raise click.UsageError(f"survey == '{key}', must be one of {keys}.")
+        rule = must_be_one_of(keys, none="create one on the page Surveys")
+        raise click.UsageError(f"survey == '{key}', {rule}")
     return survey
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from inference.models import ModelVersion, Surface, TrainingRun
 
 POLL_SECONDS = 0.3  # as often as a progress bar should move
+QUEUE_SECONDS = 1.0  # before a run that is not taken up says what it waits for
 NEXT_STEP_SECONDS = 30.0  # the loop ticks every few seconds
 
 
@@ -184,6 +185,7 @@ def compress(
 
 def follow_run(run: TrainingRun) -> None:
     """Show a run's progress until it ends; exit 1 unless it passed."""
+    _show_queue(run)
     seen = 0
     with progress(f"Training {run.algorithm} in a worker (%)", 100) as advance:
         while run.state in run.ACTIVE:
@@ -204,6 +206,20 @@ def follow_run(run: TrainingRun) -> None:
         raise SystemExit(1)
     if run.version is not None:
         _show_next_step(run.version)
+
+
+def _show_queue(run: TrainingRun) -> None:
+    """Say what a queued run waits for, once and whenever that changes, until it is taken up."""
+    from inference.training.waiting import waiting_of
+
+    said, since = "", time.monotonic()
+    while (waiting := waiting_of(run)) is not None:
+        # What a free worker takes up at once has not waited.
+        if time.monotonic() - since >= QUEUE_SECONDS and waiting.sentence != said:
+            said = waiting.sentence
+            echo(f"Run {run.pk} {said}.")
+        time.sleep(POLL_SECONDS)
+        run.refresh_from_db()
 
 
 def _show_next_step(version: ModelVersion) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from bakeoff.accounts.models import Project
     from experiments.models import Experiment
     from inference.models import ModelVersion, Surface
@@ -31,6 +33,11 @@ def set_up_django() -> None:
         django.setup()
     finally:  # processes that this one starts serve pages
         os.environ["DJANGO_SETTINGS_MODULE"] = whole
+
+
+def must_be_one_of(names: Collection[object], *, none: str) -> str:
+    """Return the end of a refusal: the names there are or, where there are none, what to do."""
+    return f"must be one of {list(names)}." if names else f"there is none yet: {none}."
 
 
 def find_project(slug: str | None) -> Project:
@@ -63,7 +70,8 @@ def find_surface(project: Project, key: str) -> Surface:
     surface = project.surfaces.filter(key=key).first()
     if surface is None:
         known = sorted(project.surfaces.values_list("key", flat=True))
-        raise click.UsageError(f"surface == '{key}', must be one of {known}.")
+        rule = must_be_one_of(known, none="create one on the page Surfaces or by PUT /v1/surfaces")
+        raise click.UsageError(f"surface == '{key}', {rule}")
     return surface
 
 
@@ -88,5 +96,6 @@ def find_version(surface: Surface, label: str) -> ModelVersion:
     versions = [version for version in surface.versions.all() if version.label == label]
     if not versions:
         known = [version.label for version in surface.versions.all()[:10]]
-        raise click.UsageError(f"version == '{label}', must be one of {known}.")
+        rule = must_be_one_of(known, none=f"`bakeoff train {surface.key}` makes one")
+        raise click.UsageError(f"version == '{label}', {rule}")
     return versions[0]

@@ -93,7 +93,9 @@ def _show_metrics(metrics: list[ComparisonRow]) -> None:
 
 def _show_breaker(breaker: BreakerReport) -> None:
     title = f"Breaker, chance of a false trip {breaker.alpha:g}"
-    table = Table("variant", "metric", "about", "margin", "users", "control", "evidence", title=title)
+    # As the page has it: those users of both sides who could show this harm, not all of a variant.
+    columns = ("variant", "metric", "about", "margin", "treatment", "control", "evidence")
+    table = Table(*columns, title=title)
     for line in breaker.lines:
         users = (f"{line.treated:,}", f"{line.controlled:,}")
         margin = f"{100 * line.margin:.3g}%"

@@ -61,7 +61,11 @@ def list_runs(surface: str, *, as_json: bool, slug: str | None) -> None:
 def show(run_id: int, slug: str | None) -> None:
     """Show the run RUN_ID: what it tried, with figures, its gate, and what images add."""
     run = _find_run(run_id, slug)
+    from inference.training.waiting import waiting_of
+
     echo(f"Run {run.pk}: {run.algorithm} for '{run.surface}', {run.state}, {run.progress:.0%}.")
+    if (waiting := waiting_of(run)) is not None:
+        echo(f"It {waiting.sentence}.")
     if (stage := run.current_stage) is not None:
         left = f"; about {stage.seconds_left:.0f} s left" if stage.seconds_left is not None else ""
         echo(f"{stage.line}{left}.")

@@ -12,7 +12,13 @@ import yaml
 
 from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands.names import surface_argument
-from bakeoff.commands.project import find_project, find_surface, find_version, project_option
+from bakeoff.commands.project import (
+    find_project,
+    find_surface,
+    find_version,
+    must_be_one_of,
+    project_option,
+)
 from bakeoff.commands.terminal import echo, fail
 
 MAX_BYTES = 2**20
@@ -102,7 +108,8 @@ def check(surface: str, version: str, key: str | None, slug: str | None) -> None
     chosen = sets.filter(key=key).first() if key is not None else sets.filter(is_gate=True).first()
     if chosen is None:
         known = sorted(sets.values_list("key", flat=True))
-        raise click.UsageError(f"data set == '{key or ''}', must be one of {known}.")
+        rule = must_be_one_of(known, none=f"`bakeoff data-sets load {surface}` loads one")
+        raise click.UsageError(f"data set == '{key or ''}', {rule}")
     try:
         done = run_check(check=queue_check(version=target, data_set=chosen, by=OPERATOR))
     except CannotCheckError as error:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from experiments.kinds import Direction
     from inference.models import TrainingRun
 
-LOWER_IS_BETTER = {DECISION_COST, COST, LATENCY}
+LOWER_IS_BETTER = {DECISION_COST, COST, LATENCY, "abstained", "calibration_error"}
+COUNTS = {"bytes"}  # whole numbers, which have no places
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,11 @@ class GateRow:
     champion: float | None
     difference: float | None
     interval: Sequence[float] | None
+
+    @property
+    def is_count(self) -> bool:
+        """Whether its values are whole numbers."""
+        return self.metric in COUNTS
 
     def drawn(self) -> ForestRow:
         """Return the change relative to the champion's value, so that metrics share an axis."""
@@ -207,7 +213,7 @@ def _draw_bins(
         'aria-label="{}"><line x1="{}" y1="{}" x2="{}" y2="{}" '
         'stroke="currentColor" stroke-opacity="0.3"/>{}{}<text class="axis" x="{}" y="{}" text-anchor="middle">{}</text>'
         '<text class="axis" transform="translate(12 {}) rotate(-90)" text-anchor="middle">{}</text></svg>',
-        left + size, size + 34, left + size,
+        left + size + 12, size + 34, left + size + 12,  # half of "100%" stands beyond the last place
         label, left + at(0), at(1), left + at(1), at(0),
         circles, _calibration_ticks(left, size, at), left + size / 2, size + 30, _("Stated confidence"), size / 2, _("Correct"),
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -20,7 +20,12 @@ from experiments.actions.claim_review import (
     feedback_to_review,
     review_claimed,
 )
-from experiments.actions.label_text import CannotLabelError, label_text, next_label_task
+from experiments.actions.label_text import (
+    CannotLabelError,
+    label_tasks_left,
+    label_text,
+    next_label_task,
+)
 from experiments.actions.queue_feedback import (
     CannotQueueError,
     queue_feedback,
@@ -31,17 +36,21 @@ from experiments.actions.queue_labels import queue_improbable_examples, queue_un
 from experiments.actions.rate_answer import CannotRateError, next_answer_to_rate, rate_answer
 from experiments.actions.review_feedback import CannotReviewError
 from experiments.models import Feedback, JudgePlan, LabelTask, SampledAnswer, Survey
+from experiments.reports.reviewed_answer import answer_of
 from experiments.reports.reviewers_agreement import labels_agreement, reviewers_agreement
 from inference.actions.check_labelling import labels_of
 from inference.models import Surface, TrainingRun
 from inference.serving.remote_store import RemoteStoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from django.http import HttpRequest, HttpResponse
 
     from bakeoff.accounts.models import Project
+
+
+MAX_SKIPPED = 200  # texts that one address skips: the last
 
 
 def _queue_answers(request: HttpRequest, project: Project, person: str) -> None:
@@ -121,6 +130,29 @@ def _tell_count(request: HttpRequest, count: int) -> None:
     messages.success(request, _("Texts added to the queue: %(count)s") % {"count": count})
 
 
+def _labelling(request: HttpRequest, project: Project, person: str) -> dict[str, Any]:
+    """Return the text to label, as far as this page's address does not skip it, and how many are left."""
+    skipped = _skipped(request)
+    task = next_label_task(project=project, reviewer=person, skipped=skipped)
+    return {
+        "task": task,
+        "task_labels": sorted(labels_of(task.surface)) if task is not None else (),
+        "tasks_left": label_tasks_left(project=project, reviewer=person).count(),
+        "skipped": skipped,
+        "skip": _joined([*skipped, *([task.pk] if task is not None else [])]),
+    }
+
+
+def _skipped(request: HttpRequest) -> list[int]:
+    """Return the tasks that the address says this person does not want now."""
+    wanted = request.GET.get("skip", "").split("-")[-MAX_SKIPPED:]
+    return [number for number in map(_number, wanted) if number]
+
+
+def _joined(numbers: Sequence[int]) -> str:
+    return "-".join(map(str, numbers))
+
+
 def _number(value: str) -> int:
     return int(value) if value.isdecimal() and len(value) < 19 else 0
 
@@ -146,7 +178,11 @@ def show_feedback(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method == "POST" and LABEL_ACTS.keys() & request.POST.keys():
         act = next(name for name in LABEL_ACTS if name in request.POST)
         answer = LABEL_ACTS[act](request, project, person)
-        return redirect("feedback", slug) if answer is None else answer
+        if answer is not None:
+            return answer
+        # What was skipped stays skipped while the person goes on.
+        address, skipped = reverse("feedback", args=[slug]), _skipped(request)
+        return redirect(f"{address}?skip={_joined(skipped)}" if skipped else address)
     if request.method == "POST":
         feedback = get_object_or_404(Feedback, pk=request.POST.get("feedback") or 0, project=project)
         try:
@@ -170,17 +206,17 @@ def show_feedback(request: HttpRequest, slug: str) -> HttpResponse:
         .order_by("kind", "variant__experiment__key", "variant__key")[:100]
     )
     reviews = may(request.user, project, ANALYST)
-    task = next_label_task(project=project, reviewer=person) if reviews else None
+    review = claim_next_review(project=project, reviewer=person) if reviews else None
     context = {
-        "task": task,
-        "task_labels": sorted(labels_of(task.surface)) if task is not None else (),
+        **(_labelling(request, project, person) if reviews else {}),
         "rates": JudgePlan.objects.filter(surface__project=project, label_share__gt=0).exists(),
         "to_rate": next_answer_to_rate(project=project, reviewer=person) if reviews else None,
         "labels_agreement": labels_agreement(project.pk),
         "classifying": Surface.objects.filter(project=project, kind=Surface.Kind.CLASSIFY),
         "project": project,
         "counts": counts,
-        "review": claim_next_review(project=project, reviewer=person) if reviews else None,
+        "review": review,
+        "reviewed_answer": answer_of(review),
         "waiting": feedback_to_review(project).count(),
         "agreement": reviewers_agreement(project.pk),
         "reviews": reviews,

@@ -26,6 +26,7 @@ from inference.actions.summarise_shadow import summarise_shadow
 from inference.algorithms import default_algorithm, startable
 from inference.models import Surface, TrainingRun
 from inference.models.run_log import MAX_LINES
+from inference.training.waiting import waiting_of
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -128,6 +129,7 @@ def show_run(request: HttpRequest, run_id: int) -> HttpResponse:
         "active": run.state in TrainingRun.ACTIVE,
         "log": run.log_lines.all(),
         "max_lines": MAX_LINES,
+        "waiting": waiting_of(run),
     }
     if request.GET.get("part") == "log":  # so does its log
         return render(request, "dashboard/run_log.html", {**context, "run": run})

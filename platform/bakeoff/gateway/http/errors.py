@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from experiments.bounds import BoundsError, shown
+from experiments.bounds import BoundsError, shown, stated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,7 +64,7 @@ class ApiError(Exception):
 
 def invalid(field: str, value: object, rule: str) -> ApiError:
     """Return a 400 that names value and rule; long values are cut."""
-    message = f"{field} == {shown(value)}, must be {rule}."
+    message = f"{stated(field, value)}, must be {rule}."
     return ApiError(400, "invalid_value", message, field=field)
 
 

@@ -1,0 +1,47 @@
+"""What a queued run waits for: workers train one run after another, of whichever project."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from inference.models import TrainingRun
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why a run is not taken up yet.
+
+    Attributes:
+        behind: the run that works for longest; None where none works: a worker takes the next one up.
+        ahead: queued runs that come before it.
+    """
+
+    behind: TrainingRun | None
+    ahead: int
+
+    @property
+    def since(self) -> datetime | None:
+        """Since when the run that works does."""
+        return self.behind.started_at if self.behind is not None else None
+
+    @property
+    def sentence(self) -> str:
+        """Say it to who runs the platform, of any project."""
+        queue = f", and {self.ahead} queued before it" if self.ahead else ""
+        if self.behind is None:
+            return f"waits for a worker: is one running?{queue}"
+        since = f", since {self.since:%Y-%m-%d %H:%M} UTC" if self.since is not None else ""
+        return f"waits behind run {self.behind.pk} (surface '{self.behind.surface.key}'{since}){queue}"
+
+
+def waiting_of(run: TrainingRun) -> Waiting | None:
+    """Return what a run waits for; None unless it is queued."""
+    if run.state != TrainingRun.State.QUEUED:
+        return None
+    works = TrainingRun.objects.filter(state=TrainingRun.State.RUNNING).select_related("surface")
+    ahead = TrainingRun.objects.filter(state=TrainingRun.State.QUEUED, pk__lt=run.pk)
+    return Waiting(works.order_by("started_at", "pk").first(), ahead.count())
