@@ -16,6 +16,8 @@ from tests.support.files import write_columns as write
         (["--metric", "bought:odds"], "metric == 'bought:odds', must be NAME:KIND"),
         (["--metric", "bought"], "metric == 'bought', must be NAME:KIND"),
         (["--metric", "x:mean"], "column == 'x', not found; the file has ['id'"),
+        (["--metric", "Revenue:mean"], "Did you mean 'revenue'?"),
+        (["--metric", "bought:proportion", "--segment", "countries"], "Did you mean 'country'?"),
         (["--metric", "revenue:proportion"], "must be 0 or 1 for a proportion"),
         (["--metric", "country:mean"], "column 'country' has 3000 values such as 'DE', must be numbers"),
         (["--metric", "r:ratio:bought"], "must have two columns, A/B, if and only if it is a ratio"),

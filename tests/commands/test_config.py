@@ -227,7 +227,7 @@ surfaces:
         choices: [" Well", "Badly "]
         enabled: false
 """
-    assert "1 changes made." in apply(furnished, text, "--yes")
+    assert "1 change made." in apply(furnished, text, "--yes")
     survey = furnished.surveys.get(key="folded")
     assert (survey.question, survey.choices) == ("How do you like these?", ["Well", "Badly"])
     assert apply(furnished, text, "--yes") == "Nothing to change.\n"

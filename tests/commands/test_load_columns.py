@@ -55,7 +55,7 @@ def test_a_column_holds_numbers_truths_or_texts_as_a_whole(tmp_path, project):
         "Properties are read as numbers pages, as true or false stock, as texts Series Name, isbn, year"
         in output
     )
-    assert "'year' is text because of 'n/a', after 1 numbers." in output
+    assert "'year' is text because of 'n/a', after 1 number." in output
 
 
 def test_a_column_may_be_kept_as_text(tmp_path, project):

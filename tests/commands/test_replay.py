@@ -73,4 +73,8 @@ def test_a_users_own_log_closes_the_loop(logs, tiny_bert):
     assert second["decision"] != "ship"
     assert "Acknowledged = stored" in done.stdout
     assert "NOT EQUAL" not in done.stdout
+    # Nothing answers there any more: neither an address nor a login is printed after the verdict.
+    assert "`bakeoff up` serves the reports" in done.stdout.splitlines()[-1]
+    assert "login" not in done.stdout
+    assert "report: http" not in done.stdout
     assert "Traceback" not in done.stderr + problems

@@ -35,7 +35,9 @@ def test_a_person_is_exported_excluded_and_erased(feedback_of_ann, shop, tmp_pat
     assert "rows written to" in run("units", "export", "ann", "--out", str(out), *feedback_of_ann)
     data = json.loads(out.read_text())
     assert (len(data["slates"]), len(data["feedback"])) == (1, 5)
-    assert "1 units excluded" in run("units", "exclude", "ann", *feedback_of_ann)
+    assert "1 unit excluded, 0 were excluded already." in run(
+        "units", "exclude", "ann", *feedback_of_ann
+    )
     assert ExcludedUnit.objects.filter(project=shop.project).count() == 1
     run("units", "erase", "ann", *feedback_of_ann, status=1)  # nobody said yes
     assert Slate.objects.filter(project=shop.project).exists()

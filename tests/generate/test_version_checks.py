@@ -209,7 +209,7 @@ def test_the_shell_loads_checks_and_compares(chat, tmp_path):
     chat.set(store="full")
     chat.ask()
     frozen = run("data-sets", "freeze", "support", "past", "--rows", "5", "--gate")
-    assert frozen == "1 rows in data set 'past' of 'support'; each new version is checked on it.\n"
+    assert frozen == "1 row in data set 'past' of 'support'; each new version is checked on it.\n"
 
 
 def test_a_program_loads_and_checks_over_http(chat):
@@ -245,7 +245,7 @@ def test_preferences_are_written_as_pairs(chat, tmp_path):
     done = CliRunner().invoke(
         main, ["export", "preferences", "support", "--to", str(file), "--project", chat.project.slug]
     )
-    assert done.output == f"1 answers written to {file}, 1 of them as pairs.\n"
+    assert done.output == f"1 answer written to {file}, 1 of them as pairs.\n"
     line = json.loads(file.read_text())
     assert (line["chosen"], line["rejected"], line["source"]) == (
         "It is on its way.", "Hello there.", "edit",

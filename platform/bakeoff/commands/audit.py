@@ -83,7 +83,9 @@ def export(out: Path, slug: str | None, **which: Any) -> None:
         lines = audit_lines(project, kind, _filter(**which))
     except AuditRangeError as error:
         raise click.UsageError(str(error)) from error
-    echo(f"{_write_whole(out, lines) - (kind == 'csv')} entries written to {out}.")
+    entries = _write_whole(out, lines) - (kind == "csv")
+    written = f"{entries} entry" if entries == 1 else f"{entries} entries"
+    echo(f"{written} written to {out}.")
 
 
 def _write_whole(out: Path, chunks: Iterator[list[str]]) -> int:

@@ -12,6 +12,7 @@ from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands.config_check import check
 from bakeoff.commands.project import find_project, project_option, set_up_django
 from bakeoff.commands.terminal import Refusal, echo, fail
+from bakeoff.plurals import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,9 +82,9 @@ def apply(
         echo(f"{count} changes; nothing was changed.")
         return
     if not yes:
-        click.confirm(f"Make {count} changes in project '{project}'?", abort=True)
+        click.confirm(f"Make {counted(count, 'change')} in project '{project}'?", abort=True)
     _apply(project, read, name, shown=planned)
-    echo(f"{count} changes made.")
+    echo(f"{counted(count, 'change')} made.")
 
 
 def _read(file: BinaryIO, name: str) -> ConfigFile:

@@ -13,6 +13,7 @@ from bakeoff.commands.lists import json_option, show_rows
 from bakeoff.commands.names import surface_argument
 from bakeoff.commands.project import find_project, find_surface, project_option
 from bakeoff.commands.terminal import echo, fail
+from bakeoff.plurals import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +94,7 @@ def _store(
     except CannotLoadDataSetError as error:
         raise fail(str(error)) from error
     gate = "; each new version is checked on it" if stored.is_gate else ""
-    echo(f"{len(rows)} rows in data set '{key}' of '{surface.key}'{gate}.")
+    echo(f"{counted(len(rows), 'row')} in data set '{key}' of '{surface.key}'{gate}.")
 
 
 @data_sets.command("list")

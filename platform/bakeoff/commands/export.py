@@ -16,6 +16,7 @@ from bakeoff.commands.lists import json_option, show_rows
 from bakeoff.commands.names import surface_argument
 from bakeoff.commands.project import find_project, find_surface, project_option
 from bakeoff.commands.terminal import Refusal, echo, fail, progress
+from bakeoff.plurals import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -122,7 +123,7 @@ def preferences(surface: str, file: Path, slug: str | None) -> None:
             }  # fmt: skip
             out.write(orjson.dumps(line) + b"\n")
     pairs = sum(bool(one) for one in rows.rejected)
-    echo(f"{len(rows.chosen)} answers written to {file}, {pairs} of them as pairs.")
+    echo(f"{counted(len(rows.chosen), 'answer')} written to {file}, {pairs} of them as pairs.")
 
 
 @export.command()
@@ -144,7 +145,7 @@ def data(folder: Path, every: int | None, slug: str | None) -> None:
         row = put_export(project=project, folder=folder, every_seconds=every, by=OPERATOR)
     except CannotExportError as error:
         raise Refusal(str(error)) from error
-    echo(f"{export_rows(export=row)} rows written to {row.folder}.")
+    echo(f"{counted(export_rows(export=row), 'row')} written to {row.folder}.")
 
 
 @export.command("list")

@@ -14,6 +14,7 @@ from bakeoff.commands.lists import json_option, show_rows
 from bakeoff.commands.names import surface_argument
 from bakeoff.commands.project import find_project, find_surface, must_be_one_of, project_option
 from bakeoff.commands.terminal import echo, progress
+from bakeoff.plurals import counted, verb
 from experiments.kinds import FEEDBACK_KINDS
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def export(out: Path, kinds: tuple[str, ...], slug: str | None) -> None:
         pyarrow.csv.write_csv(table, out)
     else:
         pyarrow.parquet.write_table(table, out)
-    echo(f"{len(rows)} labels written to {out}.")
+    echo(f"{counted(len(rows), 'label')} written to {out}.")
 
 
 @feedback.command()
@@ -137,8 +138,9 @@ def label(
     if as_json:
         click.echo(json.dumps(asdict(done)))
         return
-    left = f" {done.left} wait for another call." if done.left else ""
-    echo(f"{done.queued} texts queued, {done.queued_before} were queued before.{left}")
+    left = f" {done.left} {verb(done.left, 'waits', 'wait')} for another call." if done.left else ""
+    before = f"{done.queued_before} {verb(done.queued_before, 'was', 'were')} queued before"
+    echo(f"{counted(done.queued, 'text')} queued, {before}.{left}")
 
 
 def _find_survey(surface: Surface, key: str) -> Survey:

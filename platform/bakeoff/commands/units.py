@@ -10,6 +10,7 @@ import orjson
 from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands.project import find_project, project_option
 from bakeoff.commands.terminal import echo, fail
+from bakeoff.plurals import counted, verb
 
 
 @click.group()
@@ -35,7 +36,8 @@ def export(unit_id: str, out: Path | None, slug: str | None) -> None:
         click.echo(text)
         return
     out.write_text(text + "\n", encoding="utf-8")
-    echo(f"{sum(len(rows) for rows in data.values() if isinstance(rows, list))} rows written to {out}.")
+    total = sum(len(rows) for rows in data.values() if isinstance(rows, list))
+    echo(f"{counted(total, 'row')} written to {out}.")
 
 
 @units.command()
@@ -89,4 +91,5 @@ def exclude(unit_ids: tuple[str, ...], slug: str | None) -> None:
     from experiments.actions.exclude_units import exclude_units
 
     added = exclude_units(project_id=project.pk, unit_ids=unit_ids, by=OPERATOR)
-    echo(f"{added} units excluded, {len(unit_ids) - added} were excluded already.")
+    before = len(unit_ids) - added
+    echo(f"{counted(added, 'unit')} excluded, {before} {verb(before, 'was', 'were')} excluded already.")

@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bakeoff.plurals import counted
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
@@ -62,7 +64,8 @@ class ColumnKinds:
             yield f"{what.capitalize()} are read {', '.join(part for part in parts if part)}{keep}."
         for column, (value, before) in self.texts.items():
             if before:
-                yield f"'{column}' is text because of '{value[:40]}', after {before} numbers."
+                numbers = counted(before, "number")
+                yield f"'{column}' is text because of '{value[:40]}', after {numbers}."
 
 
 def read_kinds(
