@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 CHECK_SECONDS = 2.0  # between two questions whether totals were counted anew
 ARRIVAL_SECONDS = 0.5  # between two orders that are made for what arrived
-STALE_SECONDS = 1.5  # after which an order is waited for: lists are to show within two what came
+# Without a request, after which the next one waits for what is new: lists are to show within two what
+# came. Where many ask, the order before serves on while one of a million items is made.
+QUIET_SECONDS = 1.0
 MAX_WAIT_SECONDS = 1.0  # for it, as long as the cache may be silent; the one before answers then
 MAX_ORDERS = 200  # versions times countries that are held; the first is forgotten first
 ALL_COUNTRIES, NO_TOTALS = "all_countries", "no_totals"
@@ -57,13 +59,22 @@ class _Totals:
 
 @dataclass(slots=True)
 class _Order:
-    """An order, of what it was made, and when that was checked, by a clock that only goes forward."""
+    """An order, of what it was made, when that was checked, and when it was asked for last.
+
+    Times are of a clock that only goes forward.
+    """
 
     ranker: OrderedItems
     totals: _Totals
     catalogue: Catalogue
     arrivals: int
     checked: float
+    asked: float
+
+    def note_asked(self) -> float:
+        """Return for how many seconds nobody had asked for it."""
+        before, self.asked = self.asked, time.monotonic()
+        return self.asked - before
 
 
 class LiveOrders:
@@ -101,6 +112,7 @@ class LiveOrders:
     async def _current(self, version_id: int, order: LiveOrder, project: int, country: str) -> _Order:
         key = (version_id, country)
         held, catalogue = self._orders.get(key), self._catalogues.of(project)
+        quiet = 0.0 if held is None else held.note_asked()
         if held is not None and not _is_due(held, order, catalogue):
             return held
         making = self._making.get(key)
@@ -111,7 +123,7 @@ class LiveOrders:
         # A visitor who leaves must not cancel what others wait for.
         if held is None:
             return await asyncio.shield(making)
-        if time.monotonic() - held.checked < STALE_SECONDS:
+        if quiet < QUIET_SECONDS:
             return held
         done, _ = await asyncio.wait({making}, timeout=MAX_WAIT_SECONDS)
         return making.result() if done and making.exception() is None else held
@@ -131,7 +143,7 @@ class LiveOrders:
             held.checked = now
             return held
         ranker = await asyncio.to_thread(order_items, key, catalogue, totals)
-        current = _Order(ranker, totals, catalogue, arrivals, now)
+        current = _Order(ranker, totals, catalogue, arrivals, checked=now, asked=time.monotonic())
         self._orders.pop(key, None)
         if len(self._orders) >= MAX_ORDERS:
             del self._orders[next(iter(self._orders))]
