@@ -224,7 +224,7 @@ def test_the_api_and_the_command_say_what_was_queued_or_refused(shop, lane):
     assert "feedback == 'nothing', must be an entry" in unknown.json()["error"]["message"]
     project = ("--project", shop.project.slug)
     output = run("feedback", "label", "desk", entry.feedback_id, *project)
-    assert "0 texts queued, 1 were queued before." in output
+    assert "0 texts queued, 1 was queued before." in output
     assert "0 texts queued, 2" in run("feedback", "label", "desk", "--theme", str(theme.pk), *project)
     refused = run("feedback", "label", "desk", "nothing", *project, status=2)
     assert "must be an entry of this project" in refused

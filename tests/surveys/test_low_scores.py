@@ -207,7 +207,7 @@ def test_a_shell_queues_them_too(shop):
     }  # fmt: skip
     assert texts_of(shop) == {"too dear"}
     again = run(*shell, "--survey", "liked")
-    assert again == "0 texts queued, 1 were queued before.\n"
+    assert again == "0 texts queued, 1 was queued before.\n"
     make_survey(shop, shop.surface, key="why", kind="choice")
     for words, sentence in (
         (["--survey", "nowhere"], "survey == 'nowhere', must be one of ['liked', 'why']."),
