@@ -132,6 +132,22 @@ def test_each_fault_is_one_sentence(variables, sentence):
     assert "hunter2" not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("project", "address", "warned"),
+    [("10", "10", "10"), ("11", "10", ""), ("10", "0", "no limit"), ("0", "10", "")],
+)
+def test_a_rate_that_one_address_uses_up_is_warned_of(project, address, warned):
+    done = check("--no-connect", BAKEOFF_PROJECT_RATE=project, BAKEOFF_ADDRESS_RATE=address)
+    lines = done.stdout.splitlines()
+    assert (done.returncode, lines[-1]) == (0, "The settings are right.")
+    assert len(lines) == (2 if warned else 1)
+    if warned:
+        assert lines[0] == (
+            f"Warning: BAKEOFF_PROJECT_RATE == {project}, should be above BAKEOFF_ADDRESS_RATE "
+            f"({warned}): one address uses up what all keys of a project may send."
+        )
+
+
 def test_several_faults_are_all_named():
     done = check(DATABASE_URL=AWAY, REDIS_URL="redis://127.0.0.1:1/0", BAKEOFF_HOEM="/a")
     assert [line.split(maxsplit=1)[0] for line in done.stdout.splitlines()] == [

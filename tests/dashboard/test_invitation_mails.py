@@ -6,12 +6,21 @@ import re
 from dataclasses import replace
 
 import pytest
+import redis
 from django.test import Client
 
-from bakeoff.accounts.invite import InvitationError, invite, renew_invitation, revoke_invitation
+from bakeoff.accounts.invite import (
+    InvitationError,
+    invite,
+    note_mailed,
+    renew_invitation,
+    revoke_invitation,
+)
 from bakeoff.accounts.models import AuditEntry
-from bakeoff.dashboard.sign_in_throttle import MAX_MAILS
+from bakeoff.dashboard.sign_in_throttle import MAX_MAILS, MailThrottle
+from bakeoff.dashboard.views import invitations
 from bakeoff.public_address import PublicUrl
+from inference.cache import cache_client
 from tests.support import builders
 from tests.support.dashboard import make_user, sign_in
 from tests.support.mailbox import smtp_sink
@@ -100,7 +109,7 @@ def test_one_that_is_sent_again_has_a_new_link_alone(project, admin, mailbox):
     assert actions(project) == ["invite", "mail invitation", "renew invitation", "mail invitation"]
     revoke_invitation(invitation=invitation, by="a test")
     gone = admin.post(renew, follow=True).content.decode()
-    assert "This invitation was used or revoked, or it is too old." in gone
+    assert "This invitation was used or revoked, or has expired." in gone
     assert len(mailbox.messages) == 2
 
 
@@ -115,6 +124,10 @@ def test_what_the_server_refuses_is_said_and_the_link_is_good(project, admin, ma
 
 def test_a_server_that_is_away_is_said(project, admin, mailbox, settings):
     settings.EMAIL_PORT = 1
+    chinese = {"accept-language": "zh-Hans"}
+    assert "SMTP 服务器不接受此邮件：ConnectionRefusedError。" in invited(
+        admin, project, address(project), **chinese
+    )
     shown = invited(admin, project, address(project))
     assert "No e-mail was sent: the SMTP server does not take it: ConnectionRefusedError." in shown
 
@@ -127,6 +140,25 @@ def test_nobody_fills_a_mailbox_through_us(project, admin, mailbox):
     assert LINK.search(shown)
     assert len(mailbox.messages) == MAX_MAILS
     assert "was sent to" in invited(admin, project, f"b{address(project)}")
+    # Who has forgotten a password does not wait for invitations.
+    assert MailThrottle(cache_client(), address=project.slug, email=address(project)).admits()
+
+
+def test_a_link_that_cannot_be_sent_again_still_works(project, admin, mailbox, monkeypatch):
+    for _ in range(MAX_MAILS):
+        invited(admin, project, address(project))
+    invitation = project.invitations.order_by("pk").last()
+    renew = f"/p/{project.slug}/team/invitations/{invitation.pk}/renew/"
+    shown = admin.post(renew, follow=True).content.decode()
+    assert "No e-mail was sent, and the previous link still works: Too many requests." in shown
+    chinese = {"accept-language": "zh-Hans"}
+    monkeypatch.setattr(invitations, "cache_client", lambda: redis.Redis(port=1))
+    shown = admin.post(renew, follow=True, headers=chinese).content.decode()
+    assert "之前的链接仍然有效：统计电子邮件数量的缓存没有响应。" in shown
+    last = LINK.search(mailbox.messages[-1].get_content()).group(1)
+    assert Client().get(last).status_code == 200
+    assert actions(project).count("renew invitation") == 0
+    assert len(mailbox.messages) == MAX_MAILS
 
 
 def test_without_a_setting_the_page_says_which(project, admin, mailbox, settings):
@@ -148,6 +180,16 @@ def test_a_name_of_several_lines_makes_no_header(project, admin, mailbox):
     (message,) = mailbox.messages
     assert message["Bcc"] is None
     assert message["Subject"].endswith("invites you to Shop Bcc: all@shop.example")
+
+
+def test_a_link_that_was_replaced_meanwhile_was_not_mailed(project):
+    invitation, _ = invite(project=project, role="viewer", by="a test")
+    renewed, _ = renew_invitation(invitation=invitation, by="a test")
+    note_mailed(invitation=invitation, by="a test")
+    assert project.invitations.get().mailed_at is None
+    note_mailed(invitation=renewed, by="a test")
+    assert project.invitations.get().mailed_at is not None
+    assert actions(project) == ["invite", "renew invitation", "mail invitation"]
 
 
 def test_what_is_used_up_is_not_renewed(project):

@@ -10,7 +10,7 @@ from uuid_utils import uuid7
 
 from bakeoff.environment import DEFAULT_RATES, SettingError, read_environment
 from bakeoff.gateway.http.errors import ApiError
-from bakeoff.gateway.http.rate_limits import ADDRESS, KEY, UNIT, Rates
+from bakeoff.gateway.http.rate_limits import ADDRESS, KEY, PROJECT, UNIT, Rates
 from tests.support import builders
 
 
@@ -81,13 +81,54 @@ def test_all_keys_of_a_project_share_its_rate_and_other_projects_go_on(lane, sho
     assert post(lane, shop.secret, *[f"u{n}" for n in range(20)]).status_code == 202
 
 
+def test_what_one_address_floods_with_leaves_the_secret_key_its_rate(lane, shop, limited):
+    limited(address=10, project=30, key=30)
+    statuses = [post(lane, shop.public, f"u{n}").status_code for n in range(60)]
+    assert set(statuses[:10]) == {202}
+    assert statuses.count(429) >= 45  # the bucket refills meanwhile
+    many = [f"u{n}" for n in range(11)]
+    assert {post(lane, shop.public, *many).status_code for _ in range(30)} == {429}
+    assert post(lane, shop.secret, "u1").status_code == 202
+    assert post(lane, shop.secret, *[f"u{n}" for n in range(10)]).status_code == 202
+
+
+def test_what_is_refused_of_one_unit_leaves_the_rates_of_others(lane, shop, limited):
+    limited(unit=5, project=40, key=40, address=40)
+    assert post(lane, shop.public, *["u1"] * 5).status_code == 202
+    assert {post(lane, shop.public, *["u1"] * 5).status_code for _ in range(12)} == {429}
+    ask = {"surface": "home-feed", "unit_id": "u1"}
+    assert {lane.post("/v1/recommend", ask, shop.public).status_code for _ in range(40)} <= {200, 429}
+    assert post(lane, shop.public, *[f"v{n}" for n in range(20)]).status_code == 202
+    assert post(lane, shop.secret, "u").status_code == 202
+
+
+def test_what_was_given_back_is_there_for_other_processes():
+    async def run() -> None:
+        cache = redis.asyncio.Redis.from_url(read_environment().redis_url)
+        one, other = Rates({PROJECT: 100}, cache), Rates({PROJECT: 100}, cache)
+        bucket = {(PROJECT, str(uuid7())): 80}
+        one.take(bucket)
+        await one.exchange()
+        one.give_back(bucket)
+        one.give_back(bucket)  # what is above a full bucket is lost
+        await one.exchange()
+        other.take(dict.fromkeys(bucket, 10))
+        await other.exchange()
+        other.take(dict.fromkeys(bucket, 85))
+        with pytest.raises(ApiError):
+            other.take(dict.fromkeys(bucket, 10))
+        await cache.aclose()
+
+    asyncio.run(run())
+
+
 def test_a_request_that_is_larger_than_a_bucket_passes_when_it_is_full():
     rates = Rates({UNIT: 10}, redis.asyncio.Redis())
-    rates.take(UNIT, "u", 500)
+    rates.take({(UNIT, "u"): 500})
     with pytest.raises(ApiError) as refused:
-        rates.take(UNIT, "u", 1)
+        rates.take({(UNIT, "u"): 1})
     assert refused.value.retry_after > 60
-    Rates({UNIT: 0}, redis.asyncio.Redis()).take(UNIT, "u", 10**9)  # 0 is no limit
+    Rates({UNIT: 0}, redis.asyncio.Redis()).take({(UNIT, "u"): 10**9})  # 0 is no limit
 
 
 def test_processes_share_what_they_admit():
@@ -95,13 +136,13 @@ def test_processes_share_what_they_admit():
         cache = redis.asyncio.Redis.from_url(read_environment().redis_url)
         one, other = Rates({KEY: 100}, cache), Rates({KEY: 100}, cache)
         name = str(uuid7())
-        one.take(KEY, name, 80)
-        other.take(KEY, name, 15)
+        one.take({(KEY, name): 80})
+        other.take({(KEY, name): 15})
         for rates in (one, other, one):
             await rates.exchange()
-        other.take(KEY, name, 4)
+        other.take({(KEY, name): 4})
         with pytest.raises(ApiError):
-            other.take(KEY, name, 10)
+            other.take({(KEY, name): 10})
         await cache.aclose()
 
     asyncio.run(run())
@@ -110,11 +151,11 @@ def test_processes_share_what_they_admit():
 def test_without_redis_each_process_counts_by_itself():
     async def run() -> None:
         rates = Rates({ADDRESS: 100}, redis.asyncio.Redis(port=1))
-        rates.take(ADDRESS, "a", 60)
+        rates.take({(ADDRESS, "a"): 60})
         await rates.exchange()
-        rates.take(ADDRESS, "a", 30)
+        rates.take({(ADDRESS, "a"): 30})
         with pytest.raises(ApiError):
-            rates.take(ADDRESS, "a", 30)
+            rates.take({(ADDRESS, "a"): 30})
 
     asyncio.run(run())
 

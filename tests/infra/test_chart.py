@@ -49,9 +49,9 @@ def chart():
         yield chart
 
 
-def rendered(chart, **values) -> dict[tuple[str, str], dict]:
+def rendered(chart, name="demo", **values) -> dict[tuple[str, str], dict]:
     """What is applied, by kind and name."""
-    manifests = chart.render(NEEDED | values, name="demo", namespace="prod")
+    manifests = chart.render(NEEDED | values, name=name, namespace="prod")
     documents = [
         document
         for path, text in manifests.items()
@@ -198,10 +198,10 @@ def test_a_job_backs_up_to_a_prefix_of_its_own_each_time(chart, tmp_path):
     (container,) = pod["containers"]
     variables = {one["name"]: one["value"] for one in container["env"]}
     assert variables["DATABASE_URL_FILE"] == "/run/secrets/bakeoff/DATABASE_URL"
-    assert variables["AWS_ACCESS_KEY_ID_FILE"] == "/run/secrets/own/AWS_ACCESS_KEY_ID"
-    assert {"own", "home", "secrets", "tmp"} == {one["name"] for one in container["volumeMounts"]}
-    (own,) = [one for one in pod["volumes"] if one["name"] == "own"]
-    assert own["secret"]["secretName"] == "bakeoff-backups"
+    assert variables["AWS_ACCESS_KEY_ID_FILE"] == "/run/secrets/store/AWS_ACCESS_KEY_ID"
+    assert {"store", "home", "secrets", "tmp"} == {one["name"] for one in container["volumeMounts"]}
+    (store,) = [one for one in pod["volumes"] if one["name"] == "store"]
+    assert store["secret"]["secretName"] == "bakeoff-backups"
     # What the shell makes of the arguments, with a program that prints its own.
     program = tmp_path / "python"
     program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
@@ -215,7 +215,19 @@ def test_a_job_backs_up_to_a_prefix_of_its_own_each_time(chart, tmp_path):
     assert re.fullmatch(r"s3://backups/shop/\d{4}-\d\d-\d\dT\d{6}Z", place)
     # No other pod gets the keys of the backups.
     for other in pods(rendered(chart, backup=BACKUP)).values():
-        assert "own" not in {one["name"] for one in other["volumes"]}
+        assert "store" not in {one["name"] for one in other["volumes"]}
+
+
+@pytest.mark.parametrize(("stored", "seconds"), [({}, 43_200), ({"maxHours": 3}, 10_800)])
+def test_a_backup_that_hangs_is_ended_so_that_the_next_one_begins(chart, stored, seconds):
+    job, _pod = backup_pod(chart, backup=BACKUP | stored)
+    assert job["jobTemplate"]["spec"]["activeDeadlineSeconds"] == seconds
+
+
+def test_the_name_of_a_long_release_is_one_of_a_cron_job(chart):
+    release = f"{'r' * 44}-{'s' * 8}"  # of 53 characters, the longest that Helm takes
+    names = [name for kind, name in rendered(chart, name=release, backup=BACKUP) if kind == "CronJob"]
+    assert names == [f"{'r' * 44}-backup"]
 
 
 def test_a_backup_uses_the_keys_of_the_object_store_where_it_has_none(chart):
@@ -237,6 +249,10 @@ def test_a_backup_uses_the_keys_of_the_object_store_where_it_has_none(chart):
         (
             {"backup": BACKUP | {"secretKeys": []}},
             "backup.existingSecret == 'bakeoff-backups', must come with backup.secretKeys",
+        ),
+        (
+            {"backup": BACKUP | {"secretKeys": ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"]}},
+            "backup.secretKeys == [AWS_ACCESS_KEY_ID, AWS_SESSION_TOKEN], must have both",
         ),
         (
             {"backup": BACKUP, "objectStore": OBJECT_STORE},
@@ -362,6 +378,7 @@ def test_migrations_come_first_and_web_ends_without_losing_requests(chart):
             "'/backup/destination': '/backups' does not",
         ),
         ({"backup": BACKUP | {"schedule": "nightly"}}, "'/backup/schedule': 'nightly' does not match"),
+        ({"backup": BACKUP | {"maxHours": 0}}, "'/backup/maxHours': minimum"),
         ({"backup": BACKUP | {"keep": 7}}, "additional properties 'keep' not allowed"),
         ({"web": {"replicas": 0}}, "'/web/replicas': minimum"),
         ({"workers": {"loop": {"queues": ["dfault"], "replicas": 1}}}, "'/workers/loop/queues/0'"),

@@ -63,10 +63,10 @@ def invite(*, project: Project, role: str, by: str, email: str = "") -> tuple[In
     return invitation, token
 
 
-def renew_invitation(*, invitation: Invitation, by: str) -> str:
-    """Give an invitation a new link, good for as long as a first one; return its token.
+def renew_invitation(*, invitation: Invitation, by: str) -> tuple[Invitation, str]:
+    """Give an invitation a new link, good for as long as a first one; return it with the link's token.
 
-    The link before lets nobody in any more: its token is stored nowhere, so it cannot be shown again.
+    The previous link stops working: its token is stored nowhere, so it cannot be shown again.
 
     Raises:
         InvitationError: it is good no longer.
@@ -89,14 +89,17 @@ def renew_invitation(*, invitation: Invitation, by: str) -> str:
             subject=str(locked),
             detail=detail,
         )
-    return token
+    return locked, token
 
 
 def note_mailed(*, invitation: Invitation, by: str) -> None:
-    """Note that the SMTP server took an e-mail with the link."""
+    """Note that the SMTP server took an e-mail with the link, unless a later one has replaced it."""
     with transaction.atomic():
-        Invitation.objects.filter(pk=invitation.pk).update(mailed_at=timezone.now())
-        record_audit(invitation.project_id, actor=by, action="mail invitation", subject=str(invitation))
+        same_link = Invitation.objects.filter(pk=invitation.pk, digest=invitation.digest)
+        if same_link.update(mailed_at=timezone.now()):
+            record_audit(
+                invitation.project_id, actor=by, action="mail invitation", subject=str(invitation)
+            )
 
 
 def revoke_invitation(*, invitation: Invitation, by: str) -> None:

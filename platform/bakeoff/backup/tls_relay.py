@@ -3,6 +3,7 @@
 Guarantees: what leaves the machine is encrypted, and the server is checked by its certificate as libpq
 does by `sslmode`; the socket lies in a folder that its owner alone may enter, and goes with the block.
 A connection that is cut on one side is cut on the other: no program takes half an answer for a whole.
+No login waits for ever: `connect_timeout` holds, or else ours.
 What it does not keep: `channel_binding=require`, which binds a login to the program's own TLS.
 """
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 CONNECT_SECONDS = 10
+LOGIN_SECONDS = 60  # of a program as a whole, where its address has no `connect_timeout`
 CHUNK = 2**18
 # PostgreSQL's number of a message that asks for TLS; the answer is one byte, before anything else.
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
@@ -36,8 +38,9 @@ _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 _SASL = struct.pack("!i", 10)
 _REMEDY = "the bundled programs have no TLS to bind to; name the folder of your own by --tools"
 # What a program is given of an address: the rest says how the server is reached, which is ours.
-_OF_A_PROGRAM = (
+_PROGRAM_PARAMETERS = (
     "user", "password", "dbname", "options", "application_name", "client_encoding", "require_auth",
+    "connect_timeout",
 )  # fmt: skip
 # A server that is gone must be noticed here as libpq would.
 _OF_A_SOCKET = {
@@ -76,6 +79,12 @@ class _Server:
     port: int
     parameters: Mapping[str, str] = field(repr=False)
     is_tls: bool
+
+    @property
+    def wait_seconds(self) -> int:
+        """How long each step of the way to a login may take."""
+        seconds = int(self.parameters.get("connect_timeout", 0))
+        return seconds if seconds > 0 else CONNECT_SECONDS
 
     @classmethod
     def reach(cls, database_url: str) -> _Server:
@@ -145,7 +154,10 @@ def _private_folder() -> Path:
 
 
 def _address(folder: Path, server: _Server) -> str:
-    kept = {name: server.parameters[name] for name in _OF_A_PROGRAM if server.parameters.get(name)}
+    kept = {
+        name: server.parameters[name] for name in _PROGRAM_PARAMETERS if server.parameters.get(name)
+    }
+    kept.setdefault("connect_timeout", str(LOGIN_SECONDS))
     return make_conninfo(host=str(folder), port="5432", sslmode="disable", **kept)
 
 
@@ -210,14 +222,21 @@ def _listening(folder: Path, relay: Relay, server: _Server, context: ssl.SSLCont
             await _relay(relay, server, context, reader, writer)
 
     async def serve() -> None:
-        listening = await asyncio.start_unix_server(on_connection, sock=listener, limit=CHUNK)
+        await asyncio.start_unix_server(on_connection, sock=listener, limit=CHUNK)
         await ended.wait()
-        listening.close()
+
+    def run() -> None:
+        try:
+            runner.run(serve())
+        except OSError as error:
+            relay.failure = f"the way to {server.host}:{server.port}: {error}"
+        finally:
+            listener.close()  # whatever ended it: a program must not wait for who is gone
 
     # Its end cuts what is still open.
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         loop = runner.get_loop()
-        thread = threading.Thread(target=runner.run, args=[serve()], name="tls-relay")
+        thread = threading.Thread(target=run, name="tls-relay")
         thread.start()
         try:
             yield
@@ -238,7 +257,7 @@ async def _relay(
         return
     ways = [
         asyncio.ensure_future(_copy(reader, there_writer)),
-        asyncio.ensure_future(_answer(relay, there_reader, writer)),
+        asyncio.ensure_future(_answer(relay, server, there_reader, writer)),
     ]
     try:
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -262,6 +281,7 @@ async def _connect(server: _Server, context: ssl.SSLContext) -> tuple[Any, Any]:
     return await asyncio.open_connection(
         sock=await asyncio.to_thread(_open, server), ssl=context,
         server_hostname=server.host if is_named else "", limit=CHUNK,
+        ssl_handshake_timeout=server.wait_seconds,
     )  # fmt: skip
 
 
@@ -271,7 +291,7 @@ def _open(server: _Server) -> socket.socket:
     Raises:
         OSError: the server is away, or has no TLS.
     """
-    connection = socket.create_connection((server.target, server.port), CONNECT_SECONDS)
+    connection = socket.create_connection((server.target, server.port), server.wait_seconds)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, option in _OF_A_SOCKET.items():
         if (value := server.parameters.get(name)) and hasattr(socket, option):
@@ -286,20 +306,37 @@ def _open(server: _Server) -> socket.socket:
     return connection
 
 
-async def _answer(relay: Relay, source: Any, target: Any) -> None:
+async def _answer(relay: Relay, server: _Server, source: Any, target: Any) -> None:
     """Carry what the server says, without the logins that are bound to a TLS of the program's own."""
-    with suppress(OSError, ssl.SSLError, asyncio.IncompleteReadError):
-        kind = b""
-        while kind not in {b"R", b"E"}:  # how to log in, or why not
-            kind, size = struct.unpack("!ci", await source.readexactly(5))
-            body = await source.readexactly(size - 4)
-            if kind == b"R" and body.startswith(_SASL):
-                body = _without_channel_binding(body)
-                if body == _SASL + b"\0":
-                    relay.failure = f"the server demands channel binding: {_REMEDY}"
-                    return
-            target.write(struct.pack("!ci", kind, len(body) + 4) + body)
+    try:
+        await asyncio.wait_for(_carry_login(source, target), server.wait_seconds)
+    except TimeoutError:
+        where = f"{server.host}:{server.port}"
+        relay.failure = f"{where}: the server has said nothing for {server.wait_seconds} seconds"
+    except BackupError as error:
+        relay.failure = str(error)
+    except (OSError, ssl.SSLError, asyncio.IncompleteReadError):
+        return  # it ends here as it ended there
+    else:
         await _copy(source, target)
+
+
+async def _carry_login(source: Any, target: Any) -> None:
+    """Carry what the server says until it has said how to log in, or why not.
+
+    Raises:
+        BackupError: it offers nothing but logins that are bound to a TLS of the program's own.
+        OSError, asyncio.IncompleteReadError: the connection ended.
+    """
+    kind = b""
+    while kind not in {b"R", b"E"}:
+        kind, size = struct.unpack("!ci", await source.readexactly(5))
+        body = await source.readexactly(size - 4)
+        if kind == b"R" and body.startswith(_SASL):
+            body = _without_channel_binding(body)
+            if body == _SASL + b"\0":
+                raise BackupError(f"the server demands channel binding: {_REMEDY}")
+        target.write(struct.pack("!ci", kind, len(body) + 4) + body)
 
 
 def _without_channel_binding(offer: bytes) -> bytes:

@@ -25,20 +25,35 @@ OLDEST_POSTGRES = 15
 @click.command()
 @click.option("--no-connect", is_flag=True, help="Look at the settings alone, and ask no server.")
 def check(no_connect: bool) -> None:  # noqa: FBT001  click passes it so
-    """Say what is wrong with the settings, one sentence each; exit status 1 if anything is."""
+    """Say what is wrong with the settings, one sentence each; exit status 1 if anything is.
+
+    A sentence that begins with "Warning" changes no exit status.
+    """
     faults = list(unknown_settings(os.environ))
+    warnings: list[str] = []
     try:
         environment = read_environment()
     except SettingError as error:
         faults.append(str(error))
     else:
+        warnings += _warnings_of_rates(environment)
         faults += _faults_of_files(environment)
         faults += [] if no_connect else _faults_of_servers(environment)
-    for fault in faults:
-        echo(fault)
+    for line in (*warnings, *faults):
+        echo(line)
     if faults:
         raise SystemExit(1)
     echo("The settings are right." if no_connect else "The settings are right, and the servers answer.")
+
+
+def _warnings_of_rates(environment: Environment) -> Iterator[str]:
+    """Name a rate of projects that one address with a public key, which anybody may read, uses up."""
+    project, address = environment.rates["project"], environment.rates["address"]
+    if project and not 0 < address < project:
+        yield (
+            f"Warning: BAKEOFF_PROJECT_RATE == {project}, should be above BAKEOFF_ADDRESS_RATE "
+            f"({address or 'no limit'}): one address uses up what all keys of a project may send."
+        )
 
 
 def _faults_of_files(environment: Environment) -> Iterator[str]:

@@ -13,6 +13,7 @@ from ipaddress import IPv6Address, ip_address
 
 import redis
 import redis.exceptions
+from django.utils.translation import gettext as _
 
 # A quarter of an hour: long for a guesser, short for a person who mistyped.
 WITHIN_SECONDS = 900
@@ -94,18 +95,22 @@ class InvitationThrottle:
     """One invitation by e-mail, of an administrator who is signed in."""
 
     def __init__(self, cache: redis.Redis, *, person_id: int, email: str) -> None:
-        """Name the counters; a mailbox has one for all that we send by wish."""
+        """Name the counters; a password's link is counted by others: it must not wait for invitations."""
         self._cache, self._person = cache, _key("invitations", str(person_id))
-        self._email = _key("mail-to", email.casefold())
+        self._email = _key("invitation-to", email.casefold())
 
-    def admits(self) -> bool:
-        """Count the e-mail, and return whether it may go out; without a cache none may."""
+    def count(self) -> str:
+        """Count the e-mail, and return why it may not go out; empty where it may. Without a cache none may."""
         try:
-            if _count(self._cache, self._person) > MAX_INVITATIONS:
-                return False
-            return _count(self._cache, self._email) <= MAX_MAILS
+            if (
+                _count(self._cache, self._person) <= MAX_INVITATIONS
+                and _count(self._cache, self._email) <= MAX_MAILS
+            ):
+                return ""
         except redis.exceptions.RedisError:
-            return False
+            return _("the cache that counts e-mails does not answer. Try again later.")
+        sentence = _("Too many requests. Wait %(minutes)s minutes, then try again.")
+        return sentence % {"minutes": WITHIN_SECONDS // 60}
 
 
 class EndingThrottle:

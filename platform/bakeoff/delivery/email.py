@@ -7,6 +7,8 @@ import smtplib
 from email.errors import MessageError
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext as _
+
 if TYPE_CHECKING:
     from django.core.mail import EmailMessage
 
@@ -18,10 +20,11 @@ def try_to_send(message: EmailMessage) -> str:
     try:
         message.send()
     except smtplib.SMTPResponseException as error:
-        return f"SMTP status == {error.smtp_code}, must be 2xx."
+        return _("SMTP status == %(status)s, must be 2xx.") % {"status": error.smtp_code}
     except smtplib.SMTPRecipientsRefused:
-        return "the SMTP server refuses the recipient."
+        return _("the SMTP server refuses the recipient.")
     except (smtplib.SMTPException, MessageError, OSError, ValueError) as error:
         logger.warning("the SMTP server does not take an e-mail: %s", error)
-        return f"the SMTP server does not take it: {type(error).__name__}."
+        sentence = _("the SMTP server does not take it: %(error)s.")
+        return sentence % {"error": type(error).__name__}
     return ""

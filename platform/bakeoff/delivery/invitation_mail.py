@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.mail import EmailMessage
-from django.utils import translation
 from django.utils.translation import gettext as _
 
 from bakeoff.accounts.invite import DAYS, note_mailed
@@ -30,21 +29,18 @@ def why_no_mail() -> str:
     return ""
 
 
-def mail_invitation(invitation: Invitation, *, path: str, by: str, language: str = "") -> str:
-    """Send an invitation, in the language of who invites; return why not, empty where it was sent.
+def mail_invitation(invitation: Invitation, *, path: str, by: str) -> str:
+    """Send an invitation, in the present language; return why not, empty where it was sent.
 
     Args:
         invitation: with an address.
         path: of the page that its link opens.
         by: who invites.
-        language: its code; empty: the present one.
     """
     public = settings.PUBLIC
     if (why := why_no_mail()) or public is None:
         return why
-    with translation.override(language or translation.get_language() or settings.LANGUAGE_CODE):
-        message = _message(invitation, f"{public.origin}{path}", by)
-    if not (why := try_to_send(message)):
+    if not (why := try_to_send(_message(invitation, f"{public.origin}{path}", by))):
         note_mailed(invitation=invitation, by=by)
     return why
 

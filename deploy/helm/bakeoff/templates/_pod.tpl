@@ -36,6 +36,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if ne (empty .existingSecret) (empty .secretKeys) }}
 {{- fail (printf "backup.existingSecret == '%s', must come with backup.secretKeys, the keys of it that are read, and they with it." (.existingSecret | default "")) }}
 {{- end }}
+{{- if ne (has "AWS_ACCESS_KEY_ID" .secretKeys) (has "AWS_SECRET_ACCESS_KEY" .secretKeys) }}
+{{- fail (printf "backup.secretKeys == [%s], must have both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither." (join ", " .secretKeys)) }}
+{{- end }}
 {{- range .secretKeys }}
 {{- if has . (($.Values.objectStore | default dict).secretKeys | default list) }}
 {{- fail (printf "backup.secretKeys has %s, must be left out: objectStore.secretKeys has it." .) }}
@@ -45,7 +48,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
 {{- /* What every pod has beside its container's command; the context is the chart's. One that has a secret
-of its own, of a store, names it as ownSecret. */}}
+of its own, of a store, names it as storeSecret. */}}
 {{- define "bakeoff.pod" -}}
 {{- include "bakeoff.checkObjectStore" . }}
 automountServiceAccountToken: false
@@ -83,8 +86,8 @@ volumes:
   - name: object-store
     secret: {secretName: {{ . }}, defaultMode: 0440}
 {{- end }}
-{{- with .ownSecret }}
-  - name: own
+{{- with .storeSecret }}
+  - name: store
     secret: {secretName: {{ . }}, defaultMode: 0440}
 {{- end }}
   - name: tmp
@@ -102,8 +105,8 @@ env:
 {{- range .Values.secretKeys }}
   - {name: {{ . }}_FILE, value: /run/secrets/bakeoff/{{ . }}}
 {{- end }}
-{{- range .ownKeys }}
-  - {name: {{ eq . "GOOGLE_APPLICATION_CREDENTIALS" | ternary . (printf "%s_FILE" .) }}, value: /run/secrets/own/{{ . }}}
+{{- range .storeKeys }}
+  - {name: {{ eq . "GOOGLE_APPLICATION_CREDENTIALS" | ternary . (printf "%s_FILE" .) }}, value: /run/secrets/store/{{ . }}}
 {{- end }}
 {{- with .Values.objectStore }}
 {{- range .secretKeys }}
@@ -132,8 +135,8 @@ volumeMounts:
 {{- if (.Values.objectStore | default dict).existingSecret }}
   - {name: object-store, mountPath: /run/secrets/object-store, readOnly: true}
 {{- end }}
-{{- if .ownSecret }}
-  - {name: own, mountPath: /run/secrets/own, readOnly: true}
+{{- if .storeSecret }}
+  - {name: store, mountPath: /run/secrets/store, readOnly: true}
 {{- end }}
   - {name: tmp, mountPath: /tmp}
 {{- end }}

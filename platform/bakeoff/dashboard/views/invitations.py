@@ -28,7 +28,7 @@ from bakeoff.accounts.models import Invitation
 from bakeoff.dashboard.access import ADMIN, project_for
 from bakeoff.dashboard.links import absolute_url
 from bakeoff.dashboard.refusals import add_refusal
-from bakeoff.dashboard.sign_in_throttle import WITHIN_SECONDS, InvitationThrottle
+from bakeoff.dashboard.sign_in_throttle import InvitationThrottle
 from bakeoff.dashboard.team_forms import InvitationForm
 from bakeoff.dashboard.views.team import team_page
 from bakeoff.delivery.invitation_mail import mail_invitation, why_no_mail
@@ -61,33 +61,39 @@ def make_invitation(request: HttpRequest, slug: str) -> HttpResponse:
     except InvitationError as error:
         add_refusal(form, error)
         return team_page(request, project, invitation=form)
-    _hand_out(request, invitation, token)
+    why = why_no_mail() or (_why_slowed_down(request, invitation) if invitation.email else "")
+    _hand_out(request, invitation, token, why=why)
     return redirect("team", slug)
 
 
 @require_POST
 @login_required
 def renew(request: HttpRequest, slug: str, invitation_id: int) -> HttpResponse:
-    """Make a new link in place of the one before, and send it again."""
+    """Make a new link in place of the previous one, and send it again."""
     project = project_for(request, slug, ADMIN)
     invitation = get_object_or_404(Invitation, pk=invitation_id, project=project)
+    why = why_no_mail()
+    # Before the previous link stops working: what was to be sent again would be lost with it.
+    if invitation.email and not why and (slowed := _why_slowed_down(request, invitation)):
+        sentence = _("No e-mail was sent, and the previous link still works: %(why)s")
+        messages.warning(request, sentence % {"why": slowed})
+        return redirect("team", slug)
     try:
-        token = renew_invitation(invitation=invitation, by=str(request.user))
+        renewed, token = renew_invitation(invitation=invitation, by=str(request.user))
     except InvitationError:
-        messages.error(request, _("This invitation was used or revoked, or it is too old."))
+        messages.error(request, _("This invitation was used or revoked, or has expired."))
     else:
-        _hand_out(request, invitation, token)
+        _hand_out(request, renewed, token, why=why)
     return redirect("team", slug)
 
 
-def _hand_out(request: HttpRequest, invitation: Invitation, token: str) -> None:
-    """Show a link, once, and send it to whom it is for; say whether that was done, or why not."""
+def _hand_out(request: HttpRequest, invitation: Invitation, token: str, *, why: str) -> None:
+    """Show a link, once, and send it to whom it is for, unless `why` says what is against it."""
     path = reverse("invited", args=[token])
     link = absolute_url(request, path)
     messages.success(request, _("Send this link, it is shown only once: %(link)s") % {"link": link})
     if not invitation.email:
         return
-    why = why_no_mail() or _why_slowed_down(request, invitation)
     if why := why or mail_invitation(invitation, path=path, by=str(request.user)):
         messages.warning(request, _("No e-mail was sent: %(why)s") % {"why": why})
     else:
@@ -97,11 +103,7 @@ def _hand_out(request: HttpRequest, invitation: Invitation, token: str) -> None:
 
 def _why_slowed_down(request: HttpRequest, invitation: Invitation) -> str:
     person = cast("User", request.user)  # who is signed in
-    throttle = InvitationThrottle(cache_client(), person_id=person.pk, email=invitation.email)
-    if throttle.admits():
-        return ""
-    sentence = _("Too many requests. Wait %(minutes)s minutes, then try again.")
-    return sentence % {"minutes": WITHIN_SECONDS // 60}
+    return InvitationThrottle(cache_client(), person_id=person.pk, email=invitation.email).count()
 
 
 @require_POST

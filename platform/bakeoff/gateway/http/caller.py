@@ -84,22 +84,37 @@ class Caller(NamedTuple):
             rates=rates,
         )
 
-    def spend(self, rows: int) -> None:
+    def spend(self, rows: int, *, counted: int = 0) -> None:
         """Count a request, or rows of it, against its key, project and, of a public key, its address.
+
+        Args:
+            rows: to count now.
+            counted: of the same request, before; a refusal gives them back.
 
         Raises:
             ApiError: 429.
         """
         if self.rates is None:
             return
-        self.rates.take(KEY, self.key.digest, rows)
-        self.rates.take(PROJECT, self.key.project, rows)
+        try:
+            self.rates.take(self._counts(rows))
+        except ApiError:
+            self.rates.give_back(self._counts(counted))
+            raise
+
+    def _counts(self, rows: int) -> dict[tuple[str, str], int]:
+        counts = {(KEY, self.key.digest): rows, (PROJECT, self.key.project): rows}
         # Behind a secret key stands a server, whose one address sends for all of its visitors.
         if self.key.kind == PUBLIC:
-            self.rates.take(ADDRESS, self.address, rows)
+            counts[ADDRESS, self.address] = rows
+        return counts
 
-    def spend_on(self, several: Sequence[Ids]) -> None:
+    def spend_on(self, several: Sequence[Ids], *, rows: int = 1) -> None:
         """Count what a public key says of units, one each time that it names one.
+
+        Args:
+            several: the units.
+            rows: of the request, which `spend` has counted; a refusal gives them back.
 
         Raises:
             ApiError: 429.
@@ -108,8 +123,15 @@ class Caller(NamedTuple):
             return
         # One take per unit: a batch names the same visitor many times.
         counts = Counter(several) if len(several) > 1 else dict.fromkeys(several, 1)
+        by_bucket: Counter[tuple[str, str]] = Counter()
         for (anonymous, user), count in counts.items():
-            self.rates.take(UNIT, f"{self.key.project_id}:{user or anonymous}", count)
+            by_bucket[UNIT, f"{self.key.project_id}:{user or anonymous}"] += count
+        try:
+            self.rates.take(by_bucket)
+        except ApiError:
+            # Other visitors share the key's and the project's rate.
+            self.rates.give_back(self._counts(rows))
+            raise
 
     @property
     def is_crawler(self) -> bool:

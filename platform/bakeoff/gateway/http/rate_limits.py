@@ -1,10 +1,11 @@
 """How much a key, an address, a unit and a project may send: token buckets.
 
-Guarantees: a request is judged without waiting for anybody; what several processes admit together is
-above a rate by at most what they admit between two exchanges. Each process has its own buckets, and
-those that are used much are exchanged with Redis twice a second. Does not guarantee a common rate while
-Redis is away: then each process counts by itself. Secret keys are counted by key and
-project alone: they are servers, which speak for many.
+Guarantees: a request is judged without waiting for anybody; one that is refused takes from no bucket,
+so nobody empties a shared one with what is refused; what several processes admit together is above a
+rate by at most what they admit between two exchanges. Each process has its own buckets, and those that
+are used much are exchanged with Redis twice a second. Does not guarantee a common rate while Redis is
+away: then each process counts by itself. Secret keys are counted by key and project alone: they are
+servers, which speak for many.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ local capacity, taken = tonumber(ARGV[1]), tonumber(ARGV[2])
 local kept = redis.call('HMGET', KEYS[1], 'tokens', 'at')
 local tokens = tonumber(kept[1]) or capacity
 tokens = math.min(capacity, tokens + math.max(0, now - (tonumber(kept[2]) or now)) * capacity / 60)
-tokens = math.max(tokens - taken, -capacity)
+tokens = math.min(capacity, math.max(tokens - taken, -capacity))
 redis.call('HSET', KEYS[1], 'tokens', tostring(tokens), 'at', tostring(now))
 redis.call('EXPIRE', KEYS[1], 180)
 return tostring(tokens)"""
@@ -54,7 +55,7 @@ class _Bucket:
         capacity: what a minute refills.
         tokens: what is left.
         at: when that was so.
-        taken: what was taken since the last exchange.
+        taken: what was taken since the last exchange, less what was given back.
     """
 
     capacity: float
@@ -81,37 +82,50 @@ class Rates:
         self._buckets: OrderedDict[Name, _Bucket] = OrderedDict()
         self._much: set[Name] = set()
 
-    def take(self, kind: str, name: str, count: int = 1) -> None:
-        """Take tokens.
+    def take(self, counts: Mapping[Name, int]) -> None:
+        """Take tokens of all buckets, or of none.
 
         Args:
-            kind: `KEY`, `ADDRESS`, `UNIT` or `PROJECT`.
-            name: whose.
-            count: of rows, or 1 for a request.
+            counts: of rows, or 1 for a request; by kind (`KEY`, `ADDRESS`, `UNIT` or `PROJECT`) and
+                name of a bucket.
 
         Raises:
             ApiError: 429, with when to come back.
         """
-        capacity = self._per_minute.get(kind, 0)
-        # A rate of 0 is no limit, and a batch of one row was counted with its request.
-        if not capacity or not count:
-            return
-        bucket = self._bucket((kind, name), capacity)
-        # A request that is larger than a whole bucket needs a full one, or it would never pass.
-        needed = min(count, capacity)
-        if bucket.tokens < needed:
-            wait = (needed - bucket.tokens) * 60 / capacity
-            raise ApiError(
-                429,
-                "rate_limited",
-                f"this {kind} sends more than {capacity} a minute, must wait.",
-                retry_after=max(1, math.ceil(wait)),
-            )
+        limited = self._limited(counts)
+        for (kind, _), bucket, count in limited:
+            # A request that is larger than a whole bucket needs a full one, or it would never pass.
+            needed = min(count, bucket.capacity)
+            if bucket.tokens < needed:
+                wait = (needed - bucket.tokens) * 60 / bucket.capacity
+                raise ApiError(
+                    429,
+                    "rate_limited",
+                    f"this {kind} sends more than {bucket.capacity:.0f} a minute, must wait.",
+                    retry_after=max(1, math.ceil(wait)),
+                )
+        for name, bucket, count in limited:
+            self._subtract(name, bucket, count)
+
+    def give_back(self, counts: Mapping[Name, int]) -> None:
+        """Put back what a request took that another bucket then refused."""
+        for name, bucket, count in self._limited(counts):
+            self._subtract(name, bucket, -count)
+
+    def _subtract(self, name: Name, bucket: _Bucket, count: int) -> None:
         # May go below zero: a batch larger than the bucket is paid for by waiting longer afterwards.
-        bucket.tokens -= count
+        bucket.tokens = min(bucket.capacity, bucket.tokens - count)
         bucket.taken += count
-        if bucket.taken * MUCH >= capacity:
-            self._much.add((kind, name))
+        if abs(bucket.taken) * MUCH >= bucket.capacity:
+            self._much.add(name)
+
+    def _limited(self, counts: Mapping[Name, int]) -> list[tuple[Name, _Bucket, int]]:
+        # A rate of 0 is no limit, and a batch of one row was counted with its request.
+        return [
+            (name, self._bucket(name, capacity), count)
+            for name, count in counts.items()
+            if count and (capacity := self._per_minute.get(name[0], 0))
+        ]
 
     def _bucket(self, name: Name, capacity: int) -> _Bucket:
         now = time.monotonic()

@@ -82,7 +82,7 @@ class BatchHandler:
         Raises:
             ApiError: the only event is wrong, or nothing can be stored.
         """
-        call.caller.spend(len(batch.entries) - 1)  # the request itself was counted at the door
+        call.caller.spend(len(batch.entries) - 1, counted=1)  # at the door, the request itself
         clock = Clock.of(datetime.now(UTC), batch.sent_at)
 
         def read(rows: RequestRows, entry: Any) -> None:
@@ -96,7 +96,7 @@ class BatchHandler:
             read_event(rows, call, entry, times=times, agent=entry.get("user_agent"))
 
         rows = await self._read(call, batch, read)
-        return orjson.dumps(await self._commit(call, rows))
+        return orjson.dumps(await self._commit(call, rows, len(batch.entries)))
 
     async def segment(self, call: Call, batch: SegmentBatch) -> bytes:
         """Store Segment's messages.
@@ -104,7 +104,7 @@ class BatchHandler:
         Raises:
             ApiError: the only message is wrong, or nothing can be stored.
         """
-        call.caller.spend(len(batch.entries) - 1)
+        call.caller.spend(len(batch.entries) - 1, counted=1)
         reading = segment.Reading.of(batch.envelope, datetime.now(UTC))
 
         def read(rows: RequestRows, message: Any) -> None:
@@ -114,7 +114,7 @@ class BatchHandler:
             _read_message(rows, call, message, kind=kind, reading=reading)
 
         rows = await self._read(call, batch, read)
-        answer = {"success": True, **await self._commit(call, rows)}
+        answer = {"success": True, **await self._commit(call, rows, len(batch.entries))}
         if warnings := reading.warnings_beside(rows.rejected):
             answer["warnings"] = warnings
         return orjson.dumps(answer)
@@ -140,11 +140,11 @@ class BatchHandler:
                 await show_in_inspector(self._cache, project, shown)
             raise
 
-    async def _commit(self, call: Call, request: RequestRows) -> dict[str, Any]:
+    async def _commit(self, call: Call, request: RequestRows, rows_sent: int) -> dict[str, Any]:
         """Commit the rows of a request and return what was new."""
         key = call.caller.key
         # Only the entries say whose they are; refused before anything is looked up.
-        call.caller.spend_on(request.ids)
+        call.caller.spend_on(request.ids, rows=rows_sent)
         rows = await self._with_units(call, request)
         result: CommitResult | None = None
         rows.exposures += await self._slate_exposures.rows(call, rows.events)
