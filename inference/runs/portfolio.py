@@ -9,6 +9,7 @@ last. The best goes to the gate with all of its seeds, like a recipe that a pers
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 from inference.algorithms import NOT_TRIED, reads_texts
 from inference.recommenders.blend import Blend
 from inference.runs.outcome import ENCODER, OutOfTimeError, Recipe, RunError, RunProgress
-from inference.runs.search import SearchResult, search_params
+from inference.runs.search import FAILURES, SearchResult, search_params
 from inference.serving.orders import PARAMS
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def _search(
     clock = _Clock(now, start + seconds * SEARCHING)
     result = SearchResult(recipe, 0)
     # What the data do not allow is said by the fit with the defaults.
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(*FAILURES):
         limited = clock.limit(progress.span(0.0, SEARCHING))
         result = search_params(run, recipe, trials, limited)
     spent = now() - start
@@ -221,8 +222,12 @@ def _try(
         trial = run.try_recipe(recipe, limited)
     except OutOfTimeError:
         return Candidate(recipe, now() - start, state="out_of_time")
-    except ValueError as error:  # the data or a parameter does not allow it; others it may suit
+    # The data or a parameter does not allow it, or what it answers is no answer; others it may suit.
+    except FAILURES as error:
         return Candidate(recipe, now() - start, state="failed", reason=str(error))
+    if math.isnan(trial.value):  # would be ranked anywhere
+        reason = "what decides between candidates is no number for it."
+        return Candidate(recipe, trial.seconds, state="failed", reason=reason)
     return Candidate(trial.recipe, trial.seconds, trial)
 
 

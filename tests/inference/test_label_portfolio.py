@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 
+import numpy as np
 import pytest
 from django.db import connection
 from django.urls import reverse
@@ -19,7 +21,7 @@ from inference.algorithms import LabelPortfolio, classifiers, default_algorithm
 from inference.evaluation.gate import GateRule
 from inference.models import Example, Surface, TrainingRun
 from inference.runs.label_run import LabelRun
-from inference.runs.outcome import Labelling, Recipe, RunPlan, RunProgress, Workplace
+from inference.runs.outcome import Labelling, Recipe, RunError, RunPlan, RunProgress, Workplace
 from inference.runs.portfolio import choose_recipe
 from inference.runs.search import search_params
 from inference.serving.label_costs import LabelCosts
@@ -96,7 +98,7 @@ def test_train_tries_several_searches_each_and_goes_on_with_the_best(desk, clien
     assert run.version.gate["rows"]["log_score"]["challenger"] == pytest.approx(chosen["log_score"])
     for one in tried:
         assert one["search"]["trials"] == 3 + 2 + 2
-        assert one["search"]["log_score"] >= one["search"]["default_log_score"]
+        assert (one["search"]["log_score"] > one["search"]["default_log_score"]) == bool(one["params"])
         assert f"{one['log_score']:.4f}" in shown
     client.force_login(builders.make_root())
     page = client.get(reverse("run", args=[run.pk])).content.decode()
@@ -141,6 +143,10 @@ def test_a_search_is_the_same_again_and_goes_on_after_a_kill(tmp_path):
     first = search_params(run, Recipe("tfidf", {}), 4, RunProgress())
     assert first.trials == 5 + 3 + 2
     assert set(first.recipe.params) <= {"inverse_l2", "least"}
+    value_of = run.validation_of(Recipe("tfidf", {})).value_of
+    judged = [value_of(one, 1.0, RunProgress()) for one in (first.recipe, Recipe("tfidf", {}))]
+    assert first.validation == tuple(judged)
+    assert bool(first.recipe.params) == (judged[0] > judged[1])
     lines = []
     progress = RunProgress(report=lambda _share, line: lines.append(line))
     assert search_params(run, Recipe("tfidf", {}), 4, progress) == first
@@ -182,6 +188,87 @@ def test_who_is_out_of_time_or_fails_is_listed_and_fails_no_run(tmp_path, monkey
     assert tried[1]["reason"] == "these rows are not for it."
     assert 900 < tried[0]["seconds"] < 1100  # a third of the time
     assert run.plan.recipe == Recipe("tfidf", {})
+
+
+class Diverges(Slow):
+    """Has weights that are no numbers, or whose sums are none."""
+
+    refits = False
+
+    def __init__(self, name, value):
+        self.array, self.value = name, value
+
+    def fit(self, data, options):
+        draft = classifiers()["tfidf"].fit(data, replace(options, params={}))
+        arrays = {name: array.copy() for name, array in draft.arrays.items()}
+        arrays[self.array][:] = self.value
+        return replace(draft, arrays=arrays)
+
+
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning")
+@pytest.mark.parametrize(
+    ("array", "value", "reason"),
+    [
+        ("offset", np.nan, "array 'offset' holds a number that is not finite"),
+        ("weights", 3e38, "the model's probabilities are not finite"),
+    ],
+)
+def test_a_candidate_that_answers_no_numbers_fails_alone(tmp_path, monkeypatch, array, value, reason):
+    monkeypatch.setitem(classifiers(), "diverges", Diverges(array, value))
+    portfolio = LabelPortfolio(algorithms=["diverges", "tfidf"])
+    run, tried = choose_recipe(label_run(tmp_path, portfolio), portfolio, RunProgress())
+    assert [one["state"] for one in tried] == ["failed", "chosen"]
+    assert reason in tried[0]["reason"]
+    assert run.plan.recipe == Recipe("tfidf", {})
+    alone = LabelPortfolio(algorithms=["diverges"])
+    with pytest.raises(RunError, match=f"no candidate could be judged: diverges: {reason}"):
+        choose_recipe(label_run(tmp_path / "alone", alone), alone, RunProgress())
+
+
+class FailsSometimes(type(classifiers()["tfidf"])):
+    """Fits what `tfidf` does, but refuses some parameters on more than 60 rows: in the last round."""
+
+    def __init__(self, refuses):
+        self.refuses = refuses
+
+    def fit(self, data, options):
+        if len(data.texts) > 60 and self.refuses(options.params):
+            raise ValueError("these rows are not for it.")
+        return super().fit(data, options)
+
+
+def searched_where(tmp_path, monkeypatch, refuses):
+    monkeypatch.setitem(classifiers(), "tfidf", FailsSometimes(refuses))
+    return search_params(label_run(tmp_path, LabelPortfolio()), Recipe("tfidf", {}), 4, RunProgress())
+
+
+def test_a_draw_that_fails_loses_and_the_search_goes_on(tmp_path, monkeypatch):
+    found = searched_where(tmp_path, monkeypatch, bool)  # every draw fails in the last round
+    assert (found.recipe, found.trials) == (Recipe("tfidf", {}), 5 + 3 + 2)
+    assert found.as_json()["log_score"] == found.as_json()["default_log_score"] < 0
+
+
+def test_a_draw_wins_where_the_defaults_fail(tmp_path, monkeypatch):
+    found = searched_where(tmp_path, monkeypatch, lambda params: not params)
+    assert set(found.recipe.params) <= {"inverse_l2", "least"}
+    assert found.recipe.params
+    assert found.as_json().keys() == {"trials", "log_score"}
+
+
+def test_where_all_fail_the_last_round_that_was_finished_decides(tmp_path, monkeypatch):
+    found = searched_where(tmp_path, monkeypatch, lambda _params: True)
+    assert found.trials == 5 + 3 + 2
+    assert found.metric == "log_score"
+
+
+def test_trials_by_log_score_are_not_ranked_among_costs(tmp_path):
+    by_score = label_run(tmp_path, LabelPortfolio())
+    search_params(by_score, Recipe("tfidf", {}), 2, RunProgress())
+    costs = {"billing": {"delivery": 20, "account": 20}}
+    resumed = label_run(tmp_path, LabelPortfolio(), costs=costs)
+    afresh = label_run(tmp_path / "afresh", LabelPortfolio(), costs=costs)
+    wanted = search_params(afresh, Recipe("tfidf", {}), 2, RunProgress())
+    assert search_params(resumed, Recipe("tfidf", {}), 2, RunProgress()) == wanted
 
 
 def test_the_champions_recipe_is_among_the_candidates(desk):
