@@ -159,8 +159,7 @@ def stored_vectors(items: Sequence[Item]) -> Floats:
 
 
 def _text_key(item: Item) -> str:
-    says_something = item.title or item.text or item.labels or item.properties
-    return ItemVector.key_of(item.text_to_embed) if says_something else ""
+    return ItemVector.key_of(item.text_to_embed) if item.says_something else ""
 
 
 def custom_vectors_of(items: Sequence[Item]) -> Floats | None:

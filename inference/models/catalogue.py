@@ -134,6 +134,11 @@ class Item(models.Model):
         parts = [part for part in (self.title, self.text, _as_words(self.labels), *fields) if part]
         return ". ".join(parts)[:MAX_TEXT] or self.item_id
 
+    @property
+    def says_something(self) -> bool:
+        """Whether it has more than its id: what the text tower reads of it is else a name."""
+        return bool(self.title or self.text or self.labels or self.properties)
+
 
 MAX_TEXT = 4000  # characters; an encoder reads the first few hundred
 

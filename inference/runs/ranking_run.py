@@ -24,6 +24,8 @@ from inference.training.split import SplitData, UnitLikes, hold_out_last, split_
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from inference.evaluation.gate import GateRule
     from inference.recommenders import Recommender
     from inference.runs.off_policy_view import Log
@@ -52,6 +54,7 @@ class Catalogue:
         refused_images: why images are not used, and how many each.
         vectors_by: of their texts by another encoder, by the version that made it.
         other_texts: of the project beside its items'.
+        without_text: whether an item says nothing but its id, (n,); None: none of them.
     """
 
     item_ids: list[str]
@@ -63,6 +66,7 @@ class Catalogue:
     vectors_by: Mapping[str, Floats] = field(default_factory=dict)
     other_texts: Sequence[str] = ()
     other_widths: int = 0
+    without_text: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,7 @@ class RankingRun:
             custom_vectors=self.catalogue.custom_vectors,
             image_vectors=self.catalogue.images,
             other_texts=self.catalogue.other_texts,
+            without_text=self.catalogue.without_text,
             liked=[unit.items for unit in units],
             liked_at=[unit.at for unit in units],
             chance=[unit.chance for unit in units],

@@ -41,6 +41,7 @@ class TrainingData:
         image_vectors: of the items' images, centred and of length 1, float32 (n, i), zeros where there
             is none; None when there are none at all.
         other_texts: of the project beside its items', for models that learn its words.
+        without_text: whether an item says nothing but its id, which its vector is of, (n,); None: none.
     """
 
     item_ids: Sequence[str]
@@ -56,6 +57,7 @@ class TrainingData:
     other_texts: Sequence[str] = ()
     features: Sequence[str] = ()
     words: Sequence[NDArray[np.str_]] | None = None
+    without_text: NDArray[np.bool_] | None = None
 
     @property
     def sides(self) -> list[Floats]:

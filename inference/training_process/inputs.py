@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 from django.conf import settings
 
 from inference.actions.find_encoder import find_encoder
@@ -226,6 +227,7 @@ def catalogue_of(run: TrainingRun) -> Catalogue:
         },
         other_texts=_texts_of(run),
         texts=[item.text_to_embed for item in items],
+        without_text=np.array([not item.says_something for item in items], dtype=bool),
         custom_vectors=custom_vectors_of(items),
         other_widths=other_widths(items),
         images=_images_of(items) if "images" in _inputs(run) else None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from django.conf import settings
@@ -51,8 +53,11 @@ def test_texts_and_images_count_alike_and_what_is_missing_counts_nothing():
 
 
 def test_equal_texts_come_in_the_order_of_the_catalogue_and_unlike_ones_not_at_all():
-    same = np.tile(units(1), (50, 1))
-    assert near_items([same])[7, :8].tolist() == [0, 1, 2, 3, 4, 5, 6, 8]
+    same = np.tile(units(1), (3000, 1))
+    found = near_items([same])
+    first = np.arange(MAX_NEAR + 1)
+    assert found[7].tolist() == np.delete(first, 7).tolist()
+    assert (found[MAX_NEAR:] == first[:-1]).all()
     apart = np.eye(30, dtype=np.float32)
     assert (near_items([apart]) == -1).all()
     assert near_items([units(1)]).tolist() == [[-1] * MAX_NEAR]
@@ -67,6 +72,40 @@ def test_of_many_items_those_of_the_nearest_groups_are_compared(monkeypatch):
     shared = [len(set(a[a >= 0]) & set(b[b >= 0])) for a, b in zip(exact, found, strict=True)]
     assert sum(shared) / (exact >= 0).sum() >= 0.95
     assert not (found == np.arange(len(found))[:, None]).any()  # none is near itself
+
+
+def test_what_has_no_vector_is_compared_with_nothing_and_equal_texts_take_no_more_memory(monkeypatch):
+    vectors = units(6000, width=32, groups=60)
+    vectors[:4000] = 0  # no text
+    vectors[4000:5500] = vectors[-1]  # equal ones, one group
+    monkeypatch.setattr(module, "MAX_EXACT", 500)
+    monkeypatch.setattr(module, "MAX_OWN", 600)
+    monkeypatch.setattr(module, "BLOCK_ELEMENTS", elements := 100_000)
+    tracemalloc.start()
+    found = near_items([vectors])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # A few matrices of a block, float32 or int64, beside lists and vectors, which grow with n alone.
+    assert peak < 40 * elements + 4 * vectors.nbytes + 2 * found.nbytes
+    assert (found[:4000] == -1).all()
+    assert ((found >= 4000) | (found == -1)).all()
+    for item in (4000, 4300, 4900, 5499):  # of any part of the group: the first of the catalogue
+        first = np.arange(4000, 4000 + MAX_NEAR + 1)
+        assert found[item].tolist() == first[first != item][:MAX_NEAR].tolist()
+
+
+def test_an_item_that_says_nothing_but_its_id_has_no_near_items_by_its_text(learner):
+    items = learner.project.items.order_by("id")
+    silent = list(items[:3])
+    for item in silent:
+        item.title, item.text, item.labels, item.properties = "", "", [], {}
+        item.save()
+    run = train(learner, "item-knn")
+    assert run.version is not None, run.message
+    near = load_array(settings.BAKEOFF.artifacts / run.version.artifact_sha256, "near_items")
+    assert (near[:3] == -1).all()
+    assert near[3:].max() >= 3
+    assert not np.isin(near, [0, 1, 2]).any()
 
 
 def test_the_fewer_like_an_item_the_more_its_text_counts():
