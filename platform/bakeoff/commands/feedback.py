@@ -76,7 +76,7 @@ def themes(surface: str, slug: str | None, *, as_json: bool) -> None:
         empty = f"No themes yet: there are {report.texts} texts, of {report.min_texts} needed."
     else:
         empty = f"No theme in {report.texts} texts: no group of users writes about one thing."
-    show_rows(rows, as_json=as_json, empty=empty, hidden=("id", "quotes", "weeks", "growth", "labels"))
+    show_rows(rows, as_json=as_json, empty=empty, hidden=("quotes", "weeks", "growth", "labels"))
 
 
 @feedback.command()
