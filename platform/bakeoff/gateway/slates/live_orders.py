@@ -69,12 +69,12 @@ class _Order:
     catalogue: Catalogue
     arrivals: int
     checked: float
-    asked: float
+    requested: float
 
-    def note_asked(self) -> float:
+    def note_request(self) -> float:
         """Return for how many seconds nobody had asked for it."""
-        before, self.asked = self.asked, time.monotonic()
-        return self.asked - before
+        before, self.requested = self.requested, time.monotonic()
+        return self.requested - before
 
 
 class LiveOrders:
@@ -112,7 +112,7 @@ class LiveOrders:
     async def _current(self, version_id: int, order: LiveOrder, project: int, country: str) -> _Order:
         key = (version_id, country)
         held, catalogue = self._orders.get(key), self._catalogues.of(project)
-        quiet = 0.0 if held is None else held.note_asked()
+        quiet = 0.0 if held is None else held.note_request()
         if held is not None and not _is_due(held, order, catalogue):
             return held
         making = self._making.get(key)
@@ -143,7 +143,7 @@ class LiveOrders:
             held.checked = now
             return held
         ranker = await asyncio.to_thread(order_items, key, catalogue, totals)
-        current = _Order(ranker, totals, catalogue, arrivals, checked=now, asked=time.monotonic())
+        current = _Order(ranker, totals, catalogue, arrivals, checked=now, requested=time.monotonic())
         self._orders.pop(key, None)
         if len(self._orders) >= MAX_ORDERS:
             del self._orders[next(iter(self._orders))]
