@@ -137,7 +137,7 @@ class Filters:
     def mask(self, condition: Mapping[str, Any], context: Mapping[str, Any]) -> Mask:
         """Return per row of the catalogue whether an item matches, (n,).
 
-        A property that no item has is missing everywhere: a stored filter outlives its items.
+        A property that no item has is missing everywhere: a filter outlives its items.
 
         Args:
             condition: the filter, which `check_condition` takes.
@@ -167,7 +167,7 @@ class Filters:
             field: its name in messages.
 
         Raises:
-            RuleError: it names a property that no item has, or compares a number with a text.
+            RuleError: it names a property that no item has had, or compares a number with a text.
         """
         self._follow()
         condition = fill(condition, context)
@@ -237,11 +237,11 @@ class Filters:
             self._columns[path] = column
 
     def is_known(self, path: str) -> bool:
-        """Whether any item has a property."""
+        """Whether any item has a property, or has had it."""
         return self.catalogue.has_property(property_of(path))
 
     def require_known(self, path: str, field: str) -> None:
-        """Refuse a property that no item has.
+        """Refuse a property that no item has had: the last one to be sold out may just be back.
 
         Raises:
             RuleError: with the nearest there is.

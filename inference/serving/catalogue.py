@@ -98,8 +98,9 @@ class Catalogue:
         # Rows in the order of their changes, and how many came before those: one value, so that a
         # reader in the other thread never sees the one without the other.
         self._log: tuple[list[int], int] = ([], 0)
-        # How many items have each property; a name that none has any more stays with 0, so that
-        # whoever reads in another thread never meets a dictionary that shrinks.
+        # How many items have each property; a name that none has any more stays with 0: a filter may
+        # ask for what is sold out when nothing is, and a reader in another thread never meets a
+        # dictionary that shrinks.
         self._items_with: dict[str, int] = {}
         # Rows whose neighbours were written, in their order; only added to, as two threads use it.
         self._placements: list[int] = []
@@ -164,8 +165,8 @@ class Catalogue:
             self._came = np.concatenate([self._came, np.zeros(more)])
 
     def _count_properties(self, before: CatalogueRow | None, row: CatalogueRow) -> None:
-        for name in row.properties if row.exists else ():
-            self._items_with[name] = self._items_with.get(name, 0) + 1
+        for name in row.properties:
+            self._items_with[name] = self._items_with.get(name, 0) + row.exists
         if before is not None and before.exists:
             for name in before.properties:
                 self._items_with[name] -= 1
@@ -256,8 +257,8 @@ class Catalogue:
         return {name for name, count in self._items_with.copy().items() if count}
 
     def has_property(self, name: str) -> bool:
-        """Whether any item has a property."""
-        return name in STANDARD_FIELDS or self._items_with.get(name, 0) > 0
+        """Whether any item has a property, or has had it since this process began to read them."""
+        return name in STANDARD_FIELDS or name in self._items_with
 
     def count_existing(self) -> int:
         """Return how many items there are, without those that were deleted."""

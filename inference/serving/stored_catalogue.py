@@ -245,8 +245,8 @@ class CatalogueWriter:
             times.append(getattr(row, name))
         if row.neighbours:
             self._placed.append(place)
-        if row.exists:
-            self._items_with.update(row.properties.keys())
+        for name in row.properties:
+            self._items_with[name] += row.exists
         # A field comes before a property of the same name, as for filters.
         for name, value in {**row.properties, **row.fields}.items():
             if value is not None:

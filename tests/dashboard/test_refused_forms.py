@@ -8,7 +8,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from django.urls import reverse
+from django.urls import reverse, set_script_prefix
 
 from bakeoff.accounts.models import ApiKey, AuditEntry
 from experiments.models import Feedback, judge_plan_of
@@ -144,6 +144,35 @@ def test_saved_views(shop, admin):
     )  # fmt: skip
     assert has(page, name="name", value="first")
     lead_on(admin, page)
+
+
+@pytest.fixture
+def below_a_sub_path(settings):
+    settings.FORCE_SCRIPT_NAME = "/bakeoff"
+    set_script_prefix("/bakeoff/")  # as the handler does for each request
+    yield "/bakeoff"
+    set_script_prefix("/")
+
+
+def test_below_a_sub_path(shop, admin, below_a_sub_path):
+    views = f"/p/{shop.project.slug}/views/"
+    body = {"list": "experiments", "key": "", "filter-q": "two words", "name": " x" * 40}
+    page = refuse(
+        admin, views, body, typed=[body["name"], "two words"],
+        rule="A view's name has 1 to 60 characters.",
+    )  # fmt: skip
+    addresses = [one["action"] for one in elements(page, tag="form") if "action" in one]
+    assert f"{below_a_sub_path}{views}" in addresses
+    slate = builders.make_slate(shop, "u1")
+    builders.write(
+        builders.Rows(feedback=[builders.feedback(shop, slate, kind="text", text="They write a lot")])
+    )
+    entry = Feedback.objects.get(project=shop.project)
+    body = {"feedback": str(entry.pk), "state": "spam", "reason": " "}
+    refuse(
+        admin, f"/p/{shop.project.slug}/feedback/", body, typed=["They write a lot"],
+        rule="Write a reason to hide an entry",
+    )  # fmt: skip
 
 
 def test_a_review_without_its_reason(shop, admin):

@@ -1,8 +1,9 @@
 """Carry a model of MLflow over that has to be loaded first: another process loads and converts it.
 
 That process has bounds on time, and of the environment only what Python needs: no address of a database
-and no secret. It still has this user's rights, so a file whose loading may run code is refused
-unless the operator says that they trust its maker.
+and no secret. It starts in an empty folder, so that no file beside the model is taken for a library. It
+still has this user's rights, so a file whose loading may run code is refused unless the operator says
+that they trust its maker.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from inference.own_module import run_own_module
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,6 +66,7 @@ def convert_flavour(
     flavour = about["flavors"][name]
     if not isinstance(flavour, dict):
         raise MlflowModelError(f"the flavour '{name}' says nothing of itself.")
+    folder = folder.absolute()  # the other process starts elsewhere
     ask = _ask_torch if name == "pytorch" else _ask_sklearn
     question = ask(folder, flavour, about, trusted=trusted)
     answer, graph = _run({**question, "flavour": name, "texts": list(texts), "runs_code": trusted})
@@ -133,11 +136,12 @@ def _run(question: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
     """Let another process convert."""
     environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "inference.conversion"],
-            input=json.dumps(question).encode() + b"\n", capture_output=True, check=False,
-            timeout=MAX_SECONDS, env=environment,
-        )  # fmt: skip
+        done = run_own_module(
+            "inference.conversion",
+            json.dumps(question).encode() + b"\n",
+            seconds=MAX_SECONDS,
+            environment=environment,
+        )
     except subprocess.TimeoutExpired as error:
         raise MlflowModelError(f"the conversion did not end within {MAX_SECONDS:g} seconds.") from error
     line, _, graph = done.stdout.partition(b"\n")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import messages
 from django.http import QueryDict
 from django.shortcuts import render
-from django.urls import resolve
+from django.urls import get_script_prefix, resolve
 
 from experiments.reports.stored_text import end_sentence, show_stored
 
@@ -88,10 +88,12 @@ def show_page_again(
     at = getattr(error, "field", None) or ""
     page = copy.copy(request)
     page.method = "GET"
-    page.path = page.path_info = path
+    page.path = path
+    # Below a sub-path, addresses have it and patterns do not.
+    page.path_info = path.removeprefix(get_script_prefix().rstrip("/"))
     page.GET = QueryDict(query)
     page.META = {**request.META, "REQUEST_METHOD": "GET", "QUERY_STRING": query}
-    page.resolver_match = match = resolve(path)
+    page.resolver_match = match = resolve(page.path_info)
     if at in values:
         page.refused = RefusedForm(form, str(error), values, at)  # type: ignore[attr-defined]
     else:
