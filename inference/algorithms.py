@@ -11,7 +11,7 @@ form that serving knows.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -73,6 +73,7 @@ class Portfolio:
         Raises:
             ValueError: an unknown parameter or algorithm, or no time.
         """
+        cls._refuse_params_of_one(params)
         portfolio = read_params(cls, params)
         known = sorted(set(algorithms_of(cls.kind)) - set(NOT_TRIED))
         for name in portfolio.algorithms:
@@ -80,6 +81,24 @@ class Portfolio:
                 hint = did_you_mean(name, known)
                 raise ParamError("algorithms", f"algorithms: '{name}', must be among {known}.{hint}")
         return portfolio
+
+    @classmethod
+    def _refuse_params_of_one(cls, params: Mapping[str, Any]) -> None:
+        """Refuse hyper-parameters of an algorithm, where none is named."""
+        own = {spec.name for spec in fields(cls)}
+        for name in params:
+            having = [
+                one
+                for one in sorted(set(algorithms_of(cls.kind)) - set(CUSTOM))
+                if (of_one := params_of(cls.kind, one)) is not None
+                and name in {spec.name for spec in fields(of_one)}
+            ]
+            if name not in own and having:
+                raise ParamError(
+                    name,
+                    f"parameter '{name}' belongs to {having}, and algorithm '{AUTO}' tries several: "
+                    f'name one, as "algorithm": "{having[-1]}".',
+                )
 
     @property
     def names(self) -> list[str]:

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from django.conf import settings
 
-from inference.encoders.locate import NotFoundError, locate_encoder, sha256_of_encoder
+from inference.encoders.locate import (
+    NotFoundError,
+    locate_encoder,
+    sha256_of_encoder,
+    why_unavailable,
+)
 from inference.models import Item, ItemVector
 
 if TYPE_CHECKING:
@@ -30,6 +35,12 @@ def encoder_path() -> str:
         NotFoundError: it cannot be had.
     """
     return locate_encoder(settings.BAKEOFF.encoder, settings.BAKEOFF.home / "cache" / "encoders")
+
+
+@cache  # a training asks several times, and a download that fails takes long
+def why_no_encoder() -> str:
+    """Return why the configured encoder cannot be had; nothing where it can."""
+    return why_unavailable(settings.BAKEOFF.encoder, settings.BAKEOFF.home / "cache" / "encoders")
 
 
 @cache

@@ -90,6 +90,21 @@ def locate_encoder(name: str, cache: Path) -> str:
     return name
 
 
+def why_unavailable(name: str, cache: Path) -> str:
+    """Return why a configured encoder cannot be had; nothing where it can."""
+    try:
+        path = locate_encoder(name, cache)
+        if not Path(path).exists():  # a name on the hub
+            # transformers enters the training process alone.
+            from transformers import AutoConfig  # noqa: PLC0415
+
+            AutoConfig.from_pretrained(path)
+    except (NotFoundError, OSError) as error:
+        first, *_ = str(error).splitlines() or [type(error).__name__]
+        return f"the encoder cannot be had: {first}"
+    return ""
+
+
 def locate_gguf(source: str, cache: Path) -> Path:
     """Return the GGUF file of a configured language model.
 

@@ -235,6 +235,18 @@ def _is_better(rows: Mapping[str, dict[str, Any]], rule: GateRule) -> bool:
     return bool(rows[rule.primary]["interval"][0] > 0)
 
 
+def reasons_against(
+    rival: Rival, seeds: Sequence[Scores], rule: GateRule, *, random_seed: int
+) -> list[str]:
+    """Return why the gate would refuse scores, whatever serving costs; empty where it would not."""
+    rng = np.random.default_rng(random_seed)
+    units = len(seeds[0].per_unit[rule.primary])
+    draws = rng.integers(units, size=(REPLICATES, units))
+    rows = {metric: _row(metric, rival, seeds, draws) for metric in seeds[0].per_unit}
+    rows |= {metric: _whole_row(metric, rival, seeds) for metric in seeds[0].whole}
+    return _reasons(rival, seeds, rows, rule) + _cost_reasons(rival, rows, rule)
+
+
 def _row(
     metric: str, rival: Rival | None, seeds: Sequence[Scores], draws: np.ndarray
 ) -> dict[str, Any]:

@@ -31,7 +31,6 @@ from inference.serving.models import ENDPOINT, PYTHON
 
 if TYPE_CHECKING:
     from inference.evaluation.gate import Serving
-    from inference.evaluation.scores import Scores
     from inference.runs.serving_checks import Finding
     from inference.serving.artifact import ArtifactDraft
     from inference.training.snapshot import Examples
@@ -63,13 +62,13 @@ def label_and_judge(
         RunError: too little data, or a leak.
     """
     run = LabelRun.of(plan, examples, images)
-    prior = _score_prior(run)
+    prior = run.prior()
     run, progress, tried = choose_if_several(run, progress)
     plan = run.plan
     progress.report(0.0, "checking for leaks")
     checks = check_label_leaks(run, prior)
     fits = progress.span(0.0, FITTING)
-    rival = _judge_champion(run, fits) or Rival("the labels' shares", prior, beaten="log_score")
+    rival = _judge_champion(run, fits) or run.first_rival()
     recipe = CalibratedRecipe.of(run, plan.recipe, _calibration_part(run, fits))
     seeds, draft = _judge_seeds(run, recipe, fits)
     draft, exported = _fit_on_all(run, recipe, fits) if run.algorithm.refits else (draft, seeds[-1])
@@ -93,14 +92,6 @@ def label_and_judge(
         gate = add_refit(gate, recipes, tested, plan.tested, serving)
     progress.report(1.0, "judged")
     return RunResult(artifact_sha256=digest, gate=gate, recipe=plan.recipe)
-
-
-def _score_prior(run: LabelRun) -> Scores:
-    """Score the answer that reads nothing: each label's share of the earlier examples."""
-    # One more of each: a label that was only held out may not have probability 0.
-    counts = np.bincount(run.earlier.truth, minlength=len(run.earlier.labels)) + 1
-    shares = (counts / counts.sum()).astype(np.float32)
-    return run.score(np.tile(shares, (len(run.held_out.truth), 1)))
 
 
 def _parts(run: LabelRun) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from inference.algorithms import classifiers
-from inference.evaluation.gate import DECISION_COST
+from inference.evaluation.gate import DECISION_COST, Rival
 from inference.evaluation.labelling import score_labels
 from inference.runs.finished_fits import FinishedFit, FinishedFits
 from inference.runs.label_calibration import (
@@ -138,7 +138,18 @@ class LabelRun:
         scores = self.judge(fit.draft).scores
         figures = {metric: scores.mean(metric) for metric in scores.per_unit}
         figures["calibration_error"] = scores.whole["calibration_error"]
-        return Trial(recipe, fit.seconds, _value_of(scores, self.deciding), figures)
+        return Trial(recipe, fit.seconds, _value_of(scores, self.deciding), figures, scores)
+
+    def prior(self) -> Scores:
+        """Score the answer that reads nothing: each label's share of the earlier examples."""
+        # One more of each: a label that was only held out may not have probability 0.
+        counts = np.bincount(self.earlier.truth, minlength=len(self.earlier.labels)) + 1
+        shares = (counts / counts.sum()).astype(np.float32)
+        return self.score(np.tile(shares, (len(self.held_out.truth), 1)))
+
+    def first_rival(self) -> Rival:
+        """Return whom a first version is judged against: the labels' shares."""
+        return Rival("the labels' shares", self.prior(), beaten="log_score")
 
     def calibrated_fit(
         self,

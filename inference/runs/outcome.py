@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from inference.algorithms import Portfolio
     from inference.evaluation.gate import GateResult, GateRule
+    from inference.evaluation.scores import Scores
     from inference.training.snapshot import Examples, Likes
 
 
@@ -90,6 +91,7 @@ class Workplace:
         encoder: where the encoder lies; empty when nothing reads it.
         language_model: folder of the causal model that a generator trains; empty for others.
         encoders: where those lie that recipes name, by version.
+        no_encoder: why the configured encoder cannot be had, where a portfolio goes on without it.
         device: "auto", "cpu" or "cuda".
     """
 
@@ -98,6 +100,7 @@ class Workplace:
     encoder: str = ""
     language_model: str = ""
     encoders: Mapping[str, str] = field(default_factory=dict)
+    no_encoder: str = ""
     device: str = "auto"
 
     def encoder_of(self, recipe: Recipe) -> str:
@@ -256,12 +259,14 @@ class Trial:
         seconds: how long its fit took.
         value: of the metric that decides; higher is better.
         figures: what is shown of it, by metric.
+        scores: of each held-out row, where the gate's rule is applied to candidates too.
     """
 
     recipe: Recipe
     seconds: float
     value: float
     figures: Mapping[str, float]
+    scores: Scores | None = None
 
 
 @dataclass(frozen=True, slots=True)

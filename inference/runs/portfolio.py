@@ -3,7 +3,9 @@
 Candidates are fitted once each, with the run's seed, cheap ones first. Each may take its share of the
 time that is left. One that is out of time is stopped at its next report and listed so; one that fails
 is listed with its reason. Neither fails the run. Of recommenders, a blend of the best two competes
-last. The best goes to the gate with all of its seeds, like a recipe that a person has named.
+last. The best goes to the gate with all of its seeds, like a recipe that a person has named: of
+classifiers the best of those that the gate would not refuse for their scores, since what is best by log
+score may be wrong more often, and would hide the others every time.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from inference.algorithms import NOT_TRIED, reads_texts
+from inference.evaluation.gate import Rival, reasons_against
 from inference.recommenders.blend import Blend
 from inference.runs.outcome import ENCODER, OutOfTimeError, Recipe, RunError, RunProgress
 from inference.runs.search import FAILURES, SearchResult, search_params
@@ -51,6 +54,10 @@ class PortfolioRun(Protocol):
         """Fit a recipe on what is learnt from, once, and judge it on what is held out."""
         ...
 
+    def first_rival(self) -> Rival | None:
+        """Return whom the gate judges a first version against; None for nobody."""
+        ...
+
     def validation_of(self, default: Recipe) -> Validation | None:
         """Return what judges draws of a recipe's hyper-parameters; None where rows are too few."""
         ...
@@ -68,7 +75,7 @@ class Candidate:
         seconds: how long that took, also where it was stopped.
         trial: how it did on the held-out rows; None where there is nothing to judge.
         state: judged, out_of_time or failed.
-        reason: why it failed.
+        reason: why it failed, or would be refused by the gate.
         search: how its hyper-parameters were found; None where they are the defaults.
     """
 
@@ -78,6 +85,11 @@ class Candidate:
     state: str = "judged"
     reason: str = ""
     search: SearchResult | None = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether the gate would refuse it for its scores."""
+        return self.trial is not None and bool(self.reason)
 
     def as_json(self, chosen: Candidate) -> dict[str, Any]:
         """Return what the run's page shows."""
@@ -144,6 +156,9 @@ def choose_recipe(
     stages = len(recipes) + portfolio.blend
     tried: list[Candidate] = []
     for place, recipe in enumerate(recipes):
+        if why := _why_unreadable(run, recipe):
+            tried.append(Candidate(recipe, 0.0, state="failed", reason=why))
+            continue
         part = progress.part(place, stages, recipe.algorithm)
         seconds = _seconds_left(portfolio, tried, stages)
         if portfolio.search and not recipe.hyper_params:
@@ -158,7 +173,9 @@ def choose_recipe(
     if not ranked:
         reasons = "; ".join(f"{one.recipe.algorithm}: {one.reason or one.state}" for one in tried)
         raise RunError(f"no candidate could be judged: {reasons}")
-    chosen = ranked[0]
+    tried = _with_refusals(run, tried)
+    ranked = _ranked(tried)
+    chosen = next((one for one in ranked if not one.refused), ranked[0])
     plan = replace(run.plan, recipe=chosen.recipe)
     if not chosen.recipe.is_as(plan.champion):
         plan = replace(plan, tested=None)  # no refit of the champion
@@ -176,6 +193,12 @@ def _recipes_of(run: PortfolioRun, portfolio: Portfolio) -> list[Recipe]:
     ):
         recipes.append(Recipe(champion.algorithm, champion.params))
     return recipes
+
+
+def _why_unreadable(run: PortfolioRun, recipe: Recipe) -> str:
+    """Return why a recipe cannot be fitted: it reads texts by an encoder that cannot be had."""
+    reads = reads_texts(run.kind, recipe.algorithm) and not recipe.encoder
+    return run.plan.place.no_encoder if reads else ""
 
 
 def _seconds_left(portfolio: Portfolio, tried: Sequence[Candidate], stages: int) -> float:
@@ -229,6 +252,34 @@ def _try(
         reason = "what decides between candidates is no number for it."
         return Candidate(recipe, trial.seconds, state="failed", reason=reason)
     return Candidate(trial.recipe, trial.seconds, trial)
+
+
+def _with_refusals(run: PortfolioRun, tried: Sequence[Candidate]) -> list[Candidate]:
+    """Return candidates with what the gate would say against those that it would refuse."""
+    rival = _rival_of(run, tried)
+    if rival is None:
+        return list(tried)
+    plan = run.plan
+    judged: list[Candidate] = []
+    for one in tried:
+        if one.trial is None or one.trial.scores is None:
+            judged.append(one)
+            continue
+        scores = [one.trial.scores]
+        reasons = reasons_against(rival, scores, plan.rule, random_seed=plan.seed)
+        judged.append(replace(one, reason="; ".join(reasons)))
+    return judged
+
+
+def _rival_of(run: PortfolioRun, tried: Sequence[Candidate]) -> Rival | None:
+    """Return whom the gate will compare with: the champion's recipe, which is among the candidates."""
+    champion = run.plan.champion
+    if champion is None:
+        return run.first_rival()
+    for one in tried:
+        if one.recipe.is_as(champion) and one.trial is not None and one.trial.scores is not None:
+            return Rival(champion.label, one.trial.scores)
+    return None
 
 
 def _ranked(tried: Sequence[Candidate]) -> list[Candidate]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from inference.evaluation.gate import GateRule
+    from inference.evaluation.gate import GateRule, Rival
     from inference.recommenders import Recommender
     from inference.runs.off_policy_view import Log
     from inference.serving.artifact import ArtifactDraft, Floats
@@ -207,6 +207,10 @@ class RankingRun:
         figures = {metric: scores.mean(metric) for metric in SHOWN}
         figures["coverage"] = scores.whole["coverage"]
         return Trial(recipe, fit.seconds, scores.mean(self.plan.rule.primary), figures)
+
+    def first_rival(self) -> Rival | None:
+        """Return whom a first version is judged against: nobody."""
+        return None
 
     def validation_of(self, default: Recipe) -> Validation | None:
         """Judge by each unit's last likes of the earlier ones, at most `MAX_VALIDATED` units."""

@@ -23,6 +23,7 @@ from inference.encoders.item_vectors import (
     encoder_path,
     other_widths,
     vectors_of,
+    why_no_encoder,
 )
 from inference.encoders.locate import NotFoundError, locate_gguf
 from inference.evaluation.gate import GateRule
@@ -74,7 +75,17 @@ def checkpoints_of(run: TrainingRun) -> Path:
 
 def _encoder_of(run: TrainingRun) -> str:
     """Return where the configured encoder lies; empty where nothing in the run reads it."""
-    return encoder_path() if _inputs(run) else ""
+    return encoder_path() if _inputs(run) and not _no_encoder(run) else ""
+
+
+def _no_encoder(run: TrainingRun) -> str:
+    """Return why the encoder cannot be had, where a portfolio has candidates that need none."""
+    champion = _champion_of(run)
+    if run.algorithm != AUTO or not _inputs(run):
+        return ""
+    if champion and inputs_of(run.surface.kind, champion.recipe, champion.params):
+        return ""  # the gate needs it too: the run cannot go on without
+    return why_no_encoder()
 
 
 def _inputs(run: TrainingRun) -> frozenset[str]:
@@ -111,6 +122,7 @@ def plan_of(run: TrainingRun) -> RunPlan:
             encoder=_encoder_of(run),
             language_model=_language_model_of(run),
             encoders=_encoders_of(run),
+            no_encoder=_no_encoder(run),
         ),
         served=_served(run, champion) if champion and trains else None,
         tested=_tested(run, champion) if champion and trains else None,
@@ -217,7 +229,7 @@ def log_of(run: TrainingRun) -> Log | None:
 def catalogue_of(run: TrainingRun) -> Catalogue:
     """Read the project's items, embedding texts and images without a vector if the run reads them."""
     items = list(Item.objects.filter(project_id=run.surface.project_id).order_by("id"))
-    reads_vectors = "vectors" in _inputs(run)
+    reads_vectors = "vectors" in _inputs(run) and not _no_encoder(run)
     return Catalogue(
         item_ids=[item.item_id for item in items],
         vectors=vectors_of(items) if reads_vectors else None,
