@@ -112,8 +112,9 @@ def _address() -> str:
     """Return where Django's database is: its own connection reads JSON as text."""
     options = database.settings_dict
     names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
-    values = {key: options[name] for key, name in names.items()}
-    return make_conninfo(**{key: value for key, value in values.items() if value})
+    values = {key: options[name] for key, name in names.items() if options[name]}
+    # How it is reached stands there: TLS, and several hosts with their ports.
+    return make_conninfo(**{**options["OPTIONS"], **values})
 
 
 def _first_exposures(experiments: Sequence[int], unit_id: str) -> dict[int, datetime]:

@@ -19,8 +19,11 @@ def prefer_connected_hosts() -> None:
 
 def _prefer(connection: BaseDatabaseWrapper, **_: object) -> None:
     settings = connection.settings_dict  # one of the process: all threads learn of it
-    if not is_one_of_several(settings["OPTIONS"]):
+    options = settings["OPTIONS"]
+    if not is_one_of_several(options):
         return
     info = connection.connection.info
-    parts = reordered(str(settings["HOST"]), str(settings["PORT"]), info.host, info.port)
-    settings.update({name.upper(): value for name, value in parts.items()})
+    hosts, ports = str(options.get("host", "")), str(options.get("port", ""))
+    if parts := reordered(hosts, ports, info.host, info.port):
+        # One assignment: a thread that connects now reads hosts and ports of one moment.
+        settings["OPTIONS"] = {**options, **parts}

@@ -12,6 +12,7 @@ from bakeoff.database_address import unreadable
 from bakeoff.environment import SettingError, read_environment
 from bakeoff.gateway.http.bodies import MAX_BULK_BODY
 from bakeoff.log_settings import logging_settings
+from bakeoff.preferred_host import is_one_of_several
 from bakeoff.secret_key import read_key
 
 BAKEOFF = read_environment()
@@ -101,6 +102,10 @@ def _database(name: str, url: str) -> dict[str, object]:
         "host": "HOST",
         "port": "PORT",
     }
+    if is_one_of_several(parts):
+        # They change together (connected_hosts.py), so they must be one value: another thread that
+        # reads HOST and then PORT could take them from two moments.
+        del known["host"], known["port"]
     settings: dict[str, object] = {name: parts.pop(key) for key, name in known.items() if key in parts}
     return {
         "ENGINE": "django.db.backends.postgresql",

@@ -9,14 +9,20 @@ import select
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import psycopg
 import pytest
+from django.db.backends.postgresql.base import DatabaseWrapper
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from bakeoff.connected_hosts import _prefer
 from bakeoff.database_address import complete
+from bakeoff.gateway.config.catalogue_reader import CatalogueReader
+from bakeoff.gateway.config.stored_catalogues import StoredCatalogues
 from bakeoff.gateway.database import Connector
 from bakeoff.preferred_host import prefer_host_of
+from bakeoff.settings import _database
 from tests.support.fast_lane import test_database_url
 
 WRITES = "user=b target_session_attrs=read-write"
@@ -28,7 +34,7 @@ hosts = []
 for _ in range(3):
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
-    hosts.append(connection.settings_dict["HOST"])
+    hosts.append(connection.settings_dict["OPTIONS"].get("host") or connection.settings_dict["HOST"])
     connection.close()
 print(json.dumps(hosts))
 """
@@ -83,6 +89,43 @@ def test_hosts_of_which_any_will_do_are_tried_in_their_order(tables, silent):
     address = silent.address(test_database_url(), target_session_attrs="any")
     assert connect_thrice(address)[-1].startswith("127.0.0.1,")
     assert silent.count() == 3
+
+
+class Interrupted(dict):
+    """Settings that another thread changes whenever one of their values has been read."""
+
+    def __getitem__(self, name):
+        value = super().__getitem__(name)
+        if name in {"HOST", "OPTIONS"}:
+            self._is_two = not getattr(self, "_is_two", False)
+            host, port = ("db2", 6432) if self._is_two else ("db1", 5432)
+            info = SimpleNamespace(host=host, port=port)
+            plain = dict(self)
+            _prefer(SimpleNamespace(settings_dict=plain, connection=SimpleNamespace(info=info)))
+            self.update(plain)
+        return value
+
+
+def test_a_thread_that_connects_meanwhile_takes_no_host_with_the_port_of_another():
+    url = complete("postgresql://b@db1:5432,db2:6432/b")
+    settings = {"USER": "", "PASSWORD": "", "HOST": "", "PORT": "", "TIME_ZONE": None}
+    settings = Interrupted(settings | _database("DATABASE_URL", url))
+    pairs = {("db1,db2", "5432,6432"), ("db2,db1", "6432,5432")}
+    seen = set()
+    for _ in range(4):
+        parameters = DatabaseWrapper(settings).get_connection_params()
+        seen.add((parameters["host"], parameters["port"]))
+    assert seen <= pairs
+    assert settings["OPTIONS"]["target_session_attrs"] == "read-write"
+
+
+def test_the_catalogues_are_read_from_the_host_that_answered(tables, silent, tmp_path):
+    url = silent.address(test_database_url())
+    reader = CatalogueReader(url, StoredCatalogues(tmp_path))
+    for _ in range(2):
+        reader.read({}, everything=False)
+        reader.close()
+    assert silent.count() == 1
 
 
 def test_the_fast_lane_waits_once_for_a_silent_first_host(tables, silent):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 
@@ -33,6 +34,23 @@ def certificate(name: str, days: int, issuer=None):
         .sign(signer, hashes.SHA256())
     )
     return key, signed
+
+
+def revocation(issuer, *revoked) -> tuple[str, bytes]:
+    """A list of certificates that an authority has revoked, and its name in a folder of such lists."""
+    now = datetime.now(UTC)
+    name = issuer[1].subject
+    lists = x509.CertificateRevocationListBuilder(
+        name, now - timedelta(days=1), now + timedelta(days=9)
+    )
+    for _, signed in revoked:
+        one = x509.RevokedCertificateBuilder(signed.serial_number, now - timedelta(days=1)).build()
+        lists = lists.add_revoked_certificate(one)
+    # As OpenSSL names it, of a name in small letters: a hash of what stands in the outermost sequence.
+    digest = hashlib.sha1(name.public_bytes()[2:], usedforsecurity=False).digest()
+    number = int.from_bytes(digest[:4], "little")
+    text = lists.sign(issuer[0], hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    return f"{number:08x}.r0", text
 
 
 def pem(key, signed) -> tuple[bytes, bytes]:

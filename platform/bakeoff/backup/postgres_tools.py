@@ -177,13 +177,15 @@ class _Target:
 def _target(database_url: str, tools: Path | None) -> Iterator[_Target]:
     """Yield what a program connects to; one of somebody's own speaks TLS itself.
 
-    Everybody on the machine sees command lines, so the password goes another way.
+    Everybody on the machine sees command lines, so passwords go another way.
 
     Raises:
         BackupError: the bundled programs cannot reach it.
     """
-    with contextlib.nullcontext(Relay(database_url)) if tools else reachable(database_url) as relay:
-        options = conninfo_to_dict(relay.address)
+    with (
+        contextlib.nullcontext(Relay(database_url)) if tools else reachable(database_url) as relay,
+        _in_service_file(conninfo_to_dict(relay.address)) as (options, of_service),
+    ):
         password = options.pop("password", None)
         variables = {
             name: value
@@ -191,10 +193,33 @@ def _target(database_url: str, tools: Path | None) -> Iterator[_Target]:
             # What a relay has read already would lead the program past it.
             if not (relay.is_private and name.startswith("PG"))
         }
+        variables |= of_service
         if password:
             variables["PGPASSWORD"] = str(password)
         address = make_conninfo(**{name: str(value) for name, value in options.items()})
         yield _Target(address, variables, relay)
+
+
+@contextlib.contextmanager
+def _in_service_file(options: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
+    """Yield options and variables that keep the password of a client's key off the command line.
+
+    Libpq has no variable for it, but reads it from a file of services.
+
+    Raises:
+        BackupError: it cannot stand in such a file.
+    """
+    if not (password := options.pop("sslpassword", None)):
+        yield options, {}
+        return
+    if options.get("service") or os.environ.get("PGSERVICE"):
+        raise BackupError("sslpassword stands beside a service, must stand in the service's own file.")
+    if password != password.rstrip() or "\n" in password:  # libpq reads a line, without its end
+        raise BackupError("sslpassword must be one line that ends with no space.")
+    with tempfile.NamedTemporaryFile("w", prefix="bf-", encoding="utf-8") as file:  # its mode is 600
+        file.write(f"[bakeoff]\nsslpassword={password}\n")
+        file.flush()
+        yield options | {"service": "bakeoff"}, {"PGSERVICEFILE": file.name}
 
 
 def _reason(output: str) -> str:

@@ -48,8 +48,8 @@ _OF_A_SOCKET = {
     "keepalives_count": "TCP_KEEPCNT", "tcp_user_timeout": "TCP_USER_TIMEOUT",
 }  # fmt: skip
 _VERSIONS = {
-    "TLSv1": ssl.TLSVersion.TLSv1, "TLSv1.1": ssl.TLSVersion.TLSv1_1,
-    "TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3,
+    "tlsv1": ssl.TLSVersion.TLSv1, "tlsv1.1": ssl.TLSVersion.TLSv1_1,
+    "tlsv1.2": ssl.TLSVersion.TLSv1_2, "tlsv1.3": ssl.TLSVersion.TLSv1_3,
 }  # fmt: skip
 _USER_FILES = Path("~/.postgresql")  # libpq's own place for what an address does not name
 MAX_SOCKET_PATH = 100
@@ -165,25 +165,29 @@ def _context(parameters: Mapping[str, str]) -> ssl.SSLContext:
     """Return what checks the server as libpq does by the same parameters.
 
     Raises:
-        BackupError: a file that they name cannot be read.
+        BackupError: a file that they name cannot be read, or authorities are missing.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_alpn_protocols(["postgresql"])
     roots = _file(parameters, "sslrootcert", "root.crt")
-    context.check_hostname = parameters.get("sslmode") == "verify-full"
-    # As libpq has it: authorities that are there are asked, whatever the mode. `verify-ca` without
-    # any was refused by libpq itself.
+    mode = parameters.get("sslmode", "")
+    # Libpq has refused it as well, but the file may have gone since.
+    if mode.startswith("verify-") and not roots:
+        where = parameters.get("sslrootcert") or _USER_FILES / "root.crt"
+        raise BackupError(f"sslmode == {mode}, must come with root certificates: {where} is not there.")
+    context.check_hostname = mode == "verify-full"
+    # As libpq has it: authorities that are there are asked, whatever the mode.
     context.verify_mode = ssl.CERT_REQUIRED if roots else ssl.CERT_NONE
     for name, attribute in (
         ("ssl_min_protocol_version", "minimum_version"),
         ("ssl_max_protocol_version", "maximum_version"),
     ):
         if version := parameters.get(name):
-            setattr(context, attribute, _VERSIONS[version])
+            setattr(context, attribute, _VERSIONS[version.lower()])
     try:
         _load_files(context, parameters, roots)
     except (OSError, ssl.SSLError) as error:
-        raise BackupError(f"DATABASE_URL: a file of its TLS cannot be read: {error}.") from error
+        raise BackupError(f"A file for TLS with PostgreSQL cannot be read: {error}.") from error
     return context
 
 
@@ -193,13 +197,23 @@ def _load_files(context: ssl.SSLContext, parameters: Mapping[str, str], roots: s
         context.load_default_certs()
     elif roots:
         context.load_verify_locations(roots)
-    if roots and (revoked := _file(parameters, "sslcrl", "root.crl")):
-        context.load_verify_locations(revoked)
-        context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
+    if roots:
+        _load_revoked(context, parameters)
+    if parameters.get("sslcertmode") == "disable":
+        return
     if own := _file(parameters, "sslcert", "postgresql.crt"):
         key = _file(parameters, "sslkey", "postgresql.key") or None
         # Without a password OpenSSL would ask the terminal.
         context.load_cert_chain(own, key, password=parameters.get("sslpassword", ""))
+
+
+def _load_revoked(context: ssl.SSLContext, parameters: Mapping[str, str]) -> None:
+    folder = parameters.get("sslcrldir", "")
+    # Libpq's own file counts only where an address names neither a file nor a folder.
+    file = "" if folder and not parameters.get("sslcrl") else _file(parameters, "sslcrl", "root.crl")
+    if file or folder:
+        context.load_verify_locations(file or None, folder or None)
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
 
 
 def _file(parameters: Mapping[str, str], name: str, usual: str) -> str:

@@ -15,6 +15,7 @@ from bakeoff.gateway.config.stored_catalogues import (
     StoredCatalogues,
 )
 from bakeoff.gateway.timeouts import shut_down
+from bakeoff.preferred_host import prefer_host_of
 from experiments.rules.row_isolation import isolate_values
 from inference.serving.catalogue import ALWAYS, NEVER, Catalogue, CatalogueRow
 
@@ -63,6 +64,7 @@ class CatalogueReader:
         while True:
             if self._connection is None or self._connection.closed:
                 self._connection = _connect(self._url)
+                self._url = prefer_host_of(self._connection, self._url)
             try:
                 # One snapshot: what is claimed to be read is what the numbers of that moment count.
                 with self._connection.transaction():
