@@ -14,6 +14,7 @@ from django.utils import timezone
 from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.archive_by_night import archive_by_night
 from experiments.actions.check_version import run_check, waiting_checks
+from experiments.actions.clear_theme_names import clear_theme_names
 from experiments.actions.count_decisions import count_decisions
 from experiments.actions.count_orders import count_orders, surfaces_with_orders
 from experiments.actions.count_usage import count_usage
@@ -26,6 +27,7 @@ from experiments.actions.look_at_experiment import attend_experiment, is_due
 from experiments.actions.maintain_partitions import maintain_partitions
 from experiments.actions.measure_drift import measure_drift_if_due
 from experiments.actions.measure_holdout import measure_holdout
+from experiments.actions.name_themes import name_themes
 from experiments.actions.optimise_prompt import queue_proposal_checks
 from experiments.actions.read_themes import is_reading_due, read_themes, surfaces_with_texts
 from experiments.actions.reconcile import reconcile
@@ -44,7 +46,7 @@ from inference.actions.answer_shadows import answer_shadows
 from inference.cache import cache_client
 from inference.isolation import for_each
 from inference.models import ModelVersion, Surface
-from inference.sending import send_once
+from inference.sending import send, send_once
 from inference.serving.changes import read_unserved
 
 logger = logging.getLogger(__name__)
@@ -318,6 +320,7 @@ def flag_recent_feedback() -> None:
 @shared_task
 def read_new_themes() -> None:
     """Ask for the themes of surfaces whose texts are due: one message per surface."""
+    clear_theme_names()
     for_each(surfaces_with_texts(), _send_themes, work="due themes")
 
 
@@ -334,6 +337,19 @@ def embed_surface_themes(surface_id: int) -> None:
 
 def _read_themes(surface: Surface) -> None:
     read_themes(surface=surface)
+    if surface.theme_namer or surface.themes.exclude(name="").exists():
+        send_once(embed_theme_names.name, surface.pk)
+
+
+@shared_task
+def embed_theme_names(surface_id: int) -> None:
+    """Let a model name a surface's themes for a while, and ask to be called again for the rest."""
+    for_each(Surface.objects.filter(pk=surface_id), _name_themes, work="names of themes")
+
+
+def _name_themes(surface: Surface) -> None:
+    if name_themes(surface=surface):
+        send(embed_theme_names.name, surface.pk)  # at the end of the queue: texts come in between
 
 
 @shared_task

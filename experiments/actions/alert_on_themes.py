@@ -56,13 +56,15 @@ _GROWING = (
 
 def _record(surface: Surface, theme: Theme, event: Alert.Event, sentence: str) -> None:
     growth = theme.growth
+    # By its words: a name made of quotes goes when a quote does, and an alert stays, and is sent.
     record_alert(
         surface.project_id,
         event=event,
         subject=surface.key,
         summary=sentence.format(
-            surface=surface.key, theme=theme.title, count=growth["recent_users"], days=RECENT.days,
-            recent=f"{growth['recent_share']:.0%}", before=f"{growth['before_share'] or 0:.0%}",
+            surface=surface.key, theme=theme.title_of_words, days=RECENT.days,
+            count=growth["recent_users"], recent=f"{growth['recent_share']:.0%}",
+            before=f"{growth['before_share'] or 0:.0%}",
         ),
         detail={"surface": surface.key, "theme": theme.pk, "words": theme.words, **growth},
         path=themes_path(surface.project.slug, surface.key),

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from bakeoff.accounts.audit import record_audit
+from experiments.actions.clear_theme_names import clear_theme_names
 from experiments.actions.count_decisions import recount_without
 from experiments.actions.lock_order import lock_themed_texts
 from experiments.actions.mark_units import history_names
@@ -123,6 +124,9 @@ def erase_unit(*, project_id: int, unit_id: str, by: str) -> Erasure:
             subject=f"unit sha256:{hashlib.sha256(unit_id.encode()).hexdigest()[:16]}",
             detail=asdict(erasure),
         )
+    # After the commit: a reading locks themes before texts, and this would after. Pages show such a
+    # name no more, and a tick clears what a crash left.
+    clear_theme_names()
     return erasure
 
 

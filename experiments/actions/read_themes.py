@@ -20,7 +20,6 @@ from django.utils import timezone
 from experiments.actions.alert_on_themes import alert_on_themes, resolve_gone
 from experiments.actions.label_themed_texts import label_themed_texts
 from experiments.actions.lock_order import lock_themed_texts
-from experiments.actions.name_themes import name_themes
 from experiments.models import Feedback, Theme, ThemedText, ThemeReading
 from experiments.themes.grouping import MIN_TEXTS, group_texts
 from experiments.themes.growth import Text, growth_of, users_by_week
@@ -44,6 +43,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_READ = (
+    "project", "surface", "words", "space", "centre", "texts", "units", "weeks", "growth",
+    "first_text_at", "gone_at",
+)  # fmt: skip
 CHUNK = 256  # texts an insert: what a worker that dies has to embed again
 # A theme that comes back after a quiet time is the same one.
 REMEMBERED = timedelta(days=90)
@@ -118,13 +121,12 @@ def read_themes(*, surface: Surface) -> int:
         known = _known(surface)
         titles = {theme.pk: theme.title_of_words for theme in known}
         themes = _store(surface, texts, named, known)
+        # A name for other words may no longer fit.
+        Theme.objects.filter(
+            pk__in=[one.pk for one in themes if titles.get(one.pk) != one.title_of_words]
+        ).update(name="", named_by=None, named_from=[])
         _store_reading(reading, texts, named)
         alert_on_themes(surface=surface, themes=themes, new=_news(themes, known, moved))
-    # After the commit: a model that is slow holds nobody up.
-    name_themes(
-        surface=surface,
-        renamed=frozenset(one.pk for one in themes if titles.get(one.pk) != one.title_of_words),
-    )
     return len(themes)
 
 
@@ -260,7 +262,8 @@ def _store(
         theme.weeks, theme.growth = users_by_week(own), growth.as_json()
         theme.first_text_at = min([one.at for one in own] + ([theme.first_text_at] if theme.pk else []))
         theme.gone_at = None
-        theme.save()
+        # Not its name, which another process may have cleared or written meanwhile.
+        theme.save(update_fields=_READ if theme.pk else None)
         themes.append(theme)
     current = Theme.objects.filter(surface=surface).current()
     gone = list(current.exclude(pk__in=[one.pk for one in themes]))

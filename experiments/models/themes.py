@@ -1,7 +1,8 @@
 """Themes of feedback: what users of a surface write about, and which texts say it.
 
 A theme names nobody: its words are each used by several users, and its quotes are read from the
-feedback when they are shown, so that they go when the feedback goes.
+feedback when they are shown, so that they go when the feedback goes. So does a name that a model made
+of quotes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+
+from experiments.models.records import Feedback
 
 if TYPE_CHECKING:
     from inference.models import Surface
@@ -74,6 +77,12 @@ class Theme(models.Model):
         related_name="+",
         db_index=False,
         db_constraint=False,
+    )
+    named_from = ArrayField(
+        models.BigIntegerField(),
+        default=list,
+        null=True,
+        help_text="Keys of the feedback that the model read for the name.",
     )
     words = ArrayField(models.CharField(max_length=100), help_text="The most typical first.")
     space = models.CharField(max_length=64, help_text="What made the vectors: an encoder's hash.")
@@ -164,5 +173,15 @@ class ThemedText(models.Model):
 
 
 def current_themes(surface: Surface) -> list[Theme]:
-    """Return a surface's themes, the most frequent first."""
-    return list(Theme.objects.filter(surface=surface).current())
+    """Return a surface's themes, the most frequent first.
+
+    One of whose name a source was erased, taken back or hidden has none from that moment.
+    """
+    themes = list(Theme.objects.filter(surface=surface).current())
+    sources = {one for theme in themes if theme.name for one in theme.named_from or ()}
+    counted = Feedback.objects.counted().filter(pk__in=sources).values_list("pk", flat=True)
+    kept = set(counted) if sources else set()
+    for theme in themes:
+        if not theme.named_from or not kept.issuperset(theme.named_from):
+            theme.name = ""
+    return themes

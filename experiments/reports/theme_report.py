@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import connection
 
@@ -28,7 +28,7 @@ DRAWN = 5  # themes in the picture: the most frequent
 MIN_WEEK_USERS = 10  # who wrote in a week: of fewer a share says nothing, and would tell who
 # A few more than are shown: what was taken back or hidden since the reading is left out.
 _QUOTES = f"""
-    SELECT member.theme_id, feedback.unit_id, {free_text("feedback")} FROM (
+    SELECT member.theme_id, feedback.unit_id, feedback.id, {free_text("feedback")} FROM (
         SELECT one.theme_id, one.feedback_id, row_number() OVER (
             PARTITION BY one.theme_id ORDER BY one.closeness DESC, one.feedback_id) AS place
         FROM experiments_themedtext AS one WHERE one.theme_id = ANY(%s)
@@ -163,7 +163,7 @@ def report_themes(surface: Surface) -> ThemeReport:
             ThemeRow(
                 theme,
                 theme.units / max(writers, theme.units),
-                quotes.get(theme.pk, ()),
+                [quote.text for quote in quotes.get(theme.pk, ())],
                 labels.get(theme.pk, ()),
             )
             for theme in themes
@@ -212,11 +212,18 @@ def _labels(theme_ids: Sequence[int], version: ModelVersion) -> dict[int, list[L
     return labels
 
 
-def quotes_of(theme_ids: Sequence[int]) -> dict[int, list[str]]:
+class Quote(NamedTuple):
+    """What a user wrote, redacted, and the key of the feedback that holds it."""
+
+    feedback: int
+    text: str
+
+
+def quotes_of(theme_ids: Sequence[int]) -> dict[int, list[Quote]]:
     """Return quotes of each theme, one of a user, read from the feedback as it is now."""
-    quotes: dict[int, dict[str, str]] = {}
+    quotes: dict[int, dict[str, Quote]] = {}
     with connection.cursor() as cursor:
         cursor.execute(_QUOTES, [list(theme_ids)])
-        for theme, unit, text in cursor.fetchall():
-            quotes.setdefault(theme, {}).setdefault(unit, text)
+        for theme, unit, feedback, text in cursor.fetchall():
+            quotes.setdefault(theme, {}).setdefault(unit, Quote(feedback, text))
     return {theme: list(texts.values())[:QUOTES] for theme, texts in quotes.items()}

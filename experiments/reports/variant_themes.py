@@ -46,7 +46,7 @@ class VariantTheme:
 
     Attributes:
         theme: key of its row.
-        title: its words.
+        title: its name, or else its words.
         variant: key of the treatment.
         control_units: of the control's exposed users, who wrote about it.
         treatment_units: of the treatment's.
@@ -73,16 +73,24 @@ class VariantTheme:
         return asdict(self)
 
 
-def compare_themes(experiment: Experiment) -> list[VariantTheme]:
+def compare_themes(experiment: Experiment, *, is_copy: bool = False) -> list[VariantTheme]:
     """Return the themes that users of the experiment wrote about, the most certain difference first.
 
     Empty where its surface has no themes, or nobody in the experiment wrote about one.
+
+    Args:
+        experiment: whose users.
+        is_copy: whether it leaves the platform: then themes are called by their words, as a name made
+            of quotes could not be taken back with them.
     """
     variants = list(experiment.variants.all())
     control = next((one for one in variants if one.is_control), None)
     themes = current_themes(experiment.surface)
     if control is None or not themes:
         return []
+    if is_copy:
+        for theme in themes:
+            theme.name = ""
     exposed = _exposed(experiment)
     users = _users(experiment, themes)
     treatments = [one for one in variants if one != control and exposed[one.pk]]

@@ -12,9 +12,12 @@ from experiments.actions.change_surface import (
     create_surface,
     patch_surface,
 )
-from experiments.actions.name_themes import read_name
+from experiments.actions.erase_unit import erase_unit
+from experiments.actions.name_themes import name_themes, read_name
 from experiments.actions.read_themes import read_themes
 from experiments.models import Feedback, Theme
+from experiments.reports.theme_report import report_themes
+from experiments.tasks import embed_theme_names, read_new_themes
 from inference.models import ModelVersion, Surface
 from tests.support import builders
 from tests.support.commands import run
@@ -65,12 +68,18 @@ def namer(shop, provider, tiny_bert):
     return surface
 
 
+def read_and_name(shop):
+    count = read_themes(surface=shop.surface)
+    name_themes(surface=shop.surface)
+    return count
+
+
 def themes(shop):
     return Theme.objects.filter(surface=shop.surface).current()
 
 
 def test_a_reading_names_each_theme_once_and_says_who_wrote_it(shop, namer, provider):
-    count = read_themes(surface=shop.surface)
+    count = read_and_name(shop)
     assert count >= 2
     assert {theme.title for theme in themes(shop)} == {"Late parcels"}
     version = namer.versions.champions().get()
@@ -82,7 +91,7 @@ def test_a_reading_names_each_theme_once_and_says_who_wrote_it(shop, namer, prov
         assert 1 <= len(lines) <= 3
         assert set(lines) <= quoted
     # Known already: it is not paid for twice.
-    read_themes(surface=shop.surface)
+    read_and_name(shop)
     assert len(provider.requests) == count
     page = sign_in(shop.project, role="viewer").get(
         reverse("feedback-themes", args=[shop.project.slug])
@@ -102,7 +111,7 @@ def test_a_reading_names_each_theme_once_and_says_who_wrote_it(shop, namer, prov
 
 
 def test_another_version_names_them_anew_and_none_leaves_words(shop, namer, provider):
-    read_themes(surface=shop.surface)
+    read_and_name(shop)
     second = ModelVersion.objects.create(
         surface=namer, algorithm="prompt", number=2,
         artifact_sha256=namer.versions.champions().get().artifact_sha256,
@@ -110,12 +119,12 @@ def test_another_version_names_them_anew_and_none_leaves_words(shop, namer, prov
     namer.versions.champions().update(alias="retired")
     ModelVersion.objects.filter(pk=second.pk).update(alias="champion")
     provider.by_model["namer"] = says("Parcels that come late")
-    read_themes(surface=shop.surface)
+    read_and_name(shop)
     assert {theme.name for theme in themes(shop)} == {"Parcels that come late"}
     assert {theme.named_by for theme in themes(shop)} == {second}
     patch_surface(surface=shop.surface, changes={"theme_namer": ""}, by="a test")
     shop.surface.refresh_from_db()
-    read_themes(surface=shop.surface)
+    read_and_name(shop)
     for theme in themes(shop):
         assert (theme.name, theme.named_by) == ("", None)
         assert theme.title == ", ".join(theme.words[:3])
@@ -123,12 +132,12 @@ def test_another_version_names_them_anew_and_none_leaves_words(shop, namer, prov
 
 def test_a_provider_that_fails_leaves_words_and_is_asked_again_later(shop, namer, provider, caplog):
     provider.by_model["namer"] = refuses(500)
-    assert read_themes(surface=shop.surface) >= 2
+    assert read_and_name(shop) >= 2
     assert all(theme.title == theme.title_of_words for theme in themes(shop))
     assert len(provider.requests) == 2  # two tries for the first theme: the others wait
     assert "themes are not named by" in caplog.text
     provider.by_model["namer"] = says("Late parcels")
-    read_themes(surface=shop.surface)
+    read_and_name(shop)
     assert {theme.name for theme in themes(shop)} == {"Late parcels"}
 
 
@@ -136,7 +145,7 @@ def test_a_budget_that_is_spent_asks_nobody(shop, namer, provider, caplog):
     patch_surface(
         surface=namer, changes={"generate": {"budgets": {"surface": {"tokens": 0}}}}, by="a test"
     )
-    read_themes(surface=shop.surface)
+    read_and_name(shop)
     assert provider.requests == []
     assert "are spent for today" in caplog.text
     assert all(not theme.name for theme in themes(shop))
@@ -149,14 +158,63 @@ def test_a_prompt_that_takes_no_quotes_names_nothing(shop, namer, provider, capl
     add_prompt(surface=other, data=plain, by="a test")
     patch_surface(surface=shop.surface, changes={"theme_namer": "deaf"}, by="a test")
     shop.surface.refresh_from_db()
-    read_themes(surface=shop.surface)
+    read_and_name(shop)
     assert provider.requests == []
     assert "variables must have 'quotes'" in caplog.text
+
+
+def withdrawn(feedback):
+    Feedback.objects.filter(pk=feedback.pk).update(withdrawn=True)
+
+
+def hidden(feedback):
+    Feedback.objects.filter(pk=feedback.pk).update(state="hidden")
+
+
+def erased(feedback):
+    erase_unit(project_id=feedback.project_id, unit_id=feedback.unit_id, by="a test")
+
+
+@pytest.mark.parametrize("lose", [withdrawn, hidden, erased])
+def test_a_name_goes_with_what_it_was_made_from(shop, namer, lose):
+    read_and_name(shop)
+    one, *others = themes(shop)
+    assert 1 <= len(one.named_from) <= 3
+    lose(Feedback.objects.get(pk=one.named_from[-1]))
+    titles = {row.theme.pk: row.theme.title for row in report_themes(shop.surface).rows}
+    assert titles[one.pk] == one.title_of_words
+    assert {titles[theme.pk] for theme in others} == {"Late parcels"}
+    read_new_themes()
+    one.refresh_from_db()
+    assert (one.name, one.named_by, one.named_from) == ("", None, [])
+    assert {theme.name for theme in themes(shop) if theme.pk != one.pk} == {"Late parcels"}
+    name_themes(surface=shop.surface)  # from what is left
+    one.refresh_from_db()
+    assert one.name == "Late parcels"
+
+
+def test_a_name_whose_sources_nobody_knows_is_made_anew(shop, namer, provider):
+    read_and_name(shop)
+    Theme.objects.filter(surface=shop.surface).update(named_from=None, name="Before")
+    assert "Before" not in {row.theme.title for row in report_themes(shop.surface).rows}
+    name_themes(surface=shop.surface)
+    assert {theme.name for theme in themes(shop)} == {"Late parcels"}
+
+
+def test_naming_is_work_of_its_own_that_stops_in_time(shop, namer, provider):
+    count = read_themes(surface=shop.surface)
+    assert provider.requests == []
+    left = name_themes(surface=shop.surface, seconds=0.0)  # one theme a round
+    assert (left, len(provider.requests)) == (count - 1, 1)
+    embed_theme_names(shop.surface.pk)
+    assert len(provider.requests) == count
+    assert {theme.name for theme in themes(shop)} == {"Late parcels"}
 
 
 @pytest.mark.parametrize(
     ("answer", "name"),
     [
+        ("a@b.co " * 8, ""),  # marks are longer than what they stand for
         ("Late parcels", "Late parcels"),
         ('\n  **"Late parcels"**\nA reason.', "Late parcels"),
         ("送货太慢。", "送货太慢"),

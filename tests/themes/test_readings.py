@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from html import unescape
 
 import numpy as np
 import pytest
@@ -309,7 +310,13 @@ def test_variants_are_compared_by_users_with_an_interval(tested, shop, settings)
     assert has(page, data_theme=str(top.theme))
     assert '<svg class="plot"' in page
     assert "All themes of the surface" in page
+    sources = ThemedText.objects.filter(theme=top.theme).values_list("feedback_id", flat=True)
+    named = Theme.objects.filter(pk=top.theme)
+    named.update(name="Named of quotes", named_from=list(sources[:3]))
+    assert compare_themes(tested)[0].title == "Named of quotes"
     copy = shared_copy(tested)
+    assert "Named of quotes" not in copy
+    assert named.get().title_of_words in unescape(copy)
     assert has(copy, data_theme=str(top.theme))
     assert "All themes of the surface" not in copy  # whoever has the link sees no other page
     assert "<q>" in page

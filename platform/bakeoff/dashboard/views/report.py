@@ -64,7 +64,7 @@ def _context(experiment: Experiment, *, is_copy: bool = False) -> dict[str, Any]
     Args:
         experiment: whose report.
         is_copy: whether it leaves the platform, as a file or behind a link: then it has no surveys and
-            themes of few users.
+            themes of few users, and no names of themes.
     """
     items: dict[str, str] = {}
     report = report_on(experiment)
@@ -72,7 +72,7 @@ def _context(experiment: Experiment, *, is_copy: bool = False) -> dict[str, Any]
     if shown:
         items = dict(experiment.project.items.filter(item_id__in=shown).values_list("item_id", "title"))
     has_started = experiment.started_at is not None
-    themes = compare_themes(experiment) if has_started else []
+    themes = compare_themes(experiment, is_copy=is_copy) if has_started else []
     surveys = compare_surveys(experiment) if has_started else None
     if is_copy:
         themes = hide_small_themes(themes)
