@@ -20,6 +20,7 @@ SLOW_FILES = (
     "hostile/test_hostile.py", "dashboard/test_browser.py", "faults/test_segment_clients.py",
     "commands/test_console.py", "inference/test_killed.py", "loop/test_month.py",
     "inference/test_classify.py", "inference/test_training.py", "inference/test_label_portfolio.py",
+    "inference/test_label_choice.py",
     "inference/test_private_head.py", "inference/test_pretrain.py", "inference/test_compression.py",
     "generate/test_version_checks.py",
     "inference/test_own_models.py", "commands/test_backup.py", "packaging/test_tutorial.py",
