@@ -1,7 +1,8 @@
 """Add a picture of what users of a variant saw, and delete it.
 
-Guarantees: what is stored was decoded and written anew here, so it holds nothing but pixels, and no
-notes of the camera; a file of too many bytes or pixels is refused before it is decoded.
+Guarantees: what is stored was decoded and written anew here, so it holds nothing but pixels, turned as
+the camera was held, and no notes of the camera; a file of too many bytes or pixels is refused before it
+is decoded.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def _read(content: bytes) -> tuple[bytes, tuple[int, int]]:
     )
 
     try:
-        image = read_image(content, max_edge=MAX_EDGE)
+        image = read_image(content, max_edge=MAX_EDGE, as_seen=True)
     except ImageRefusedError as error:
         raise CannotPictureError(str(error), field="picture") from error
     file = io.BytesIO()

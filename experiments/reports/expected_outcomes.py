@@ -59,12 +59,15 @@ ASSUMED = ExpectedOutcomes(ASSUMED_RATE, is_known=False)
 def expect_outcomes(experiment: Experiment, spec: MetricSpec, event: str) -> ExpectedOutcomes:
     """Return what is expected of users of a started experiment.
 
+    Of a metric that counts some of the events alone, it is assumed: before the experiment, nobody had
+    an attributed one, and any event of the name would be too many.
+
     Args:
         experiment: whose surface served users before.
         spec: of the metric, with its window.
         event: that it counts.
     """
-    if experiment.started_at is None or is_feedback(event):
+    if experiment.started_at is None or is_feedback(event) or _is_narrower(spec):
         return ASSUMED
     try:
         with transaction.atomic(), connection.cursor() as cursor:
@@ -75,6 +78,13 @@ def expect_outcomes(experiment: Experiment, spec: MetricSpec, event: str) -> Exp
     if served < MIN_SERVED or had_one < MIN_WITH_OUTCOME:
         return ASSUMED
     return ExpectedOutcomes(had_one / served, is_known=True)
+
+
+def _is_narrower(spec: MetricSpec) -> bool:
+    """Whether an event of the name within the window may be no outcome."""
+    return bool(
+        spec.filters or spec.attributed_only or spec.trusted_only or spec.steps or spec.delay_seconds
+    )
 
 
 def _count(

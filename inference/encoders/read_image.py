@@ -7,10 +7,12 @@ are read from its header and judged first; only four formats have a decoder here
 from __future__ import annotations
 
 import io
+import struct
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,10 +27,16 @@ class ImageRefusedError(ValueError):
     """Bytes that are no usable image; the message is a sentence."""
 
 
-def read_image(content: bytes, *, max_edge: int = MAX_EDGE) -> Image.Image:
+def read_image(content: bytes, *, max_edge: int = MAX_EDGE, as_seen: bool = False) -> Image.Image:
     """Return an image in RGB, transparent parts white, its longer edge at most `max_edge` pixels.
 
     Of an animation it is the first frame.
+
+    Args:
+        content: of a file.
+        max_edge: in pixels.
+        as_seen: turned as its camera was held, in the colours of its profile. Not for encoders: the
+            vectors of images that were read before would be others.
 
     Raises:
         ImageRefusedError: too many bytes or pixels, another format, or damaged.
@@ -44,7 +52,7 @@ def read_image(content: bytes, *, max_edge: int = MAX_EDGE) -> Image.Image:
                 _check_pixels(image.size)
                 image.draft("RGB", (max_edge, max_edge))  # a JPEG decodes at a fraction of its size
                 image.thumbnail((max_edge, max_edge))
-                return _on_white(image)
+                return _on_white(_as_seen(image) if as_seen else image)
         except UnidentifiedImageError:
             raise ImageRefusedError(
                 f"the file is no image: it must be one of {', '.join(FORMATS)}."
@@ -64,6 +72,21 @@ def _check_pixels(size: Iterable[int]) -> None:
         raise ImageRefusedError(
             f"the image has {width} x {height} pixels, must be at most {MAX_PIXELS} in all."
         )
+
+
+def _as_seen(image: Image.Image) -> Image.Image:
+    """Return an image upright and in sRGB; a note of the camera that cannot be read says nothing."""
+    with suppress(OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError, struct.error):
+        image = ImageOps.exif_transpose(image)
+    profile = image.info.get("icc_profile")
+    if profile and image.mode in {"RGB", "CMYK"}:
+        with suppress(ImageCms.PyCMSError, OSError, ValueError):
+            camera = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            seen = ImageCms.profileToProfile(
+                image, camera, ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+            return image if seen is None else seen
+    return image
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from experiments.actions.look_at_experiment import look_at_experiment
+from experiments.metrics.freeze import spec_of
+from experiments.metrics.spec import MetricSpec
 from experiments.models import Event, Experiment
+from experiments.reports.expected_outcomes import ASSUMED, expect_outcomes
 from experiments.reports.experiment_report import report_on
 from experiments.reports.verdict_tiles import tiles_of
 from tests.support import builders
@@ -56,6 +61,27 @@ def test_what_earlier_users_did_says_how_many_are_enough(shop):
     silent_visits(experiment, range(49, 50))
     missing = report_after_look(experiment).missing_outcome
     assert (missing.users, missing.expected_rate, missing.is_known) == (100, 0.2, True)
+
+
+@pytest.mark.parametrize(
+    "narrower",
+    [
+        {"attributed_only": True}, {"trusted_only": True}, {"delay_seconds": 1.0},
+        {"filters": [{"field": "value", "op": "gt", "value": 5}]},
+        {"kind": "funnel", "event": "", "steps": ["view", "click"]},
+    ],
+)  # fmt: skip
+def test_clicks_of_another_kind_say_nothing_of_a_narrower_metric(shop, narrower):
+    experiment = shop.run_experiment(**QUICK_POLICY | {"planned_units": 10_000})
+    click_before(shop, experiment.started_at - timedelta(days=3))
+    metric = experiment.primary.metric
+    assert expect_outcomes(experiment, spec_of(experiment.primary, experiment), "click").rate == 0.2
+    for name, value in narrower.items():
+        setattr(metric, name, value)
+    assert (
+        expect_outcomes(experiment, MetricSpec.of(metric, default_window_seconds=86_400.0), "click")
+        == ASSUMED
+    )
 
 
 def test_a_rare_event_of_all_traffic_is_no_alarm(shop):

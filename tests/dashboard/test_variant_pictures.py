@@ -8,13 +8,14 @@ import zlib
 
 import pytest
 from django.test import Client
-from PIL import Image
+from PIL import Image, ImageCms
 
 from bakeoff.accounts.models import AuditEntry, Project
 from bakeoff.dashboard.views.report import _frozen
 from experiments.actions.picture_variant import MAX_EDGE, put_variant_picture
 from experiments.actions.remove_sample import remove_sample
 from experiments.models import VariantPicture
+from inference.encoders.read_image import read_image
 from tests.support import builders
 from tests.support.browser import Visit
 from tests.support.dashboard import make_user, report_path, shared_copy, sign_in
@@ -69,6 +70,42 @@ def test_a_picture_is_written_anew_without_notes_and_not_too_large(shop, draft):
     with Image.open(io.BytesIO(content)) as image:
         assert (image.format, image.size, dict(image.getexif())) == ("WEBP", (MAX_EDGE, 640), {})
     assert (picture.width, picture.height) == (MAX_EDGE, 640)
+
+
+def swapped_profile() -> bytes:
+    """Return an sRGB profile in which red and green have changed places."""
+    content = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    red, green = content.index(b"rXYZ"), content.index(b"gXYZ")
+    swapped = bytearray(content)
+    swapped[red : red + 4], swapped[green : green + 4] = b"gXYZ", b"rXYZ"
+    return bytes(swapped)
+
+
+def test_a_photo_of_a_telephone_stands_upright_in_its_colours(shop, draft):
+    photo = Image.new("RGB", (60, 40), "red")
+    photo.paste("black", (0, 0, 20, 40))  # the top, for a camera that was turned
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = io.BytesIO()
+    photo.save(file, "PNG", exif=exif, icc_profile=swapped_profile())
+    assert send(sign_in(shop.project, role="analyst"), draft, file.getvalue()).status_code == 302
+    (picture,) = stored(draft)
+    assert (picture.width, picture.height) == (40, 60)
+    with Image.open(io.BytesIO(bytes(picture.content))) as image:
+        assert dict(image.getexif()) == {}
+        top, bottom = (image.convert("RGB").getpixel((20, y)) for y in (5, 50))
+    assert max(top) < 40
+    red, green, _ = bottom
+    assert green > 200
+    assert red < 60
+    # As it was for encoders, whose vectors of images are kept.
+    assert read_image(file.getvalue()).size == (60, 40)
+
+
+@pytest.mark.parametrize("notes", [{"exif": b"Exif\0\0MM\0*\0\0\0\xff"}, {"icc_profile": b"none"}])
+def test_notes_that_cannot_be_read_are_passed_over(notes):
+    content = draw_picture(kind="JPEG", **notes)
+    assert read_image(content, as_seen=True).size == (60, 40)
 
 
 @pytest.mark.parametrize(
