@@ -31,7 +31,7 @@ def read_rewarded(
     *,
     rest: str,
     since: datetime | None = None,
-    more: Mapping[str, Any] | None = None,
+    named: Mapping[str, Any] | None = None,
 ) -> list[tuple[Any, ...]]:
     """Read decisions, without those of excluded users and of forced variants.
 
@@ -41,7 +41,7 @@ def read_rewarded(
         columns: SQL, of `slate`, `reward` and `REWARD`.
         rest: SQL, more conditions and the order; ids of slates are UUIDv7, so theirs is that of time.
         since: time from which on decisions count; None: all.
-        more: parameters that `rest` names.
+        named: parameters of `rest`, by name.
     """
     parameters = {
         "surface": surface.pk,
@@ -49,7 +49,7 @@ def read_rewarded(
         "wait": settings.wait_seconds,
         "default": settings.default_reward,
         "since": since,
-        **(more or {}),
+        **(named or {}),
     }
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {columns} {_OVER} {rest}", parameters)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
 # The columns of an observation, by the letters of the statistics (stats/totals.py).
 OBSERVED = {
@@ -133,6 +133,11 @@ REWARD_OF_DECISION = """SELECT coalesce(
 def min_uuid7(at: datetime) -> UUID:
     """Return the UUID below every UUIDv7 that is made from a time on: it begins with the time."""
     return UUID(int=int(at.timestamp() * 1000) << 80)
+
+
+def time_of_uuid7(one: UUID) -> datetime:
+    """Return when a UUIDv7 was made, in UTC."""
+    return datetime.fromtimestamp((one.int >> 80) / 1000, UTC)
 
 
 def is_excluded(row: str, *, by_upper: bool = False) -> str:

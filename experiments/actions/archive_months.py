@@ -22,12 +22,14 @@ from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.models import Project
+from experiments.actions.count_decisions import keep_counted_of
 from experiments.archive.files import put_file, scratch_file, settle, write_rows
 from experiments.archive.locks import lock_drop, lock_project
 from experiments.archive.place import ID_FILE, ArchiveError
 from experiments.archive.rows import ROW_HASH, RowStream, read_columns
 from experiments.ingest.partitions import drop_partition
 from experiments.models import ArchivedMonth
+from experiments.sql import min_uuid7
 from inference.models import ArtifactStore
 
 if TYPE_CHECKING:
@@ -86,6 +88,8 @@ def archive_month(*, plan: MonthPlan, place: ArchivePlace, by: str, advance: Adv
     check_owner(place)
     partition = plan.partition
     columns = read_columns(partition.table.name)
+    # Before the first of both tables goes: a decision without its reward would count as another one.
+    keep_counted_of(dict.fromkeys(plan.rows, min_uuid7(partition.end)))
     pending = list(plan.rows)
     for attempt in range(MAX_TRIES):
         if attempt:

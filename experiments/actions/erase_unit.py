@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 from bakeoff.accounts.audit import record_audit
 from experiments.actions.clear_theme_names import clear_theme_names
-from experiments.actions.count_decisions import recount_without
+from experiments.actions.count_decisions import lock_counts
 from experiments.actions.lock_order import lock_themed_texts
 from experiments.actions.mark_units import history_names
 from experiments.archive.place import ArchiveError
@@ -95,7 +95,7 @@ def erase_unit(*, project_id: int, unit_id: str, by: str) -> Erasure:
     # Rows and entry in one: the trail never names an erasure that did not happen.
     with transaction.atomic():
         rows = _erase_archived(project_id, ids)
-        recount_without(project_id=project_id, unit_ids=ids)
+        lock_counts(project_id)
         for name, query in rows_of_person(project_id, ids).items():
             if query.model is ThemedText:
                 lock_themed_texts(query)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
 from django.db import connection
@@ -11,14 +11,19 @@ from django.db import connection
 from bakeoff.accounts.expired_sessions import delete_expired_sessions
 from bakeoff.accounts.models import Project
 from bakeoff.alerts.retention import delete_old_alerts
+from experiments.actions.count_decisions import keep_counted
 from experiments.actions.delete_old_answers import delete_old_answers
 from experiments.actions.erase_archived import expire_archive
 from experiments.archive.place import ArchiveError
 from experiments.archive.state import archive_place
 from experiments.ingest.partitions import drop_expired, make_partitions
 from experiments.metrics.segments_at_start import delete_segments_of_ended
+from experiments.sql import min_uuid7
+from inference.isolation import for_each
+from inference.models import Surface
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
 logger = logging.getLogger(__name__)
@@ -36,6 +41,7 @@ def maintain_partitions(now: datetime) -> None:
         pk: min(days, MAX_RETENTION_DAYS)
         for pk, days in Project.objects.values_list("pk", "retention_days")
     }
+    _keep_policies(retention, now)
     dropped = drop_expired(connection.connection, retention, now)
     if dropped.partitions or dropped.rows:
         logger.info("retention: %s dropped, %d rows deleted", dropped.partitions, dropped.rows)
@@ -48,6 +54,13 @@ def maintain_partitions(now: datetime) -> None:
         logger.info("retention: segments of %d users at starts of ended experiments deleted", deleted)
     if deleted := delete_expired_sessions(now):
         logger.info("retention: %d expired sessions deleted", deleted)
+
+
+def _keep_policies(retention: Mapping[int, int], now: datetime) -> None:
+    bounds = {pk: min_uuid7(now - timedelta(days=days)) for pk, days in retention.items()}
+    surfaces = Surface.objects.filter(kind=Surface.Kind.RANK, project__in=bounds)
+    # One that cannot be counted holds up nobody's retention.
+    for_each(surfaces, lambda one: keep_counted(one, bounds[one.project_id]), work="kept policy")
 
 
 def _expire_archive(retention: dict[int, int], now: datetime) -> None:

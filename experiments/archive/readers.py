@@ -1,7 +1,8 @@
 """What still reads old rows: a month that somebody reads is not archived.
 
 Experiments, holdbacks and measurements of holdouts that run, with their metrics' look-backs; metrics,
-which the next experiment looks back with; trainings that are active; exports that are behind. A
+which the next experiment looks back with; trainings that are active; policies whose
+decisions have not been counted; exports that are behind. A
 training has no look-back of its own: it learns from whatever PostgreSQL has, so the age at which months
 are archived is what it looks back.
 """
@@ -14,8 +15,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from experiments.metrics.freeze import spec_of
-from experiments.models import DataExport, Experiment, Metric
-from inference.models import TrainingRun
+from experiments.models import DataExport, Experiment, Metric, Slate
+from experiments.sql import time_of_uuid7
+from inference.models import PolicyCount, Surface, TrainingRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,7 +48,7 @@ class Reader:
 def read_readers(now: datetime) -> dict[int, list[Reader]]:
     """Return who reads rows of the past, by project."""
     readers: dict[int, list[Reader]] = defaultdict(list)
-    for reader in (*_experiments(now), *_metrics(now), *_trainings()):
+    for reader in (*_experiments(now), *_metrics(now), *_trainings(), *_policies()):
         readers[reader.project_id].append(reader)
     return readers
 
@@ -85,6 +87,30 @@ def _trainings() -> Iterator[Reader]:
             _START,
             f"training run {run.pk} of {surface.project.slug}/{surface.key} reads all rows",
         )
+
+
+def _policies() -> Iterator[Reader]:
+    counts = {one.surface_id: one for one in PolicyCount.objects.all()}
+    for surface in Surface.objects.filter(kind=Surface.Kind.RANK).select_related("project"):
+        if not Slate.objects.filter(surface=surface).exists():
+            continue
+        since = _counted_until(counts.get(surface.pk))
+        until = f" from {since:%Y-%m-%d} on" if since > _START else ""
+        yield Reader(
+            surface.project_id,
+            since,
+            f"the policy of {surface.project.slug}/{surface.key} has not counted its decisions{until}",
+        )
+
+
+def _counted_until(count: PolicyCount | None) -> datetime:
+    if count is None or count.counted_until is None:
+        return _START
+    again, stored = count.recount_from, count.stored_from
+    if again is None:
+        return count.counted_until
+    # Nothing is counted anew from further back than what is kept.
+    return min(count.counted_until, time_of_uuid7(max(again, stored) if stored else again))
 
 
 def exports_behind(project_id: int, last_transaction: int) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import numpy as np
 from django.db import connection
@@ -17,7 +18,6 @@ from inference.serving.rank_settings import NO_RANK_SETTINGS, RankSettings
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
-    from uuid import UUID
 
     from numpy.typing import NDArray
 
@@ -32,7 +32,8 @@ _COLUMNS = f"""slate.recommendation_id, extract(epoch FROM slate.served_at)::flo
 
 # In the order of ids, which is that of time but for milliseconds: what is not over yet ends the batch,
 # so that no decision counts before one with a smaller id. It is found at once, by the surface's index.
-_NEXT = f"""AND slate.recommendation_id > %(after)s AND {is_before("slate", "upper")}
+_NEXT = f"""AND slate.recommendation_id > %(after)s AND slate.recommendation_id < %(before)s
+    AND {is_before("slate", "upper")}
     AND slate.recommendation_id < coalesce((
         SELECT next.recommendation_id FROM experiments_slate AS next
         WHERE next.surface_id = %(surface)s AND next.recommendation_id > %(after)s
@@ -61,6 +62,7 @@ _FIRST_CHANGED = f"""
             ON slate.project_id = %(project)s AND slate.unit_id = units.unit_id)
     SELECT min(recommendation_id::text)::uuid FROM changed
     WHERE surface_id = %(surface)s AND recommendation_id <= %(last)s"""
+_LAST = UUID(int=2**128 - 1)
 REWARD_SETTINGS = ("default_reward", "min_reward", "max_reward", "wait_seconds")
 
 
@@ -125,7 +127,13 @@ def _reward_settings(rank: Mapping[str, Any]) -> list[float]:
 
 
 def read_decisions(
-    surface: Surface, since: datetime | None, *, after: UUID, upper: int, limit: int
+    surface: Surface,
+    since: datetime | None,
+    *,
+    after: UUID,
+    upper: int,
+    limit: int,
+    before: UUID = _LAST,
 ) -> PolicyDecisions:
     """Read the next decisions of a surface that wait for no reward any more, without excluded users.
 
@@ -135,9 +143,11 @@ def read_decisions(
         after: id of the decision before them.
         upper: transaction below which a decision must have been written.
         limit: how many at most.
+        before: id that theirs are below.
     """
-    settings, more = RankSettings.parse(surface.rank), {"after": after, "upper": upper, "limit": limit}
-    rows = read_rewarded(surface, settings, _COLUMNS, rest=_NEXT, since=since, more=more)
+    settings = RankSettings.parse(surface.rank)
+    named = {"after": after, "before": before, "upper": upper, "limit": limit}
+    rows = read_rewarded(surface, settings, _COLUMNS, rest=_NEXT, since=since, named=named)
     columns = [np.array(one) for one in zip(*rows, strict=True)] if rows else [np.empty(0)] * 7
     _, at, version, is_control, chance, reward, rewarded = columns
     return PolicyDecisions(

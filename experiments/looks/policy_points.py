@@ -1,22 +1,22 @@
 """Running totals of a policy's decisions, kept after some: to go on from, to go back to, to show.
 
-Kept are points at equal numbers of decisions, which are the course over time; the end of each month,
-since months are archived as a whole and can then not be counted again; and the latest, so that what
-comes late costs little. A point has the totals of those versions alone that decided since the point
-before it.
+Kept are points at equal numbers of decisions, which are the course over time; the one before the first
+decision that can still be read, since retention and the archive take what lies before it; the end of
+each month; and the latest, so that what comes late costs little. A point has the totals of those
+versions alone that decided since the point before it.
 """
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
-from datetime import UTC, datetime
+from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import numpy as np
 
 from experiments.looks.policy_decisions import counted_since, reward_settings
-from experiments.stats.policy_value import NOTHING, PolicyTotals, add_up
+from experiments.sql import time_of_uuid7
+from experiments.stats.policy_value import NO_TOTALS, PolicyTotals, add_up
 from inference.models import PolicyCount
 
 if TYPE_CHECKING:
@@ -72,12 +72,40 @@ class PolicyPoint:
         )
 
 
-def points_of(surface: Surface) -> list[PolicyPoint]:
-    """Return what a worker has counted; nothing where the settings of rewards have changed since."""
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """A count of more decisions than are read at once, which has not come to its end.
+
+    Attributes:
+        decisions: counted so far.
+        expected: about how many there will be.
+    """
+
+    decisions: int
+    expected: int
+
+
+def points_of(surface: Surface) -> tuple[list[PolicyPoint], Counting | None]:
+    """Return what the last complete count says, and how far one that runs has come.
+
+    Nothing where the settings of rewards have changed since.
+    """
     row = PolicyCount.objects.filter(surface=surface).first()
     if row is None or not is_of_now(row, surface):
-        return []
-    return [PolicyPoint.of_json(one) for one in row.points]
+        return [], None
+    return points_from_json(row.points), _counting(row)
+
+
+def _counting(row: PolicyCount) -> Counting | None:
+    if row.running is None:
+        return None
+    counted = points_from_json(row.running)
+    return Counting(counted[-1].total.decisions if counted else 0, row.running_expected or 0)
+
+
+def points_from_json(points: Sequence[Mapping[str, Any]]) -> list[PolicyPoint]:
+    """Read the points of a row."""
+    return [PolicyPoint.of_json(one) for one in points]
 
 
 def is_of_now(row: PolicyCount, surface: Surface) -> bool:
@@ -104,16 +132,19 @@ def course_of(points: Sequence[PolicyPoint]) -> list[PolicyPoint]:
     return [*(point for point in before if point.total.decisions % step == 0), last]
 
 
-def add_decisions(points: Sequence[PolicyPoint], decisions: PolicyDecisions) -> list[PolicyPoint]:
+def add_decisions(
+    points: Sequence[PolicyPoint], decisions: PolicyDecisions, *, stored_from: UUID | None = None
+) -> list[PolicyPoint]:
     """Return the points with those of further decisions.
 
     Args:
         points: so far; none: nothing was counted.
         decisions: the next ones in the order of their ids.
+        stored_from: id below which no decision can be read again; None: all can.
     """
     if not len(decisions):
         return list(points)
-    start, rewarded = (points[-1].total, points[-1].rewarded) if points else (NOTHING, 0)
+    start, rewarded = (points[-1].total, points[-1].rewarded) if points else (NO_TOTALS, 0)
     ends = _ends(start.decisions, decisions)
     in_time = rewarded + np.cumsum(decisions.rewarded)
     totals = _totals(decisions, ends, start)
@@ -128,13 +159,32 @@ def add_decisions(points: Sequence[PolicyPoint], decisions: PolicyDecisions) -> 
         )
         for end, total, those in zip(ends.tolist(), totals, versions, strict=True)
     ]
-    return _thinned([*points, *added])
+    return _thinned([*points, *added], stored_from)
 
 
-def _step(decisions: int, most: int) -> int:
+def with_point(
+    points: Sequence[PolicyPoint], reached: Sequence[PolicyPoint], bound: UUID
+) -> list[PolicyPoint]:
+    """Return the points with one at a bound.
+
+    Args:
+        points: of a count.
+        reached: what `add_decisions` returns for the points before the bound and the decisions from
+            there up to it.
+        bound: id that its decisions are below.
+    """
+    before = points_before(points, bound)
+    added = [one for one in reached if not before or one.last > before[-1].last]
+    if not added:
+        return list(points)
+    point = replace(added[-1], versions=versions_of(added))
+    return [*before, point, *points[len(before) :]]
+
+
+def _step(decisions: int, max_points: int) -> int:
     """Return the smallest power of two that occurs at most so often in a number."""
     step = 1
-    while decisions // step > most:
+    while decisions // step > max_points:
         step *= 2
     return step
 
@@ -151,7 +201,7 @@ def _ends(before: int, decisions: PolicyDecisions) -> NDArray[np.int64]:
 
 
 def _month(decision: UUID) -> int:
-    at = datetime.fromtimestamp((decision.int >> 80) / 1000, UTC)
+    at = time_of_uuid7(decision)
     return 12 * at.year + at.month
 
 
@@ -171,13 +221,13 @@ def _versions(
     changed: list[dict[int, PolicyTotals]] = [{} for _ in ends]
     for version in dict.fromkeys(decisions.version.tolist()):
         until = np.searchsorted(np.flatnonzero(decisions.version == version), ends)
-        totals = _totals(decisions.of_version(version), until, before.get(version, NOTHING))
+        totals = _totals(decisions.of_version(version), until, before.get(version, NO_TOTALS))
         for n in np.flatnonzero(np.diff(until, prepend=0)).tolist():
             changed[n][version] = totals[n]
     return changed
 
 
-def _thinned(points: Sequence[PolicyPoint]) -> list[PolicyPoint]:
+def _thinned(points: Sequence[PolicyPoint], stored_from: UUID | None) -> list[PolicyPoint]:
     """Leave out what is not kept; the next point then has the versions of both."""
     step = _step(points[-1].total.decisions, 2 * MAX_POINTS)
     months = [_month(point.last) for point in points]
@@ -186,7 +236,10 @@ def _thinned(points: Sequence[PolicyPoint]) -> list[PolicyPoint]:
     for n, point in enumerate(points):
         versions |= point.versions
         is_latest = n >= len(points) - LATEST
-        if is_latest or point.total.decisions % step == 0 or months[n] != months[n + 1]:
+        # Nothing can be counted from further back.
+        is_first = not is_latest and stored_from and point.last < stored_from <= points[n + 1].last
+        is_of_course = point.total.decisions % step == 0
+        if is_latest or is_first or is_of_course or months[n] != months[n + 1]:
             thinned.append(
                 PolicyPoint(point.last, point.at, point.rewarded, point.total, dict(versions))
             )

@@ -68,7 +68,7 @@ def read_clock() -> ClockState:
             """SELECT cluster, "offset",
                 pg_snapshot_xmax(pg_current_snapshot())::text::bigint + "offset" < greatest(0,
                     (SELECT max(watermark) FROM experiments_experiment WHERE state = 'running'),
-                    (SELECT max(watermark) FROM inference_policycount))
+                    (SELECT max(greatest(watermark, running_upper)) FROM inference_policycount))
             FROM experiments_transactionclock"""
         )
         known, offset, behind = cursor.fetchone()
@@ -123,7 +123,7 @@ def _read_max_xid(cursor: CursorWrapper, native: list[int], offset: int) -> int:
     cursor.execute(
         f"""SELECT coalesce(max(one), 0) FROM ({_MAX_XID} UNION ALL
             SELECT max(watermark) FROM experiments_experiment UNION ALL
-            SELECT max(watermark) FROM inference_policycount) AS ids(one)""",
+            SELECT max(greatest(watermark, running_upper)) FROM inference_policycount) AS ids(one)""",
         {"native": [str(one) for one in native], "offset": offset},
     )
     return int(cursor.fetchone()[0])

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from experiments.looks.policy_decisions import counted_since
-from experiments.looks.policy_points import course_of, points_of, versions_of
-from experiments.stats.policy_value import NOTHING, PolicyTotals, PolicyValue, value_of
+from experiments.looks.policy_points import Counting, course_of, points_of, versions_of
+from experiments.stats.policy_value import NO_TOTALS, PolicyTotals, PolicyValue, value_of
 from inference.models import ModelVersion
 from inference.serving.rank_settings import RankSettings
 
@@ -59,6 +59,8 @@ class PolicyReport:
         confidence: of the intervals.
         versions: by their first decision.
         course: over time.
+        counting: how far a count of many decisions has come, which the value is without; None: it
+            is up to date.
     """
 
     value: PolicyValue
@@ -69,6 +71,7 @@ class PolicyReport:
     confidence: float
     versions: Sequence[VersionValue]
     course: Sequence[ValuePoint]
+    counting: Counting | None
 
     def as_json(self) -> dict[str, Any]:
         """Return every field; times in ISO 8601."""
@@ -79,13 +82,13 @@ class PolicyReport:
 
 
 def report_policy(surface: Surface) -> PolicyReport:
-    """Return what a surface's decisions say, as far as a worker has counted them.
+    """Return what a surface's decisions say, as far as a worker has counted them to an end.
 
     Args:
         surface: which chooses among actions.
     """
-    points, settings = points_of(surface), RankSettings.parse(surface.rank)
-    total = points[-1].total if points else NOTHING
+    (points, counting), settings = points_of(surface), RankSettings.parse(surface.rank)
+    total = points[-1].total if points else NO_TOTALS
     return PolicyReport(
         value=value_of(total, alpha=ALPHA),
         since=counted_since(surface),
@@ -98,6 +101,7 @@ def report_policy(surface: Surface) -> PolicyReport:
             ValuePoint(datetime.fromtimestamp(point.at, UTC), value_of(point.total, alpha=ALPHA))
             for point in course_of(points)
         ],
+        counting=counting,
     )
 
 

@@ -71,7 +71,7 @@ class PolicyTotals:
     above: float
 
 
-NOTHING = PolicyTotals(0, 0.0, 0, 0.0, 0.0, 0.0, 0.0)
+NO_TOTALS = PolicyTotals(0, 0.0, 0, 0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def add_up(
     chances: NDArray[np.float64],
     *,
     until: Sequence[int],
-    start: PolicyTotals = NOTHING,
+    start: PolicyTotals = NO_TOTALS,
 ) -> list[PolicyTotals]:
     """Return the totals of the first decisions, for several numbers of them.
 
@@ -164,9 +164,9 @@ def _check(rewards: NDArray[np.float64], chances: NDArray[np.float64]) -> None:
         )
 
 
-def _running(how: np.ufunc, start: float, values: NDArray[Any]) -> NDArray[np.float64]:
+def _running(operation: np.ufunc, start: float, values: NDArray[Any]) -> NDArray[np.float64]:
     """Return what the values add up to, or the largest so far, from the start on, shape (n + 1,)."""
-    running: NDArray[np.float64] = how.accumulate(np.concatenate([[float(start)], values]))
+    running: NDArray[np.float64] = operation.accumulate(np.concatenate([[float(start)], values]))
     return running
 
 

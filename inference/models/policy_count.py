@@ -26,6 +26,21 @@ class PolicyCount(models.Model):
     recount_from = models.UUIDField(
         null=True, help_text="A decision that was erased: what follows it is counted anew."
     )
+    stored_from = models.UUIDField(
+        null=True, help_text="Decisions below it went by retention or to the archive, and stay counted."
+    )
+    counted_until = models.DateTimeField(
+        null=True, help_text="Decisions before it have been counted; empty: none."
+    )
+    running: models.JSONField[list[dict[str, Any]] | None] = models.JSONField(
+        null=True, help_text="Points of a count that has not come to its end; empty: none runs."
+    )
+    running_upper = models.BigIntegerField(
+        null=True, help_text="That count reads transactions below this one."
+    )
+    running_expected = models.BigIntegerField(
+        null=True, help_text="About how many decisions it will have counted."
+    )
 
     def __str__(self) -> str:
         return f"policy of {self.surface}"

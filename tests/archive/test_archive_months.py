@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import signal
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 import pyarrow.parquet as pq
@@ -14,8 +14,10 @@ from django.conf import settings
 from django.db import connection
 
 from bakeoff.accounts.models import AuditEntry
+from experiments.actions import count_decisions as counting
 from experiments.actions.archive_by_night import archive_by_night
 from experiments.actions.archive_months import archive_month
+from experiments.actions.exclude_units import exclude_units
 from experiments.actions.export_rows import export_rows
 from experiments.actions.put_export import put_export
 from experiments.archive.place import ArchiveError, FolderPlace
@@ -25,6 +27,7 @@ from experiments.models import ArchivedMonth, Event, Slate
 from inference.models import ArtifactStore, TrainingRun
 from tests.support import archives, builders
 from tests.support.fast_lane import test_database_url
+from tests.support.ranking import make_rank_surface, report_counted, write_hourly_decisions
 from tests.support.waiting import wait_until
 
 # A month per test: partitions are the whole platform's.
@@ -260,6 +263,28 @@ def test_a_trainings_rows_stay_until_it_has_ended(shop, month):
     assert reasons(month) == [why, why]
     TrainingRun.objects.filter(pk=run.pk).update(state=TrainingRun.State.FAILED)
     assert reasons(month) == []
+
+
+def test_a_month_goes_to_the_archive_when_it_is_counted_and_stays_in_the_totals(
+    shop, month, tmp_path, monkeypatch
+):
+    surface = make_rank_surface(shop.project)
+    monkeypatch.setattr(counting, "AT_ONCE", 16)
+    begin = builders.now().replace(year=month.year, month=month.month, day=10)
+    write_hourly_decisions(shop, surface, [f"u{n}" for n in range(40)], begin=begin)
+    write_hourly_decisions(
+        shop, surface, [f"u{n}" for n in range(20)], begin=builders.now() - timedelta(days=2)
+    )
+    why = f"the policy of {shop.project.slug}/offers has not counted its decisions"
+    assert reasons(month) == [why, why]
+    assert counting.count_decisions(surface)
+    assert reasons(month)[0].startswith(f"{why} from {month:%Y-%m}-")
+    assert report_counted(surface).value.decisions == 60
+    assert reasons(month) == []
+    archives.archive(month, archives.folder(tmp_path))
+    assert Slate.objects.filter(surface=surface).count() == 20
+    exclude_units(project_id=shop.project.pk, unit_ids=["u0"], by="a test")
+    assert report_counted(surface).value.decisions == 59
 
 
 def test_a_schedule_that_learns_is_noted(shop, month):

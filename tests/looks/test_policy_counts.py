@@ -19,6 +19,7 @@ from experiments.actions.change_surface import patch_surface
 from experiments.actions.erase_unit import erase_unit
 from experiments.actions.exclude_units import exclude_units
 from experiments.ingest.rows import Rows
+from experiments.looks import policy_points
 from experiments.looks.policy_points import MAX_POINTS
 from experiments.models import Event, ExcludedUnit, Slate
 from experiments.reports.policy_report import report_policy
@@ -38,7 +39,14 @@ def offers(shop, monkeypatch):
     return shop
 
 
-def decision(shop, rng, unit, *, at=None):
+@pytest.fixture
+def few_points(monkeypatch):
+    """Points are far apart, as those of a million decisions are."""
+    monkeypatch.setattr(policy_points, "MAX_POINTS", 2)
+    monkeypatch.setattr(policy_points, "LATEST", 2)
+
+
+def decision(shop, rng, unit, *, at=None, **fields):
     """A row of a decision whose time is over."""
     chance = float(rng.choice([0.1, 0.3, 1.0]))
     taken = rng.random() < chance
@@ -46,7 +54,7 @@ def decision(shop, rng, unit, *, at=None):
         shop, unit, ("a",), model_version_id=int(rng.integers(1, 4)) if rng.random() < 0.8 else None,
         slots=[("a" if taken else "b", 0.0, 1, 0.5, False)], forced=bool(rng.random() < 0.05),
         context={"$rank": {"default": "a", "default_propensity": chance, "features": {"x": 1}}},
-        served_at=(at or builders.now() - HOUR).isoformat(),
+        served_at=(at or builders.now() - HOUR).isoformat(), **fields,
     )  # fmt: skip
 
 
@@ -68,19 +76,28 @@ def rewards(shop, rng, slates, *, share=1.0):
     return rows
 
 
-def from_all_rows(shop, *, default=0.0):
-    """Reward, default taken, its chance and version of each decision that counts, read one by one."""
+def rows_that_count(shop, *, default=0.0, stored_from=None):
+    """Reward, default taken, its chance and version of each decision that counts, read one by one.
+
+    Those by id from one on.
+    """
     out = set(ExcludedUnit.objects.filter(project=shop.project).values_list("unit_id", flat=True))
     rows, earnings = [], defaultdict(list)
     for event in Event.objects.filter(project=shop.project, source="reward").order_by("event_id"):
         earnings[event.recommendation_id].append(event.value)
     for slate in Slate.objects.filter(surface=shop.surface, forced=False).order_by("recommendation_id"):
-        if slate.unit_id in out:
+        if slate.unit_id in out or (stored_from and slate.recommendation_id < stored_from):
             continue
         about = slate.context["$rank"]
         earned = sum(earnings.get(slate.recommendation_id, [default]))
         taken = slate.slots[0][0] == about["default"]
         rows.append((earned, taken, about["default_propensity"], slate.model_version_id))
+    return rows
+
+
+def from_all_rows(shop, *, removed=(), **about):
+    """The same as columns, after what retention removed, as it counted then."""
+    rows = [*removed, *rows_that_count(shop, **about)]
     columns = [np.array(one) for one in zip(*rows, strict=True)]
     reward, taken, chance = columns[0].astype(float), columns[1].astype(bool), columns[2].astype(float)
     return reward, taken, chance, [row[3] for row in rows]
@@ -106,9 +123,11 @@ def assert_equal(value, totals):
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.usefixtures("few_points")
 def test_counted_bit_by_bit_it_is_what_all_rows_say(offers, seed):
     rng = np.random.default_rng(seed)
     late, units = [], [f"u{n}" for n in range(12)]
+    removed, stored_from = [], None
     for turn in range(10):
         slates = [decision(offers, rng, str(rng.choice(units))) for _ in range(int(rng.integers(12)))]
         held = [one for one in slates if rng.random() < 0.1]  # spilled, and drained later
@@ -124,7 +143,18 @@ def test_counted_bit_by_bit_it_is_what_all_rows_say(offers, seed):
             exclude_units(project_id=offers.project.pk, unit_ids=[units.pop()], by="a test")
         if turn % 5 == 4:
             erase_unit(project_id=offers.project.pk, unit_id=units.pop(0), by="a test")
-        assert_as_from_all_rows(offers, report_counted(offers.surface))
+        if turn % 5 == 1:  # as a process of the version before erases
+            with connection.cursor() as cursor:
+                cursor.execute("DELETE FROM experiments_slate WHERE unit_id = %s", [units.pop(2)])
+        if turn in (4, 7):
+            ids = Slate.objects.filter(surface=offers.surface).order_by("recommendation_id")
+            bound = ids.values_list("recommendation_id", flat=True)[len(ids) // 2]
+            counts, later = [rows_that_count(offers, stored_from=one) for one in (stored_from, bound)]
+            removed, stored_from = [*removed, *counts[: len(counts) - len(later)]], bound
+            counting.keep_counted(offers.surface, bound)
+            Slate.objects.filter(recommendation_id__lt=bound).delete()
+        report = report_counted(offers.surface)
+        assert_as_from_all_rows(offers, report, removed=removed, stored_from=stored_from)
 
 
 def of(rows, field):

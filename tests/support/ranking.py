@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import UUID
 
 import numpy as np
 
 from experiments.actions.count_decisions import count_decisions
 from experiments.ingest.rows import Rows
 from experiments.reports.policy_report import report_policy
+from experiments.sql import min_uuid7
 from inference.models import Surface
 from inference.serving.action_set import ActionSet
 from inference.serving.choice import chances_of, only
@@ -123,3 +125,20 @@ def write_decisions(shop, surface, rows):
             )
         )  # fmt: skip
     builders.write(Rows(slates=slates, events=events))
+
+
+def write_hourly_decisions(shop, surface, units, *, begin):
+    """Decisions of these users, one after the other, as a web process of that time made them."""
+    rng, slates = np.random.default_rng(len(units)), []
+    for n, unit in enumerate(units):
+        at, chance = begin + timedelta(hours=n), float(rng.choice([0.1, 0.3]))
+        slates.append(
+            builders.slate(
+                shop, unit, model_version_id=None, surface_id=surface.pk,
+                served_at=at.isoformat(),
+                recommendation_id=str(UUID(int=min_uuid7(at).int + shop.project.pk * 1000 + n)),
+                slots=[(str(rng.choice(["a", "b"])), 0.0, 1, 0.5, False)],
+                context={"$rank": {"default": "a", "default_propensity": chance}},
+            )
+        )  # fmt: skip
+    builders.write(Rows(slates=slates))

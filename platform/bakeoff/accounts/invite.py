@@ -19,7 +19,7 @@ from bakeoff.accounts.refused import RefusedError
 
 DAYS = 7
 MAX_EMAIL = 254  # as Django's column is wide
-GOOD_NO_LONGER = "invitation, must be one that is not used, revoked or expired."
+NOT_USABLE = "invitation, must be one that is not used, revoked or expired."
 
 
 class InvitationError(RefusedError):
@@ -76,7 +76,7 @@ def renew_invitation(*, invitation: Invitation, by: str) -> tuple[Invitation, st
         rows = Invitation.objects.usable().select_for_update(no_key=True)
         locked = rows.filter(pk=invitation.pk).first()
         if locked is None:
-            raise InvitationError(GOOD_NO_LONGER)
+            raise InvitationError(NOT_USABLE)
         # Who hands it out answers for it: it ends when that person is no administrator any more.
         locked.digest, locked.created_by, locked.mailed_at = digest, by, None
         locked.expires_at = timezone.now() + timedelta(days=DAYS)
@@ -194,7 +194,7 @@ def _take(token: str) -> Invitation:
     rows = Invitation.objects.usable().select_for_update(no_key=True, of=("self",))
     invitation = rows.select_related("project").filter(digest=digest_of(token)).first()
     if invitation is None:
-        raise InvitationError(GOOD_NO_LONGER)
+        raise InvitationError(NOT_USABLE)
     return invitation
 
 

@@ -41,6 +41,13 @@ class ValuePointOut(Schema):
     value: PolicyValueOut
 
 
+class CountingOut(Schema):
+    """A count of many decisions that has not come to its end."""
+
+    decisions: int = Field(description="Counted so far.")
+    expected: int = Field(description="About how many there will be.")
+
+
 class PolicyOut(Schema):
     """What a policy earns."""
 
@@ -54,6 +61,10 @@ class PolicyOut(Schema):
     confidence: float
     versions: list[VersionValueOut]
     course: list[ValuePointOut]
+    counting: CountingOut | None = Field(
+        description="While many decisions are counted; the value is that of the count before. "
+        "null: it is up to date."
+    )
 
 
 @router.get("/surfaces/{key}/policy", response={200: PolicyOut})
