@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass, replace
 from itertools import permutations
@@ -100,11 +101,6 @@ def deal_sides(world: World, names: tuple[str, ...]) -> World:
     return World(sides, np.concatenate([world.likes] * len(orders)))
 
 
-def bounded(scores: Array, sessions: NDArray[np.int64]) -> Array:
-    """Return sums of units as they count: over the root of their slates, and bounded."""
-    return np.clip(scores / np.sqrt(sessions), -MAX_SCORE, MAX_SCORE)
-
-
 def unit_scores(slates: Slates, units: int, rng: np.random.Generator) -> Array:
     """Return bounded score and team credit of units, each with the clicks of all its sessions.
 
@@ -119,8 +115,9 @@ def unit_scores(slates: Slates, units: int, rng: np.random.Generator) -> Array:
         place = who[on], rng.integers(0, drafts, len(on))
         clicks = rng.random((len(on), K)) < slates.rates[place]
         for version in range(slates.versions):
-            total[on, version, 0] += (clicks * slates.scores[version][place]).sum(axis=1)
+            score = (clicks * slates.scores[version][place]).sum(axis=1)
+            total[on, version, 0] += score / math.sqrt(session + 1)
             total[on, version, 1] += (clicks * slates.teams[version][place]).sum(axis=1)
-    total[..., 0] = bounded(total[..., 0], sessions[:, None])
+    total[..., 0] = np.clip(total[..., 0], -MAX_SCORE, MAX_SCORE)
     total[np.abs(total) < 1e-9] = 0
     return total

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.interleaved_slates import Slates, bounded, credits_of, unit_scores
+from benchmarks.interleaved_slates import Slates, credits_of, unit_scores
 from benchmarks.interleaving_pairs import MAX_SESSIONS, K, draw_sessions
 from benchmarks.results import Row
 from experiments.stats.examination import PRIOR_DECAY, fit_decay
@@ -19,6 +19,8 @@ ALPHA, LOOKS, UNITS = 0.05, 100, 4_000
 Z = 1.959964
 # The curve of a world that fades faster than the prior says, and the curves that slates are scored by.
 TRUE_DECAY, STEP = 1.1, 0.05
+# Chances to come back after a click on either side.
+RETURNS = 0.85, 0.75
 CURVES = np.arange(0.5, 1.5 + STEP / 2, STEP)
 Array = NDArray[np.float64]
 
@@ -84,6 +86,21 @@ def decide_by_fitted_curve(slates: Slates, rng: np.random.Generator, *, runs: in
     return Decided(*(hits / runs).tolist(), runs, ends)
 
 
+def decide_returning(rng: np.random.Generator, *, runs: int) -> Decided:
+    """Let users come back by what they clicked: as often clicked are both sides, one ends more visits."""
+    hits = np.zeros(3)
+    for _ in range(runs):
+        unit, active = np.zeros((UNITS, 1, 2)), np.arange(UNITS)
+        for number in range(1, MAX_SESSIONS + 1):
+            click = rng.choice([-1, 1], len(active))
+            unit[active, 0, 0] += click / math.sqrt(number)
+            unit[active, 0, 1] += click
+            active = active[rng.random(len(active)) < np.where(click > 0, *RETURNS)]
+        unit[..., 0] = np.clip(unit[..., 0], -MAX_SCORE, MAX_SCORE)
+        hits += _decisions(unit)
+    return Decided(*(hits / runs).tolist(), runs)
+
+
 def _coins(units: int, rng: np.random.Generator) -> NDArray[np.int64]:
     return rng.choice([-1, 1], units)[:, None, None]
 
@@ -102,6 +119,7 @@ def _score_in_batches(
     users, drafts, _ = slates.rates.shape
     who, sessions = rng.integers(0, users, UNITS), draw_sessions(UNITS, rng)
     unit = np.repeat(np.arange(UNITS), np.minimum(sessions, MAX_SESSIONS))
+    number = np.arange(len(unit)) - np.searchsorted(unit, unit) + 1
     at = who[unit], rng.integers(0, drafts, len(unit))
     clicks = rng.random((len(unit), K)) < slates.rates[at]
     teams = np.bincount(unit, (clicks * slates.teams[0][at]).sum(axis=1), UNITS)
@@ -110,12 +128,12 @@ def _score_in_batches(
         rows = slice(*np.searchsorted(unit, [start, start + UNITS // LOOKS]))
         place = at[0][rows], at[1][rows]
         nearest = int(np.abs(CURVES - decay).argmin())
-        credit = (clicks[rows] * curves[nearest][place]).sum(axis=1)
+        credit = (clicks[rows] * curves[nearest][place]).sum(axis=1) / np.sqrt(number[rows])
         score += np.bincount(unit[rows], credit, UNITS)
         swapped += (clicks[rows] & dealt[place]).sum(axis=0)
         # Of two versions a round is two places: (1, 2), (3, 4) and so on.
         decay = fit_decay({(n + 1, n + 2): swapped[n : n + 2].tolist() for n in range(0, K, 2)})
-    total = np.stack([bounded(score, sessions), teams], axis=-1)[:, None, :]
+    total = np.stack([np.clip(score, -MAX_SCORE, MAX_SCORE), teams], axis=-1)[:, None, :]
     total[np.abs(total) < 1e-9] = 0
     return total, decay
 

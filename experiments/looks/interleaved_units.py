@@ -7,6 +7,7 @@ placed stays as it was. The examination curve that scores a batch is that of the
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -57,13 +58,14 @@ _SLATES = """SELECT unit.unit_id, slate.draft,
     JOIN experiments_slate AS slate ON slate.project_id = %(project)s
         AND slate.unit_id = unit.unit_id AND slate.served_at >= unit.exposed_at
         AND slate.served_at < unit.closes_at AND slate.experiment_id = %(experiment)s
-        AND slate.draft IS NOT NULL AND NOT slate.forced"""
+        AND slate.draft IS NOT NULL AND NOT slate.forced
+    ORDER BY unit.unit_id, slate.served_at, slate.recommendation_id"""
 
 
 # Halves are rounded to even, as `bin_of` rounds them.
 _SUMS = f"""SELECT
-        round(least(greatest(score / (sqrt(greatest(slates, 1)) * %(max_score)s), -1), 1)
-            * %(bins)s)::int AS bin, count(*),
+        round(least(greatest(coalesce(weighted, score) / %(max_score)s, -1), 1) * %(bins)s)::int AS bin,
+        count(*),
         count(*) FILTER (WHERE team > 0), count(*) FILTER (WHERE team < 0),
         sum(score), sum(control), sum(slates),
         sum(coalesce(version_failed, 0)), sum(control_failed)
@@ -75,9 +77,10 @@ _SUMS = f"""SELECT
 
 @dataclass(slots=True)
 class _Unit:
-    """What is counted of one unit: credit and failures by the variants' ids, and slates."""
+    """What is counted of one unit: credit, scores and failures by the variants' ids, and slates."""
 
     credit: dict[int, Credit] = field(default_factory=lambda: defaultdict(Credit))
+    weighted: dict[int, float] = field(default_factory=lambda: defaultdict(float))
     failed: Counter[int] = field(default_factory=Counter)
     slates: int = 0
     undrafted: int = 0
@@ -196,6 +199,8 @@ def _score(
             draft["variants"][1:], credit_of(slate, clicked, decay=decay), strict=True
         ):
             row.credit[variant] += credit
+            # By its own number, never by how many there are: that depends on what was clicked.
+            row.weighted[variant] += credit.score / math.sqrt(row.slates)
     treatments = list(experiment.treatments.values_list("pk", flat=True))
     control = experiment.control.pk
     InterleavedUnit.objects.bulk_create(
@@ -205,6 +210,7 @@ def _score(
             unit_id=unit,
             exposed_at=exposed_at,
             score=counted[unit].credit[variant].score,
+            weighted=counted[unit].weighted[variant],
             control=counted[unit].credit[variant].control,
             team=counted[unit].credit[variant].team,
             slates=counted[unit].slates,

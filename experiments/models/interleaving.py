@@ -37,6 +37,10 @@ class InterleavedUnit(models.Model):
     unit_id = models.CharField(max_length=200)
     exposed_at = models.DateTimeField()
     score = models.FloatField(help_text="Counterfactual clicks of the version less the control's.")
+    weighted = models.FloatField(
+        null=True,
+        help_text="The score, each slate's over the root of its number; empty: without weights.",
+    )
     control = models.FloatField(help_text="Counterfactual clicks of the control.")
     team = models.IntegerField(help_text="Clicks on the version's picks less those on the control's.")
     slates = models.PositiveIntegerField(help_text="That it was served in its window.")

@@ -27,7 +27,7 @@ class PreferenceRow:
         model: label of its version.
         sentence: whom users prefer, in words of pages.
         units: complete users.
-        preference: clicks per user over the root of its lists, version less control.
+        preference: weighted clicks per user, version less control.
         interval: of it, valid at any time.
         lift: counterfactual clicks, relative; None without any.
         p_value: anytime-valid.
@@ -109,7 +109,7 @@ def _row(one: Preference, labels: dict[str, str]) -> PreferenceRow:
 
 
 def _sentence(one: Preference, label: str) -> str:
-    if one.check_objects:
+    if one.is_contradicted:
         return _("The two checks of %(name)s contradict each other: no verdict.") % {"name": label}
     if not one.decides:
         return _("No preference between %(name)s and the control is shown yet.") % {"name": label}

@@ -41,7 +41,7 @@ def describe_preference(experiment: Experiment, one: Preference) -> str:
 
 
 def _direction(one: Preference) -> str:
-    if one.check_objects:
+    if one.is_contradicted:
         return _("Two checks of %(version)s against %(control)s contradict each other.")
     if not one.decides:
         return _("No clear preference between %(version)s and %(control)s.")

@@ -130,7 +130,7 @@ def _prefer(inputs: LookInput, winner: Preference, leaving: Mapping[str, str]) -
 
 def _sentence(one: Preference) -> str:
     """Return what the units of one version say, and how far its sign can be trusted."""
-    if one.check_objects:
+    if one.is_contradicted:
         return f"the checks of '{one.variant}' contradict each other: p = {one.p_value:.2g}"
     side = one.variant if one.preference > 0 else "the control"
     if not one.decides:

@@ -1,8 +1,9 @@
 """Which of two versions users prefer, from slates that hold items of both.
 
 A unit counts once, with the sum of its slates' credit over its window: clicks of one unit are not
-independent, and a test that takes them so decides too often. The sum is divided by the root of the
-number of slates: it scatters by about that root, so a few busy units would else drown the others.
+independent, and a test that takes them so decides too often. The credit of the k-th slate is divided by
+√k, or a few busy units would drown the others. The weight is fixed before the slate is shown: divided
+by how many slates there were at the end, scores would favour the version whose clicks end visits.
 Three tests stand beside each other:
 
     betting     on the bounded score: it decides. Valid whenever it is asked
@@ -12,9 +13,10 @@ Three tests stand beside each other:
 
 Guarantee: without a preference the chance that the bet ever decides is at most α (Ville's inequality).
 Assumptions: units are independent; what is frozen (the bound, each batch's examination curve) was
-frozen without the batch's clicks. No preference means that the mean of the bounded score is 0: so it is
-where the versions please alike, as the coins of the draft make their scores symmetric; where a bound
-cuts more off one side than off the other, the bounded mean is what is tested.
+frozen without the batch's clicks. No preference means that the mean of the bounded score is 0. Where
+the versions please alike, each slate's credit has the mean 0 given what the unit did before, and so has
+its weighted sum, whatever makes units come back; where a bound cuts more off one side than off the
+other, the bounded mean is what is tested.
 
 References:
     Waudby-Smith & Ramdas (2024), Estimating means of bounded random variables by betting, JRSS B 86.
@@ -40,21 +42,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MAX_SCORE = 5.0  # of a unit's clicks over the root of its slates: more are as many
+MAX_SCORE = 5.0  # weighted clicks of a unit that the bound leaves: more are as many
 BINS = 200  # of a bounded score on either side of 0; both sides are rounded alike
 UNRELIABLE_LIFT = 0.02  # below it the sign of interleaving and that of an A/B part
 PRECISION = 1e-9
 BOTH_SIDES = np.concatenate([-STAKES[::-1], STAKES])
 
 
-def bin_of(score: float, slates: int = 1) -> int:
-    """Return the bin of a unit's score, in [−BINS, BINS].
-
-    Args:
-        score: sum over its slates.
-        slates: how many it got.
-    """
-    return round(min(max(score / (math.sqrt(max(slates, 1)) * MAX_SCORE), -1.0), 1.0) * BINS)
+def bin_of(score: float) -> int:
+    """Return the bin of a unit's score, in [−BINS, BINS]."""
+    return round(min(max(score / MAX_SCORE, -1.0), 1.0) * BINS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +96,7 @@ class Preference:
     Attributes:
         variant: key of the version's variant.
         units: complete units.
-        preference: mean bounded score, in clicks per unit over the root of its slates: positive for the
-            version.
+        preference: mean bounded score, in weighted clicks per unit: positive for the version.
         interval: of it, valid at any time.
         lift: counterfactual clicks of the version over those of the control, less 1; None without any.
         log_e: of the bet against no preference.
@@ -130,14 +126,24 @@ class Preference:
     is_reliable: bool
 
     @property
+    def is_contradicted(self) -> bool:
+        """Whether a check has decided for the other side, or all clicks together clearly lie there.
+
+        Few busy units may like what most units do not; then neither side is to be shipped.
+        """
+        lift = self.lift if self.lift is not None else 0.0
+        opposed = abs(lift) >= UNRELIABLE_LIFT and lift * self.preference < 0
+        return self.check_objects or opposed
+
+    @property
     def prefers_version(self) -> bool:
-        """Whether users prefer the version, by a bet that has decided and a check that agrees."""
-        return self.decides and not self.check_objects and self.preference > 0
+        """Whether users prefer the version, by a bet that has decided and checks that agree."""
+        return self.decides and not self.is_contradicted and self.preference > 0
 
     @property
     def prefers_control(self) -> bool:
         """Likewise the control."""
-        return self.decides and not self.check_objects and self.preference < 0
+        return self.decides and not self.is_contradicted and self.preference < 0
 
     def as_json(self) -> dict[str, Any]:
         """Return every field."""
@@ -186,8 +192,7 @@ def prefer(scores: UnitScores, *, alpha: float) -> Preference:
         sign_p_value=rate.p_value,
         decides=decided,
         check_objects=other_side and sign_log_e >= bound,
-        # Of one sign: busy units count more in the lift than in the preference.
-        is_reliable=lift is not None and abs(lift) >= UNRELIABLE_LIFT and lift * mean >= 0,
+        is_reliable=lift is not None and abs(lift) >= UNRELIABLE_LIFT,
     )
 
 

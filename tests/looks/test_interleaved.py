@@ -76,18 +76,23 @@ def test_a_units_score_is_that_of_its_slates_in_its_window(shop, experiment):
     look_at_experiment(experiment_id=experiment.pk)
     row = InterleavedUnit.objects.get(experiment=experiment)
     state = experiment.interleaving
-    by_hand = 0.0
+    by_hand = []
     for draft, liked in ((first, {"i9"}), (second, {"i0", "i8"})):
         slate = DraftedSlate(tuple(draft["teams"]), tuple(draft["ranks"]), tuple(draft["rest"]))
         ranks_of = {(1, 0): "i0", (2, 0): "i1", (0, 1): "i9", (0, 2): "i8"}
         clicked = [n for n, ranks in enumerate(slate.ranks) if ranks_of[tuple(ranks)] in liked]
-        by_hand += credit_of(slate, clicked, decay=0.7)[0].score
-    assert row.score == pytest.approx(by_hand)
+        by_hand.append(credit_of(slate, clicked, decay=0.7)[0].score)
+    assert row.score == pytest.approx(sum(by_hand))
     assert (row.team, row.slates, row.failed) == (1, 2, 0)
-    # It counts over the root of its slates.
+    # Each slate counts over the root of its number.
+    weighted = by_hand[0] + by_hand[1] / 2**0.5
     (counted,) = read_interleaved(experiment, builders.now()).scores
-    assert counted.bins == {round(by_hand / 2**0.5 / MAX_SCORE * BINS): 1}
-    assert counted.score == pytest.approx(by_hand)
+    assert counted.bins == {round(weighted / MAX_SCORE * BINS): 1}
+    assert counted.score == pytest.approx(sum(by_hand))
+    # One that a version before wrote stays as it was.
+    InterleavedUnit.objects.update(weighted=None)
+    (counted,) = read_interleaved(experiment, builders.now()).scores
+    assert counted.bins == {round(sum(by_hand) / MAX_SCORE * BINS): 1}
     # The coin had dealt out both rounds: i9 or i0 first, i8 or i1 third.
     assert {tuple(places) for places, _ in state.swaps} <= {(1, 2), (3, 4)}
 

@@ -201,15 +201,20 @@ def test_small_lifts_are_called_unreliable():
     assert (small.is_reliable, large.is_reliable) == (False, True)
 
 
-def test_a_lift_whose_sign_is_not_that_of_the_preference_is_unreliable():
-    turned = prefer(scores({1: 10}, score=-3.0, control=100.0), alpha=0.05)
-    assert turned.preference > 0
-    assert not turned.is_reliable
+@pytest.mark.parametrize("side", [1, -1])
+def test_nothing_is_shipped_that_lowers_all_clicks_though_most_users_prefer_it(side):
+    agreed = prefer(scores({side * 20: 500}, score=side * 30.0, control=1_000.0), alpha=0.05)
+    opposed = prefer(scores({side * 20: 500}, score=side * -30.0, control=1_000.0), alpha=0.05)
+    close = prefer(scores({side * 20: 500}, score=side * -10.0, control=1_000.0), alpha=0.05)
+    assert [one.decides for one in (agreed, opposed, close)] == [True] * 3
+    assert [one.is_contradicted for one in (agreed, opposed, close)] == [False, True, False]
+    assert (agreed.prefers_version, agreed.prefers_control) == (side > 0, side < 0)
+    assert (opposed.prefers_version, opposed.prefers_control) == (False, False)
 
 
-def test_a_sum_counts_over_the_root_of_its_slates():
-    assert bin_of(2.0) == bin_of(6.0, 9) == round(2 / MAX_SCORE * BINS)
-    assert bin_of(-60.0, 4) == bin_of(-5.0, 0) == -BINS
+def test_a_score_is_bounded():
+    assert bin_of(2.0) == round(2 / MAX_SCORE * BINS)
+    assert bin_of(-60.0) == bin_of(-5.0) == -BINS
     assert prefer(scores({}), alpha=0.05).lift is None
 
 
