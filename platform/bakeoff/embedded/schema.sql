@@ -118,6 +118,7 @@
 -- experiments.0062_theme_names_expand 648ffddfd39f6a67
 -- experiments.0063_sources_of_theme_names_expand a8b7207b3d2f50df
 -- experiments.0064_deleted_decisions_expand 92b5ac817c587402
+-- experiments.0065_weighted_scores_expand d59f6e82696d15ee
 CREATE FUNCTION experiments_recount_policies() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -1133,6 +1134,7 @@ CREATE TABLE experiments_interleavedunit (
     variant_id bigint NOT NULL,
     control_failed integer DEFAULT 0 NOT NULL,
     version_failed integer,
+    weighted double precision,
     CONSTRAINT experiments_interleavedunit_control_failed_check CHECK ((control_failed >= 0)),
     CONSTRAINT experiments_interleavedunit_failed_check CHECK ((failed >= 0)),
     CONSTRAINT experiments_interleavedunit_slates_check CHECK ((slates >= 0)),
@@ -3700,6 +3702,7 @@ INSERT INTO django_migrations (app, name, applied) VALUES
 	('experiments', '0062_theme_names_expand', now()),
 	('experiments', '0063_sources_of_theme_names_expand', now()),
 	('experiments', '0064_deleted_decisions_expand', now()),
+	('experiments', '0065_weighted_scores_expand', now()),
 	('sessions', '0001_initial', now());
 DO $$ BEGIN
         INSERT INTO experiments_transactionclock (id, cluster, "offset")
