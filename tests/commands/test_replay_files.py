@@ -149,6 +149,9 @@ import os, signal, sys
 from bakeoff.cli import main
 from bakeoff.embedded.supervisor import Platform
 
+# Tests that a shell runs in the background inherit that it is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 def start(platform):
     os.kill(os.getpid(), int(sys.argv[1]))
     signal.pause()
