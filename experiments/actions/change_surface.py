@@ -11,6 +11,7 @@ from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
 from experiments.actions.add_order import give_order, require_order
 from experiments.actions.create_serving_metrics import create_serving_metrics
+from experiments.actions.require_known_slices import require_known_slices
 from experiments.actions.save_rules import (
     CannotSaveRulesError,
     check_rules,
@@ -207,6 +208,9 @@ def _change(surface: Surface, changes: Mapping[str, Any], by: str) -> Surface:
     _check(surface, with_schedule=not SCHEDULE.isdisjoint(changed))
     # Nor does a surface that is gone, or a classifier that became an endpoint, since it was named.
     _check_named_surfaces(surface, changed)
+    # Nor groups by a feature that the examples had.
+    if "slices" in changed:
+        _require_known_slices(surface)
     if "rules" in changed:
         _require_known_properties(surface)
         # What served before, too: it can be compared with, and gone back to.
@@ -293,6 +297,13 @@ def _require_known_properties(surface: Surface) -> None:
         require_known_properties(surface, surface.rules)
     except CannotSaveRulesError as error:
         raise CannotChangeSurfaceError(str(error), field="rules", code="invalid_rule") from error
+
+
+def _require_known_slices(surface: Surface) -> None:
+    try:
+        require_known_slices(surface)
+    except SliceError as error:
+        raise CannotChangeSurfaceError(str(error), field=error.field, code="invalid_slice") from error
 
 
 def _check_weights(surface: Surface) -> None:

@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.db.models import F, Value
+from django.db.models.functions import Concat
 
 from bakeoff.accounts.audit import record_audit
+from experiments.models import LabelTask
+from experiments.models.label_tasks import OF_EXAMPLE
 from inference.cache import cache_client
 from inference.models import Example
 from inference.serving.changes import announce_change
@@ -29,7 +33,7 @@ class ExampleSelection:
 
     Attributes:
         ids: those of these ids; None for any id.
-        since: those that were loaded at this time or later.
+        since: those that were loaded at this time or later, which may have replaced older ones.
         without_text: only those whose text is empty.
     """
 
@@ -57,7 +61,7 @@ class ExampleSelection:
 
 
 def delete_labelled_texts(*, surface: Surface, selection: ExampleSelection, by: str) -> int:
-    """Delete examples for good; return how many there were.
+    """Delete examples for good, with reviewers' tasks of them; return how many examples there were.
 
     What has learnt from them stays: versions, and the snapshots of past training runs.
 
@@ -67,7 +71,12 @@ def delete_labelled_texts(*, surface: Surface, selection: ExampleSelection, by: 
         by: who deletes.
     """
     with transaction.atomic():
-        count = sum(part.delete()[0] for part in selection.parts(surface))
+        count = 0
+        for part in selection.parts(surface):
+            sources = part.annotate(source=Concat(Value(OF_EXAMPLE), F("example_id"))).values("source")
+            # They hold the text and the features too.
+            LabelTask.objects.filter(surface=surface, source_id__in=sources).delete()
+            count += part.delete()[0]
         if count:
             record_audit(
                 surface.project_id,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 from inference.models import Example, Surface
@@ -11,10 +10,7 @@ from inference.serving.label_costs import COSTS, CostError, LabelCosts
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from django.db.models import QuerySet
-
 MAX_SLICES = 10  # attributes: each is a table on the run's page
-MAX_READ = 1000  # examples whose features are suggested
 MAX_FEATURE = 200  # characters of a feature's name
 
 
@@ -61,34 +57,6 @@ def _check_slices(surface: Surface) -> None:
                 field="slices",
             )
     _check_gap(surface)
-    _require_known_features(surface)
-
-
-def _require_known_features(surface: Surface) -> None:
-    """Refuse groups by a feature that no example has, once there are examples."""
-    if not surface.slices or surface.pk is None:
-        return
-    examples = Example.objects.filter(surface=surface)
-    if not examples.exists():
-        return
-    for name in surface.slices:
-        if not examples.filter(features__has_key=name).exists():
-            raise SliceError(
-                f"slice == '{name:.80}': no example has such a feature. {_nearest(name, examples)}",
-                field="slices",
-            )
-
-
-def _nearest(name: str, examples: QuerySet[Example]) -> str:
-    """Return which feature may be meant, of those that the first examples have."""
-    first = examples.order_by("pk").values_list("features", flat=True)[:MAX_READ]
-    known = sorted({feature for features in first for feature in features})
-    near = difflib.get_close_matches(name, known, n=1)
-    if near:
-        return f"Did you mean '{near[0]}'?"
-    return (
-        f"Known are {known[:MAX_SLICES]}." if known else "They have texts alone: load features first."
-    )
 
 
 def _check_gap(surface: Surface) -> None:

@@ -207,7 +207,7 @@ def judge(
     rows |= {metric: _whole_row(metric, rival, seeds) for metric in seeds[0].whole}
     reasons = cost_reasons(serving, rule)
     if rival is not None and rival.decides:
-        reasons = _reasons(rival, seeds, rows, rule) + _cost_reasons(rival, rows, rule) + reasons
+        reasons = _reasons(rival, seeds, rows, rule) + _cost_reasons(rival, seeds, rows, rule) + reasons
     rows["latency_p95_ms"] = {"challenger": serving.latency_p95_ms}
     if serving.beside is not None:
         rows["latency_p95_ms"]["champion"] = serving.beside.champion_p95_ms
@@ -244,7 +244,7 @@ def reasons_against(
     draws = rng.integers(units, size=(REPLICATES, units))
     rows = {metric: _row(metric, rival, seeds, draws) for metric in seeds[0].per_unit}
     rows |= {metric: _whole_row(metric, rival, seeds) for metric in seeds[0].whole}
-    return _reasons(rival, seeds, rows, rule) + _cost_reasons(rival, rows, rule)
+    return _reasons(rival, seeds, rows, rule) + _cost_reasons(rival, seeds, rows, rule)
 
 
 def _row(
@@ -308,7 +308,9 @@ def _reasons(
     return reasons
 
 
-def _cost_reasons(rival: Rival, rows: dict[str, dict[str, Any]], rule: GateRule) -> list[str]:
+def _cost_reasons(
+    rival: Rival, seeds: Sequence[Scores], rows: dict[str, dict[str, Any]], rule: GateRule
+) -> list[str]:
     """Refuse decisions that cost more than the rival's: by more than the margin, or for certain."""
     row = rows.get(DECISION_COST)
     if row is None:
@@ -319,12 +321,19 @@ def _cost_reasons(rival: Rival, rows: dict[str, dict[str, Any]], rule: GateRule)
             f"mean cost of a decision == {row['challenger']:.4f}, must be at most {maximum:.4f} "
             f"({rival.name} {row['champion']:.4f} plus {rule.cost_margin:.0%})"
         ]
+    reasons = [
+        f"mean cost of a decision of seed {seed} == {scores.mean(DECISION_COST):.4f}, "
+        f"must be at most {maximum:.4f}"
+        for seed, scores in enumerate(seeds)
+        if rival.beaten is None and scores.mean(DECISION_COST) > maximum
+    ]
     low, high = row["interval"]
     if low <= 0:
-        return []
+        return reasons
     return [
+        *reasons,
         f"mean cost of a decision is higher than that of {rival.name} by {low:.4f} to {high:.4f}, "
-        "must not be higher"
+        "must not be higher",
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bakeoff.accounts.models import AuditEntry
+from experiments.models import LabelTask
 from inference.models import Example, Surface
 from tests.support.commands import run
 
@@ -103,6 +104,34 @@ def test_rows_without_texts_are_compared_by_what_both_have(tmp_path, project):
     assert "2 rows are skipped" in load(file, project)
 
 
+LOANS = "purpose,amount,status\nfor a car,900,paid\nfor a car,2500,default\nfor a car,700,paid\n"
+LOAN_COLUMNS = ("--text", "purpose", "--label", "status")
+
+
+def test_texts_are_the_same_only_with_the_same_features(tmp_path, project):
+    load(write(tmp_path, LOANS), project, *LOAN_COLUMNS)
+    more = "no,purpose,amount,status\n1,for a car,1200,paid\n2,for a car,900,paid\n"
+    output = load(write(tmp_path, more), project, *LOAN_COLUMNS, "--id", "no")
+    assert "1 row is skipped" in output  # of the amount that is there
+    assert "1 labelled example is in" in output
+    amounts = Example.objects.filter(surface__project=project).values_list("features", flat=True)
+    assert sorted(int(one["amount"]) for one in amounts) == [700, 900, 1200, 2500]
+
+
+@pytest.mark.parametrize("text", [("--text", "purpose"), ("--no-text",)])
+def test_an_id_that_was_a_feature_before_makes_no_other_rows(tmp_path, project, text):
+    rows = "no,purpose,amount,status\n1,for a car,900,paid\n2,for a car,2500,default\n"
+    if text == ("--no-text",):
+        rows, text = rows.replace("purpose", "what"), ()
+    file = write(tmp_path, rows)
+    load(file, project, *text, "--label", "status")
+    assert "2 rows are skipped" in load(file, project, *text, "--label", "status", "--id", "no")
+    changed = write(tmp_path, rows.replace("2500", "2600"))
+    output = load(changed, project, *text, "--label", "status", "--id", "no")
+    assert "1 row is skipped" in output
+    assert "1 labelled example is in" in output
+
+
 def test_two_files_with_ids_of_their_own_may_hold_one_text_each(tmp_path, project):
     load(write(tmp_path, "id,text,label\n1,hi,a\n"), project, "--id", "id")
     load(write(tmp_path, "id,text,label\n2,hi,a\n"), project, "--id", "id")
@@ -154,6 +183,25 @@ def test_examples_are_deleted_by_their_ids(loaded, tmp_path):
         ("operator", "triage", {"examples": 1}),
         ("operator", "triage", {"examples": 1}),
     ]
+
+
+def test_tasks_of_deleted_examples_go_with_them(loaded):
+    surface = Surface.objects.get(project=loaded, key="triage")
+    for source in ("example:1", "example:2", "answer:1"):
+        task = LabelTask.objects.create(
+            project=loaded, surface=surface, source_id=source, text="t", features={"age": 3}
+        )
+        task.opinions.create(reviewer="ann", label="admin")
+    other = Surface.objects.create(project=loaded, key="other", kind="classify")
+    LabelTask.objects.create(project=loaded, surface=other, source_id="example:1", text="t")
+    delete(loaded, "1", "--yes")
+    tasks = LabelTask.objects.filter(project=loaded).order_by("source_id")
+    assert [*tasks.values_list("surface__key", "source_id")] == [
+        ("triage", "answer:1"), ("other", "example:1"), ("triage", "example:2"),
+    ]  # fmt: skip
+    assert "2 examples deleted." in delete(loaded, "--all", "--yes")
+    assert not tasks.filter(surface=surface, source_id__startswith="example:").exists()
+    assert "replaced" in run("examples", "delete", "--help")
 
 
 def test_examples_are_deleted_by_what_they_are(loaded):

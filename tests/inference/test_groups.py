@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from experiments.ingest.rows import Rows
+from experiments.models import LabelTask
+from experiments.training_data import answer_features
 from inference.actions.load_examples import ExampleDraft, load_examples
 from inference.evaluation.gate import GateRule
 from inference.models import Surface
@@ -148,6 +151,51 @@ def test_a_surface_with_examples_refuses_groups_by_what_none_has(lane, desk, fea
     }
     body = {"slices": [*features]}
     assert lane.client.patch("/v1/surfaces/intents", json=body, headers=headers).status_code == 200
+
+
+def test_groups_by_a_feature_that_is_gone_stop_no_other_edit(lane, desk):
+    load_examples(surface_id=desk.surface.pk, examples=[ExampleDraft("e1", label="a", text="t")])
+    Surface.objects.filter(pk=desk.surface.pk).update(slices=["gone"], max_gap=0.2)
+
+    def patch(body):
+        headers = {"Authorization": f"Bearer {desk.secret}"}
+        return lane.client.patch("/v1/surfaces/intents", json=body, headers=headers)
+
+    for body in ({"max_gap": 0.3}, {"abstain_cost": 0.5}, {"exploration": 0.1}, {"slices": ["gone"]}):
+        answer = patch(body)
+        assert answer.status_code == 200, answer.text
+    assert patch({"slices": ["gone", "lost"]}).json()["error"]["field"] == "slices"
+    assert patch({"slices": [], "max_gap": None}).status_code == 200
+
+
+def test_groups_may_be_by_what_only_requests_and_reviewed_texts_bring(lane, desk, monkeypatch):
+    load_examples(surface_id=desk.surface.pk, examples=[ExampleDraft("e1", label="a", text="t")])
+
+    def answer(features, **fields):
+        context = {"text": "t", "features": features}
+        slate = builders.make_slate(desk, "u1", ("a",), context=context)
+        rows = Rows()
+        rows.feedback.append(builders.feedback(desk, slate, **fields))
+        builders.write(rows)
+
+    def refused(name):
+        headers = {"Authorization": f"Bearer {desk.secret}"}
+        body = {"slices": [name]}
+        answered = lane.client.patch("/v1/surfaces/intents", json=body, headers=headers)
+        return answered.json()["error"]["message"] if answered.status_code == 422 else None
+
+    answer({"country": "FI"}, kind="correction", text="a", value=None)
+    answer({"plan": "pro"}, kind="thumb", value=1.0)
+    answer({"seat": 3}, kind="thumb", value=-1.0)  # nothing is learnt from it
+    LabelTask.objects.create(
+        project=desk.project, surface=desk.surface, source_id="answer:x", features={"device": "tv"}
+    )
+    for name in ("country", "plan", "device"):
+        assert refused(name) is None
+    assert "no example has such a feature" in refused("seat")
+    assert "Did you mean 'country'?" in refused("county")
+    monkeypatch.setattr(answer_features, "MAX_READ", 1)  # not all of them were read
+    assert refused("seat") is None
 
 
 def test_the_page_of_a_run_shows_groups(desk):

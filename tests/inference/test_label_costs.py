@@ -240,3 +240,25 @@ def test_the_gate_refuses_decisions_that_cost_more(ours, reason):
     gate = judge(rival, [scores(ours)], Serving(1.0, 1), GateRule.for_labels(), random_seed=0)
     assert gate.passed == (not reason)
     assert [one for one in gate.reasons if reason in one] == gate.reasons
+
+
+def test_no_single_seed_may_cost_more_than_the_margin():
+    right = np.array([1.0, 0.0] * 50)
+
+    def scores(cost) -> Scores:
+        per_unit = {"accuracy": right, "log_score": right - 1, "decision_cost": np.array(cost)}
+        return Scores(per_unit=per_unit)
+
+    def judged(seeds, **rival):
+        theirs = Rival("tfidf@1", scores([0.0, 1.0] * 50), **rival)
+        return judge(theirs, seeds, Serving(1.0, 1), GateRule.for_labels(), random_seed=0)
+
+    cheap, dear = scores([0.0, 0.6] * 50), scores([0.0, 1.2] * 50)
+    assert judged([cheap, cheap, cheap]).passed
+    assert judged([cheap, dear, cheap]).reasons == [
+        "mean cost of a decision of seed 1 == 0.6000, must be at most 0.5250"
+    ]
+    assert judged([cheap, scores([0.0, 1.04] * 50), cheap]).passed  # within the margin
+    # Beside the labels' shares the mean alone is bounded, as with accuracy.
+    reasons = judged([cheap, dear, cheap], beaten="log_score").reasons
+    assert not [reason for reason in reasons if "seed" in reason]

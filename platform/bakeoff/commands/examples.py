@@ -57,13 +57,18 @@ def list_examples(surface: str, *, limit: int, as_json: bool, slug: str | None) 
     "--ids", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
     help="Text file of ids, one a line.",
 )  # fmt: skip
-@click.option("--since", type=TIME, help="Those that were loaded at this time (UTC) or later.")
+@click.option(
+    "--since", type=TIME, help="Those that a load at this time (UTC) or later added or replaced."
+)
 @click.option("--without-text", is_flag=True, help="Those whose text is empty.")
 @click.option("--all", "every", is_flag=True, help="All of them.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @project_option
 def delete(surface: str, example_ids: tuple[str, ...], slug: str | None, **options: Any) -> None:
-    """Delete labelled texts of SURFACE for good: by their ids, or by an option."""
+    """Delete labelled texts of SURFACE for good: by their ids, or by an option.
+
+    Reviewers' tasks of these texts go with them.
+    """
     target = find_surface(find_project(slug), surface)
     from experiments.actions.delete_labelled_texts import ExampleSelection, delete_labelled_texts
 
