@@ -18,7 +18,16 @@ import orjson
 from experiments.assignment.comparisons import LIST_OPERATORS, OPERATORS
 from experiments.assignment.conditions import ConditionError, compile_condition
 from experiments.slate_rules.columns import Column
-from experiments.slate_rules.item_times import RULE, SAMPLE, is_time_test, matching_times
+from experiments.slate_rules.item_times import (
+    RULE,
+    SAMPLE,
+    asks_any_number,
+    asks_number,
+    is_number_test,
+    is_time_test,
+    matching_times,
+)
+from experiments.slate_rules.leaves import leaves_of, tests_of, texts_of
 from inference.serving.catalogue import STANDARD_FIELDS, TIME_FIELDS
 
 if TYPE_CHECKING:
@@ -93,17 +102,18 @@ def _compile(condition: Any, field: str) -> None:
 
 def _check_ids(condition: Mapping[str, Any], field: str) -> None:
     """Refuse a test of an item's id other than which it is, and of its times other than their order."""
-    for name, wanted in condition.items():
-        if name in {"$and", "$or", "$nor"}:
-            for one in wanted:
-                _check_ids(one, field)
-        elif name == "$not":
-            _check_ids(wanted, field)
-        elif name == ITEM_ID and any(_names_in(test) is None for test in tests_of(wanted)):
+    for name, wanted in leaves_of(condition):
+        if name == ITEM_ID and any(_names_in(test) is None for test in tests_of(wanted)):
             rule = "a text, or $eq, $ne, $in or $nin of texts"
             raise RuleError(field, f"{field}.{ITEM_ID} == {short_repr(wanted)}, must be {rule}.")
-        elif name in TIME_FIELDS and not all(map(is_time_test, tests_of(wanted))):
-            raise RuleError(field, f"{field}.{name} == {short_repr(wanted)}, must be {RULE}.")
+        if name in TIME_FIELDS and not all(
+            is_time_test(test) or is_number_test(test) for test in tests_of(wanted)
+        ):
+            raise _no_time(field, name, wanted)
+
+
+def _no_time(field: str, name: str, wanted: Any) -> RuleError:
+    return RuleError(field, f"{field}.{name} == {short_repr(wanted)}, must be {RULE}.")
 
 
 def _sampled(value: Any, field: str, operator: str = "") -> Any:
@@ -147,11 +157,13 @@ class Filters:
             RuleError: a value of the context is of a kind that its place does not take.
         """
         self._follow()
-        condition = fill(condition, context)
+        stored, condition = condition, fill(condition, context)
         key = orjson.dumps(condition)
         mask = self._masks.get(key)
         if mask is None or len(mask) != len(self.catalogue):
             _compile(condition, "context")  # what the request put in may be of another kind
+            if not asks_any_number(stored):
+                self._require_times(condition, "context")
             mask = self._all_of(condition)
             if len(self._masks) >= MAX_FILTERS:
                 self._masks.pop(next(iter(self._masks)))
@@ -187,14 +199,16 @@ class Filters:
             self._checked.clear()
             self._change = self.catalogue.change
 
+    def _require_times(self, condition: Mapping[str, Any], field: str) -> None:
+        """Refuse a number in a time's place, unless items have a property of the time's name."""
+        for name, wanted in leaves_of(condition):
+            if asks_number(name, wanted) and not self.is_known(name):
+                raise _no_time(field, name, wanted)
+
     def _require(self, condition: Mapping[str, Any], field: str) -> None:
-        for name, wanted in condition.items():
-            if name in {"$and", "$or", "$nor"}:
-                for one in wanted:
-                    self._require(one, field)
-            elif name == "$not":
-                self._require(wanted, field)
-            elif name not in BUILT_IN:
+        self._require_times(condition, field)
+        for name, wanted in leaves_of(condition):
+            if name not in BUILT_IN:
                 self.require_known(name, field)
                 for test in tests_of(wanted):
                     _check_type(self.column(name), name, test, field)
@@ -274,7 +288,7 @@ class Filters:
             return every
         if path == ITEM_ID:
             return self._named(wanted)
-        if path in TIME_FIELDS:
+        if path in TIME_FIELDS and not is_number_test(wanted):
             return matching_times(self.catalogue, path, wanted)
         column, count = self.column(path), len(self.catalogue)
         if compares_numbers(column, wanted):
@@ -309,6 +323,8 @@ def unknown_property(path: str, field: str, names: Collection[str]) -> RuleError
     name = property_of(path)[:MAX_NAME]  # it is compared letter by letter, within the event loop
     # Of times there are filters, and neither caps nor diversity.
     times = () if field in {"caps", "diversity"} else TIME_FIELDS
+    if path in times:  # a number was in its place
+        return RuleError(field, f"{field}.{path} must be {RULE}: no property of items has this name.")
     known = sorted({*names, *STANDARD_FIELDS, *times})[:MAX_NAMES]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean '{near[0]}'?" if near else f"Known are {known[:20]}."
@@ -318,13 +334,6 @@ def unknown_property(path: str, field: str, names: Collection[str]) -> RuleError
 def property_of(path: str) -> str:
     """Return the property that a path begins with."""
     return path.split(".", maxsplit=1)[0]
-
-
-def tests_of(wanted: Any) -> list[Any]:
-    """Return the tests of one value: as many as there are operators."""
-    if isinstance(wanted, dict) and len(wanted) > 1 and all(key.startswith("$") for key in wanted):
-        return [{name: value} for name, value in wanted.items()]
-    return [wanted]
 
 
 def _names_in(wanted: Any) -> tuple[list[str], bool] | None:
@@ -340,19 +349,6 @@ def compares_numbers(column: Column, wanted: Any) -> bool:
     """Whether a test is an order among numbers: all are compared at once."""
     order, bound = _order_of(wanted)
     return order is not None and isinstance(bound, int | float) and column.is_number
-
-
-def texts_of(wanted: Any) -> list[str] | None:
-    """Return the texts of which a value has to be one, where that is all that a test asks."""
-    if isinstance(wanted, str):
-        return [wanted]
-    if isinstance(wanted, dict) and len(wanted) == 1:
-        ((name, value),) = wanted.items()
-        if name == "$eq" and isinstance(value, str):
-            return [value]
-        if name == "$in" and isinstance(value, list) and all(isinstance(one, str) for one in value):
-            return value
-    return None
 
 
 def test_of(wanted: Any) -> Callable[[Any], bool]:

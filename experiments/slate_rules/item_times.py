@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from experiments.slate_rules.leaves import leaves_of, tests_of
+from inference.serving.catalogue import TIME_FIELDS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -36,6 +39,30 @@ def is_time_test(wanted: Any) -> bool:
     if name == EXISTS:
         return isinstance(value, bool)
     return name in _ORDERS and not math.isnan(seconds_of(value))
+
+
+def asks_number(name: str, wanted: Any) -> bool:
+    """Whether a number is compared with what has the name of a time: an item's property is meant."""
+    return name in TIME_FIELDS and any(map(is_number_test, tests_of(wanted)))
+
+
+def asks_any_number(condition: Mapping[str, Any]) -> bool:
+    """Whether a filter does so anywhere."""
+    return any(asks_number(name, wanted) for name, wanted in leaves_of(condition))
+
+
+def is_number_test(wanted: Any) -> bool:
+    """Whether a test of one operator compares a number, or numbers."""
+    if isinstance(wanted, dict) and len(wanted) == 1:
+        ((name, value),) = wanted.items()
+        if name in {"$in", "$nin"}:
+            return isinstance(value, list) and bool(value) and all(map(_is_number, value))
+        return name in {*_ORDERS, "$eq", "$ne"} and _is_number(value)
+    return _is_number(wanted)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def seconds_of(value: Any) -> float:

@@ -17,9 +17,8 @@ from experiments.slate_rules.filters import (
     compares_numbers,
     fill,
     test_of,
-    tests_of,
-    texts_of,
 )
+from experiments.slate_rules.leaves import leaves_of, tests_of, texts_of
 from experiments.slate_rules.rules import VECTORS
 
 if TYPE_CHECKING:
@@ -103,12 +102,6 @@ def _work_for_test(column: Column, wanted: Any) -> list[Work]:
 
 def _leaves(condition: Any) -> Iterator[tuple[str, Any]]:
     """Return every path of a filter with each test of it."""
-    for name, wanted in condition.items():
-        if name == "$not":
-            yield from _leaves(wanted)
-        elif name in {"$and", "$or", "$nor"}:
-            for one in wanted:
-                yield from _leaves(one)
-        else:
-            for test in tests_of(wanted):
-                yield name, test
+    for name, wanted in leaves_of(condition):
+        for test in tests_of(wanted):
+            yield name, test

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from experiments.slate_rules.filters import BUILT_IN
+from experiments.slate_rules.item_times import asks_number
+from experiments.slate_rules.leaves import leaves_of
 from experiments.slate_rules.rules import check_properties
 
 if TYPE_CHECKING:
@@ -24,11 +26,6 @@ def named_properties(rules: SlateRules) -> list[tuple[str, str]]:
 
 
 def _paths_of(condition: Mapping[str, Any]) -> Iterator[str]:
-    for name, wanted in condition.items():
-        if name in {"$and", "$or", "$nor"}:
-            for one in wanted:
-                yield from _paths_of(one)
-        elif name == "$not":
-            yield from _paths_of(wanted)
-        elif name not in BUILT_IN:
+    for name, wanted in leaves_of(condition):
+        if name not in BUILT_IN or asks_number(name, wanted):
             yield name

@@ -8,7 +8,7 @@ import pytest
 
 from bakeoff.accounts.models import ApiKey
 from bakeoff.gateway.slates import recommend
-from experiments.actions.change_surface import patch_surface
+from experiments.actions.change_surface import CannotChangeSurfaceError, patch_surface
 from experiments.actions.load_catalogue import remove_items, write_items
 from experiments.models import Slate
 from inference.actions.load_items import ItemDraft
@@ -99,6 +99,44 @@ def test_items_are_chosen_and_aged_by_when_they_were_published(lane, shop):
     # Of rank 10 and new, 9 and half, 1 and a twentieth: all were loaded at once.
     for half_life in ({"half_life_days": 2}, {"half_life_hours": 48}):
         assert names(ask(lane, shop, k=3, freshness=half_life)) == ["i9", "i8", "i0"]
+
+
+def test_a_number_is_compared_with_a_property_of_the_name_of_a_time(lane, shop):
+    since = {"published_at": {"$gte": {"$context": "since"}}}
+    number = {"$or": [{"published_at": {"$gte": 20261104}}, {"item_id": "i0"}]}
+    # As an earlier release took it: of items that have no such property any more, too.
+    Surface.objects.filter(pk=shop.surface.pk).update(rules={"filter": number})
+    lane.refresh()
+    assert names(ask(lane, shop)) == ["i0"]
+    with pytest.raises(CannotChangeSurfaceError, match="no property of items has this name"):
+        patch_surface(
+            surface=shop.surface, changes={"rules": {"filter": {"$not": number}}}, by="a test"
+        )
+    patch_surface(surface=shop.surface, changes={"exploration": 0.0}, by="a test")
+    refused = ask(lane, shop, filter=since, context={"since": 20261104}).json()["error"]
+    assert (refused["code"], refused["field"]) == ("invalid_value", "filter")
+    write_items(
+        project_id=shop.project.pk,
+        items=[ItemDraft(f"i{n}", properties={"published_at": 20261100 + n}) for n in range(6)],
+    )
+    lane.refresh()
+    assert names(ask(lane, shop)) == ["i0", "i4", "i5"]
+    assert names(ask(lane, shop, filter={"published_at": {"$in": [20261105, 1]}})) == ["i5"]
+    assert names(ask(lane, shop, filter=since, context={"since": 20261105})) == ["i5"]
+    patch_surface(surface=shop.surface, changes={"rules": {"filter": since}}, by="a test")
+    lane.refresh()
+    assert names(ask(lane, shop, context={"since": 20261103})) == ["i3", "i4", "i5"]
+    assert names(ask(lane, shop, context={"since": "2026-11-01"})) == []  # a time, and no item has one
+    soon = ask(lane, shop, context={"since": "soon"}).json()["error"]
+    assert (soon["code"], soon["field"]) == ("invalid_value", "context")
+
+
+def test_a_number_for_a_stored_time_is_refused_where_no_item_has_such_a_property(lane, shop):
+    since = {"published_at": {"$gte": {"$context": "since"}}}
+    patch_surface(surface=shop.surface, changes={"rules": {"filter": since}}, by="a test")
+    lane.refresh()
+    error = ask(lane, shop, context={"since": 20261103}).json()["error"]
+    assert (error["code"], error["field"]) == ("invalid_value", "context")
 
 
 def test_a_property_that_no_item_has_any_more_is_missing_and_no_mistake(lane, shop):
