@@ -64,7 +64,7 @@ def test_a_filter_finds_its_items(filters, condition, names):
         ({"prise": 3}, "no item has a property 'prise'. Did you mean 'price'?"),
         ({"price": {"$lte": "cheap"}}, r"filter.price == 'cheap', must be a number"),
         ({"price": "cheap"}, r"filter.price == 'cheap', must be a number"),
-        ({"brand": {"$gt": 3}}, r"filter.brand == '3', must be a text"),
+        ({"brand": {"$gt": 3}}, r"filter.brand == 3, must be a text"),
     ],
 )
 def test_a_filter_that_means_nothing_is_refused(filters, condition, message):
