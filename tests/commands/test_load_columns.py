@@ -10,7 +10,7 @@ from bakeoff.accounts.keys import SECRET
 from bakeoff.accounts.models import ApiKey
 from experiments.models import Event, Unit
 from inference.models import Item
-from tests.support.commands import run
+from tests.support.load_files import items_of, load, write
 
 BOOKS = (
     "Book ID,Book Title ,Series Name,List Price (EUR),pages,isbn,stock,year\n"
@@ -19,21 +19,6 @@ BOOKS = (
     "3,Sea,Ember Cycle,,412,0000001,True,1999\n"
 )
 NAMED = ("--item-id", "Book ID", "--title", "Book Title ", "--price", "List Price (EUR)")
-
-
-def write(folder, name, text, encoding="utf-8"):
-    file = folder / name
-    file.write_bytes(text.encode(encoding))
-    return str(file)
-
-
-def load(kind, file, project, *options, status=0):
-    output = run("load", kind, file, "--project", project.slug, *options, status=status)
-    return " ".join(output.split())
-
-
-def items_of(project):
-    return {item.item_id: item for item in Item.objects.filter(project=project)}
 
 
 def test_columns_of_other_names_are_named_by_options(tmp_path, project):

@@ -106,6 +106,14 @@ def test_a_log_without_a_row_of_use_says_why(files):
         read(files, Columns("Book ID", ("Title",), "User-ID"))
 
 
+def test_a_folder_that_cannot_be_written_ends_no_replay(files):
+    (files / "ratings.csv.rejected.csv").mkdir()
+    note = next(note for note in read(files).notes if "rejected" in note)
+    assert "2 rows are rejected" in note
+    assert "ratings.csv.rejected.csv cannot be written: " in note
+    assert "the first because Date Added" in note
+
+
 def test_labelled_rows_without_a_label_or_a_text_are_set_aside(tmp_path):
     file = tmp_path / "triage.csv"
     file.write_text("msg,urgency\nrain,a\nsun,\n,b\n")

@@ -8,11 +8,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from bakeoff.data_files.amounts import AmountColumn
 from bakeoff.data_files.columns import FieldColumns, refuse_near_miss
 from bakeoff.data_files.kinds import MAX_NAMED
-from bakeoff.data_files.values import id_of, properties_of
+from bakeoff.data_files.values import id_of, is_blank, properties_of
 from experiments import bounds
-from experiments.amounts import read_amount
 from experiments.bounds import MAX_NAME, MAX_VALUE
 from experiments.ingest.load_events import PastEvent
 
@@ -43,6 +43,7 @@ class EventColumns:
         """
         self._file, self._columns = file, FieldColumns(named)
         self._event, self._has_ids = event, has_ids
+        self._values = AmountColumn("value", rule=NUMBER)
         self._unread: list[str] = []
         self._now = datetime.now(UTC)
 
@@ -59,6 +60,7 @@ class EventColumns:
         names = self._columns.names_of(stream.columns)
         for field in OPTIONAL - set(names):
             refuse_near_miss(self._file, names, field, f"--{field.replace('_', '-')}")
+        self._values.prepare(self._file, stream, self._columns)
         self._unread = [name for name in names if name not in FIELDS or name in unneeded]
 
     def read(self, row: dict[str, Any]) -> PastEvent:
@@ -73,8 +75,8 @@ class EventColumns:
             event_id=id_of(fields, "event_id") if self._has_ids else "",
             name=self._event or id_of(fields, "name", max_length=MAX_NAME),
             unit_id=id_of(fields, "unit_id"),
-            item_id=id_of(fields, "item_id") if fields.get("item_id") not in {None, ""} else None,
-            value=read_amount(value, "value", rule=NUMBER) if value not in {None, ""} else None,
+            item_id=None if is_blank(fields.get("item_id")) else id_of(fields, "item_id"),
+            value=None if is_blank(value) else self._values.read(value),
             occurred_at=bounds.past_moment(fields.get("occurred_at"), "occurred_at", now=self._now),
             properties=properties_of(fields.get("properties")),
         )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bakeoff.data_files.amounts import AmountColumn
 from bakeoff.data_files.columns import FieldColumns
 from bakeoff.data_files.properties import PropertyColumns
-from bakeoff.data_files.values import as_json_value, id_of, text_of
+from bakeoff.data_files.values import as_json_value, id_of, is_blank, text_of
 from bakeoff.plurals import counted
 from experiments import bounds
-from experiments.amounts import read_amount
 from experiments.bounds import MAX_ID, MAX_TITLE, BoundsError
 from experiments.column_names import fold_name
 from inference.actions.load_items import ItemDraft
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from bakeoff.data_files.properties import StoredKinds
     from bakeoff.data_files.rows import RowStream
 
 # The file's own columns by these names, or others that are named by an option each.
@@ -39,7 +40,11 @@ class ItemColumns:
     """
 
     def __init__(
-        self, file: Path, named: Mapping[str, str | Sequence[str] | None], as_text: Sequence[str]
+        self,
+        file: Path,
+        named: Mapping[str, str | Sequence[str] | None],
+        as_text: Sequence[str],
+        stored: StoredKinds | None = None,
     ) -> None:
         """Begin with the columns that were named.
 
@@ -47,10 +52,12 @@ class ItemColumns:
             file: which is read.
             named: by field of an item, the column or columns that hold it.
             as_text: columns of properties that stay texts.
+            stored: what the properties of items that are there hold; None does not look.
         """
         self._file, self._columns = file, FieldColumns(named)
-        self._properties = PropertyColumns(file, as_text)
+        self._properties = PropertyColumns(file, as_text, stored=stored)
         self._ids: set[str] = set()
+        self._amounts = AmountColumn("price", low=0, rule="0 or more, such as 12.90")
         self._prices, self._first_price = 0, ""
         self._near: dict[str, str] = {}
         self.repeated = 0
@@ -65,6 +72,7 @@ class ItemColumns:
         names = self._columns.names_of(stream.columns)
         rest = [name for name in names if name not in FIELDS]
         self._properties.prepare(stream, rest)
+        self._amounts.prepare(self._file, stream, self._columns)
         folded = {fold_name(field): field for field in FIELDS if field not in names}
         self._near = {name: folded[fold_name(name)] for name in rest if fold_name(name) in folded}
 
@@ -115,10 +123,10 @@ class ItemColumns:
 
     def _price(self, value: Any) -> float | None:
         value = as_json_value(value)
-        if value is None or value == "":
+        if is_blank(value):
             return None
         try:
-            return read_amount(value, "price", low=0, rule="0 or more, such as 12.90")
+            return self._amounts.read(value)
         except BoundsError as error:  # an item without a price is better than none
             self._prices += 1
             self._first_price = self._first_price or str(error)
@@ -127,7 +135,7 @@ class ItemColumns:
 
 def _truth(row: dict[str, Any], name: str) -> bool:
     value = row.get(name)
-    written = "" if value is None else str(value).strip().lower()
+    written = "" if is_blank(value) else str(value).strip().lower()
     if written not in _TRUTH:
         raise BoundsError(name, value, "true or false")
     return _TRUTH[written]
@@ -135,13 +143,13 @@ def _truth(row: dict[str, Any], name: str) -> bool:
 
 def _moment(row: dict[str, Any], name: str) -> datetime | None:
     value = as_json_value(row.get(name))
-    return None if value is None or value == "" else bounds.moment(value, name)
+    return None if is_blank(value) else bounds.moment(value, name)
 
 
 def _labels(value: Any) -> list[str]:
     """Read a list, or a text whose labels stand between `|`."""
-    parts = value if isinstance(value, list) else str(value or "").split("|")
-    labels = [str(part).strip() for part in parts if str(part).strip()]
+    parts = value if isinstance(value, list) else ("" if is_blank(value) else str(value)).split("|")
+    labels = [str(part).strip() for part in parts if not is_blank(part)]
     if len(labels) > MAX_LABELS:
         raise BoundsError("labels", f"{len(labels)} of them", f"at most {MAX_LABELS}")
     return [bounds.text(label, "labels", max_length=MAX_ID) for label in labels]

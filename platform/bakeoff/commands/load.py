@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,14 @@ import click
 from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands.load_file import read_file
 from bakeoff.commands.load_labelled import labelled
-from bakeoff.commands.load_options import EVENT, ITEM, USER, as_text_option, column_options
+from bakeoff.commands.load_options import (
+    EVENT,
+    ITEM,
+    USER,
+    as_text_option,
+    column_options,
+    new_kinds_option,
+)
 from bakeoff.commands.project import find_project, project_option
 from bakeoff.commands.terminal import echo
 from bakeoff.plurals import counted, verb
@@ -38,8 +46,11 @@ load.add_command(labelled)
 @click.argument("file", type=Path)
 @column_options(ITEM)
 @as_text_option
+@new_kinds_option
 @project_option
-def items(file: Path, slug: str | None, as_text: tuple[str, ...], **named: Any) -> None:
+def items(
+    file: Path, slug: str | None, as_text: tuple[str, ...], *, new_kinds: bool, **named: Any
+) -> None:
     """Columns: item_id; any other is optional.
 
     Known are title, text, available, published_at, expires_at, group_id, labels (between |), url,
@@ -47,9 +58,11 @@ def items(file: Path, slug: str | None, as_text: tuple[str, ...], **named: Any) 
     """
     project = find_project(slug)
     from bakeoff.commands.item_columns import ItemColumns
+    from bakeoff.data_files.stored_kinds import stored_texts
     from experiments.actions.load_catalogue import load_catalogue
 
-    columns = ItemColumns(file, named, as_text)
+    stored = None if new_kinds else partial(stored_texts, project.items.all(), "properties")
+    columns = ItemColumns(file, named, as_text, stored)
     with read_file(file, columns.read, prepare=columns.prepare) as (rows, advance):
         load_catalogue(project_id=project.pk, items=rows, by=OPERATOR, progress=advance)
     echo(f"{counted(columns.distinct, 'item')} loaded; a worker embeds their texts.")
@@ -61,14 +74,19 @@ def items(file: Path, slug: str | None, as_text: tuple[str, ...], **named: Any) 
 @click.argument("file", type=Path)
 @column_options(USER)
 @as_text_option
+@new_kinds_option
 @project_option
-def users(file: Path, unit_id: str | None, as_text: tuple[str, ...], slug: str | None) -> None:
+def users(
+    file: Path, unit_id: str | None, as_text: tuple[str, ...], slug: str | None, *, new_kinds: bool
+) -> None:
     """Columns: unit_id (or user_id); any other is an attribute."""
     project = find_project(slug)
     from bakeoff.commands.user_columns import UserColumns
+    from bakeoff.data_files.stored_kinds import stored_texts
     from experiments.actions.load_units import load_units
 
-    columns = UserColumns(file, unit_id, as_text)
+    stored = None if new_kinds else partial(stored_texts, project.units.all(), "attributes")
+    columns = UserColumns(file, unit_id, as_text, stored)
     with read_file(file, columns.read, prepare=columns.prepare) as (rows, advance):
         load_units(project_id=project.pk, units=rows, by=OPERATOR, progress=advance)
     echo(f"{counted(columns.distinct, 'user')} loaded.")
@@ -102,7 +120,8 @@ def events(
     except BoundsError as error:
         raise click.UsageError(str(error)) from error
     columns = EventColumns(file, named, event=event, has_ids=not without_ids)
-    with read_file(file, columns.read, prepare=columns.prepare, resume=True) as (rows, advance):
+    options = {**named, "event": event, "without_ids": without_ids}
+    with read_file(file, columns.read, prepare=columns.prepare, resume=options) as (rows, advance):
         loaded = load_past_events(project_id=project.pk, events=rows, by=OPERATOR, progress=advance)
     echo(f"{counted(loaded.new, 'new event')}, {loaded.known} already loaded.")
     for sentence in columns.sentences():

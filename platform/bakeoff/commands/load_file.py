@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -14,7 +15,7 @@ from bakeoff.data_files.rows import DatasetError, RowStream, stream_rows
 from experiments.bounds import BoundsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 
@@ -27,7 +28,7 @@ def read_file(
     parse: Callable[[dict[str, Any]], T],
     *,
     prepare: Callable[[RowStream], None],
-    resume: bool = False,
+    resume: Mapping[str, Any] | None = None,
 ) -> Iterator[tuple[Iterator[T], Callable[[int], None]]]:
     """Yield the valid rows of a file, and a function to call after each commit.
 
@@ -35,7 +36,8 @@ def read_file(
         file: CSV, TSV or Parquet.
         parse: reads a row; a BoundsError rejects this row alone.
         prepare: is called before the first row; a DatasetError refuses the file.
-        resume: whether a load that was interrupted goes on where it was.
+        resume: the options, under which alone a load that was interrupted goes on where it was; None
+            begins anew each time.
 
     Raises:
         click.UsageError: the file cannot be read, lacks a column, or has no row that can be loaded.
@@ -44,7 +46,7 @@ def read_file(
     try:
         stream = stream_rows(file)
         prepare(stream)
-        place = _Place(file, keeps=resume)
+        place = _Place(file, options=resume)
         if place.done:
             echo(f"Resuming after row {place.done} of {file.name}.")
         rejects = RejectedRows(file, append=place.done > 0)
@@ -53,6 +55,7 @@ def read_file(
             yield reading.good(), reading.advance
             reading.advance(0)
         if reading.accepted == 0 and not place.done:
+            place.forget()  # the load with corrected options begins anew
             raise DatasetError(f"file '{file}' has no row that can be loaded.")
     except DatasetError as error:
         raise click.UsageError(str(error)) from error
@@ -101,15 +104,20 @@ class _Reading(Generic[T]):
 class _Place:
     """How far a load came: a file beside the loaded one, until the load is complete."""
 
-    def __init__(self, file: Path, *, keeps: bool) -> None:
+    def __init__(self, file: Path, *, options: Mapping[str, Any] | None) -> None:
         stat = file.stat()
-        self._of = {"size": stat.st_size, "modified": stat.st_mtime_ns}
+        packed = json.dumps(options, sort_keys=True).encode()
+        self._of = {
+            "size": stat.st_size,
+            "modified": stat.st_mtime_ns,
+            "options": hashlib.sha256(packed).hexdigest()[:16],
+        }
         self._file = file.with_name(f"{file.name}.progress.json")
-        self._keeps = keeps
-        self.done = self._read() if keeps else 0
+        self._keeps = options is not None
+        self.done = self._read() if self._keeps else 0
 
     def _read(self) -> int:
-        """Return how many rows are done; none of a file that has changed since."""
+        """Return how many rows are done; none of a file, or with options, that changed since."""
         try:
             stored = json.loads(self._file.read_text(encoding="utf-8"))
             return int(stored["rows"]) if stored["of"] == self._of else 0
@@ -120,8 +128,15 @@ class _Place:
         if not self._keeps:
             return
         new = self._file.with_suffix(".new")
-        new.write_text(json.dumps({"of": self._of, "rows": rows}), encoding="utf-8")
-        new.replace(self._file)
+        try:
+            new.write_text(json.dumps({"of": self._of, "rows": rows}), encoding="utf-8")
+            new.replace(self._file)
+        except OSError as error:  # a folder that cannot be written: the load goes on without
+            self._keeps = False
+            echo(
+                f"'{self._file}' cannot be written ({error.strerror}): a load that is interrupted "
+                "begins anew."
+            )
 
     def forget(self) -> None:
         if self._keeps:

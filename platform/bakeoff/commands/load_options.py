@@ -53,3 +53,6 @@ def column_options(fields: tuple[tuple[str, tuple[str, ...], str], ...]) -> Call
 as_text_option = click.option(
     "--as-text", multiple=True, metavar="COLUMN", help="Keep a column as text; may be repeated."
 )
+new_kinds_option = click.option(
+    "--new-kinds", is_flag=True, help="Read numbers as such even where texts are stored."
+)

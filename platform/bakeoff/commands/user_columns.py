@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from bakeoff.data_files.properties import StoredKinds
     from bakeoff.data_files.rows import RowStream
 
 UNIT, USER = "unit_id", "user_id"
@@ -21,17 +22,24 @@ UNIT, USER = "unit_id", "user_id"
 class UserColumns:
     """Reads users from the rows of one file."""
 
-    def __init__(self, file: Path, unit: str | None, as_text: Sequence[str]) -> None:
+    def __init__(
+        self,
+        file: Path,
+        unit: str | None,
+        as_text: Sequence[str],
+        stored: StoredKinds | None = None,
+    ) -> None:
         """Begin with the columns that were named.
 
         Args:
             file: which is read.
             unit: column of the user's id; None for `unit_id` or `user_id`.
             as_text: columns of attributes that stay texts.
+            stored: what the attributes of users who are there hold; None does not look.
         """
         self._file, self._unit = file, unit
         self._columns = FieldColumns({UNIT: unit})
-        self._attributes = PropertyColumns(file, as_text, "attributes")
+        self._attributes = PropertyColumns(file, as_text, "attributes", stored=stored)
         self._ids: set[str] = set()
         self._repeated = 0
 

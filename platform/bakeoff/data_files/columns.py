@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.data_files.rows import DatasetError
+from bakeoff.data_files.values import as_sentences
 from experiments.column_names import fold_name, missing_column
 
 if TYPE_CHECKING:
@@ -43,7 +44,11 @@ def refuse_near_miss(path: Path, columns: Sequence[str], name: str, option: str)
 
 
 class FieldColumns:
-    """The fields of rows by the columns that hold them."""
+    """The fields of rows by the columns that hold them.
+
+    A column that was named for a field is no property, but it is still the field of its own name
+    unless another column was named for that: --text title takes nothing from the title.
+    """
 
     def __init__(self, named: Mapping[str, str | Sequence[str] | None]) -> None:
         """Begin with what was named.
@@ -51,6 +56,7 @@ class FieldColumns:
         Args:
             named: by field, a column or several; None or none: a column of the field's own name.
         """
+        self._fields = frozenset(named)
         self._columns: dict[str, tuple[str, ...]] = {}
         for field, names in named.items():
             if names:
@@ -71,22 +77,22 @@ class FieldColumns:
 
     def names_of(self, columns: Sequence[str]) -> list[str]:
         """Return the fields that the file's rows have, and columns of no known field by their names."""
-        rest = [one for one in columns if one not in self._taken and one not in self._columns]
+        rest = [one for one in columns if self._keeps_name(one)]
         return [*self._columns, *rest]
 
     def fields(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return a row by its fields; several columns of one field are joined as sentences."""
         if not self._columns:
             return dict(row)
-        rest = {
-            name: value
-            for name, value in row.items()
-            if name not in self._taken and name not in self._columns
-        }
+        rest = {name: value for name, value in row.items() if self._keeps_name(name)}
         named = {
             field: row[names[0]]
             if len(names) == 1
-            else ". ".join(str(row[name]) for name in names if row[name] not in {None, ""})
+            else ". ".join(filter(None, (as_sentences(row[name]) for name in names)))
             for field, names in self._columns.items()
         }
         return rest | named
+
+    def _keeps_name(self, column: str) -> bool:
+        is_free = column not in self._taken or column in self._fields
+        return is_free and column not in self._columns

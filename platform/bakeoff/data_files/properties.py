@@ -12,24 +12,35 @@ from experiments import bounds
 from experiments.bounds import MAX_PROPERTIES_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bakeoff.data_files.rows import RowStream
+
+    # The names whose stored values are texts, of those that are asked for.
+    StoredKinds = Callable[[Sequence[str]], set[str]]
 
 
 class PropertyColumns:
     """Reads properties, each as what its whole column holds; an empty cell is none."""
 
-    def __init__(self, file: Path, as_text: Sequence[str], what: str = "properties") -> None:
+    def __init__(
+        self,
+        file: Path,
+        as_text: Sequence[str],
+        what: str = "properties",
+        stored: StoredKinds | None = None,
+    ) -> None:
         """Begin before the file is read.
 
         Args:
             file: which is read.
             as_text: columns that stay texts.
             what: the name of them all in messages.
+            stored: says which names are stored as texts, and stay so; None reads the file alone.
         """
         self._file, self._as_text, self._what = file, as_text, what
+        self._stored = stored
         self._names: Sequence[str] = ()
         self._kinds = ColumnKinds(kept=as_text)
 
@@ -48,6 +59,9 @@ class PropertyColumns:
         if names and not stream.is_typed:
             rows = stream_rows(self._file).rows
             self._kinds = read_kinds(rows, names, as_text=self._as_text)
+            guessed = sorted(self._kinds.numbers | self._kinds.truths)
+            if self._stored is not None and guessed:
+                self._kinds.keep_texts(self._stored(guessed))
 
     def read(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return the properties of a row.

@@ -12,15 +12,22 @@ if TYPE_CHECKING:
 
 
 class RejectedRows:
-    """The file of bad rows; made when there is one, and written when the good ones are committed."""
+    """The file of bad rows; made when there is one, and written when the good ones are committed.
+
+    Where the folder cannot be written, the rows are still counted.
+    """
 
     def __init__(self, file: Path, *, append: bool = False) -> None:
         """Begin anew, or go on where a load was interrupted."""
         self.file = file.with_name(f"{file.name}.rejected.csv")
         self.count, self.first = 0, ""
         self._waiting: list[dict[str, Any]] = []
+        self._obstacle = ""  # why the file cannot be written
         if not append:
-            self.file.unlink(missing_ok=True)
+            try:
+                self.file.unlink(missing_ok=True)
+            except OSError as error:
+                self._obstacle = error.strerror or str(error)
 
     def add(self, row: dict[str, Any], number: int, reason: str) -> None:
         """Set a row aside.
@@ -36,19 +43,23 @@ class RejectedRows:
 
     def write(self) -> None:
         """Write down what was added since."""
-        if not self._waiting:
-            return
+        if self._waiting:
+            try:
+                self._write()
+            except OSError as error:
+                self._obstacle = error.strerror or str(error)
+            self._waiting.clear()
+
+    def _write(self) -> None:
         fresh = not self.file.exists()
         with self.file.open("a", newline="", encoding="utf-8") as out:
             writer = csv.DictWriter(out, fieldnames=list(self._waiting[0]), extrasaction="ignore")
             if fresh:
                 writer.writeheader()
             writer.writerows(self._waiting)
-        self._waiting.clear()
 
     def sentence(self) -> str:
         """Say how many there are, where they are, and why the first is among them."""
-        return (
-            f"{counted(self.count, 'row', 'is', 'are')} rejected ({self.file}), the first because "
-            f"{self.first}"
-        )
+        cannot = f" cannot be written: {self._obstacle}" if self._obstacle else ""
+        rejected = f"{counted(self.count, 'row', 'is', 'are')} rejected ({self.file}{cannot})"
+        return f"{rejected}, the first because {self.first}"

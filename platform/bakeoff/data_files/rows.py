@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -87,7 +88,7 @@ def _named_errors(path: Path) -> Iterator[None]:
     except UnicodeError as error:
         rule = "must be UTF-8, or UTF-16 with its byte order mark; save it as one of them"
         raise DatasetError(f"file '{path}' cannot be read: its encoding {rule}.") from error
-    except (OSError, EOFError, ValueError, csv.Error) as error:
+    except (OSError, EOFError, ValueError, csv.Error, zlib.error) as error:
         raise DatasetError(f"file '{path}' cannot be read: {error}.") from error
 
 

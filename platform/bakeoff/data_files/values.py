@@ -20,13 +20,27 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+def is_blank(value: Any) -> bool:
+    """Whether a cell is empty, or holds blanks alone; NaN is how Parquet files of pandas write that."""
+    if isinstance(value, str):
+        return not value.strip()
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def as_sentences(value: Any) -> str:
+    """Return a cell as text: a list by its parts, joined as sentences; a blank is empty."""
+    if isinstance(value, list):
+        return ". ".join(str(part) for part in value if not is_blank(part))
+    return "" if is_blank(value) else str(value)
+
+
 def properties_of(value: Any) -> dict[str, Any]:
     """Return properties from a column of JSON text, or of a Parquet struct; empty is none.
 
     Raises:
         BoundsError: it is no JSON object, or breaks a bound of properties.
     """
-    if value is None or value == "":
+    if is_blank(value):
         return {}
     try:
         properties = value if isinstance(value, dict) else bounds.read_json(str(value).encode())
@@ -59,17 +73,19 @@ def id_of(row: Mapping[str, Any], name: str, *, max_length: int = MAX_ID) -> str
     """Return an id, or another text of at least one character.
 
     Raises:
-        BoundsError: it is missing, empty, longer than `max_length` or no well-formed text.
+        BoundsError: it is missing, blank, longer than `max_length` or no well-formed text.
     """
     value = row.get(name)
-    return bounds.text("" if value is None else str(value), name, max_length=max_length)
+    return bounds.text("" if is_blank(value) else str(value), name, max_length=max_length)
 
 
 def text_of(row: Mapping[str, Any], name: str, *, max_length: int = MAX_TEXT) -> str:
-    """Return a text, empty where the row has none.
+    """Return a text, empty where the row has none; a list is joined as sentences.
 
     Raises:
         BoundsError: it is longer than `max_length`, or no well-formed text.
     """
     value = row.get(name)
-    return bounds.text("" if value is None else str(value), name, max_length=max_length, min_length=0)
+    # Blanks stay in a text: the id of a labelled example is made of it.
+    written = value if isinstance(value, str) else as_sentences(value)
+    return bounds.text(written, name, max_length=max_length, min_length=0)

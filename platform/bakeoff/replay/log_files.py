@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections import Counter
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from bakeoff.data_files.columns import require_columns
 from bakeoff.data_files.labelled import LabelledColumns, LabelledRow
 from bakeoff.data_files.rejected import RejectedRows
 from bakeoff.data_files.rows import DatasetError, read_rows, stream_rows
-from bakeoff.data_files.values import id_of
+from bakeoff.data_files.values import as_sentences, id_of, is_blank
 from bakeoff.plurals import counted, verb
 from bakeoff.replay.dataset import CatalogueItem, Dataset, Interaction
 from experiments.amounts import read_amount
@@ -123,8 +122,8 @@ def _read_items(
     catalogue: dict[str, CatalogueItem] = {}
     repeated = nameless = 0
     for row in rows:
-        item_id = "" if _is_blank(row[item]) else str(row[item])
-        parts = [str(row[name]) for name in texts if not _is_blank(row[name])]
+        item_id = "" if is_blank(row[item]) else str(row[item])
+        parts = [part for name in texts if (part := as_sentences(row[name]))]
         if not 1 <= len(item_id) <= MAX_ID:
             nameless += 1
             continue
@@ -172,14 +171,14 @@ class _LogReader:
                 self.rejects.add(row, line, str(error))
 
     def _reason_to_leave(self, row: Mapping[str, Any], known: frozenset[str] | set[str]) -> str:
-        if _is_blank(row[self._user]):
+        if is_blank(row[self._user]):
             return "without a user's id"
-        if _is_blank(row[self._item]):
+        if is_blank(row[self._item]):
             return "without an item's id"
         if str(row[self._item]) not in known:
             return "whose item is not in the catalogue"
         # A blank is no opinion: without a column of ratings every row is a like, a blank is none.
-        return "with a blank rating" if self._rating and _is_blank(row[self._rating]) else ""
+        return "with a blank rating" if self._rating and is_blank(row[self._rating]) else ""
 
     def nothing(self, items: Path) -> str:
         """Say why no row can be used."""
@@ -200,11 +199,6 @@ class _LogReader:
         if repeats:
             rows = counted(repeats, "row", "repeats", "repeat")
             yield f"{self._path.name}: {rows} a user and an item: the earliest counts."
-
-
-def _is_blank(value: Any) -> bool:
-    """Whether a cell is empty; NaN is how Parquet files of pandas write that."""
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
 
 
 def _time(value: Any, field: str) -> float:
