@@ -181,7 +181,7 @@ def test_the_page_and_the_api_show_it(shop, lane, run):
     lane.refresh()
     client = sign_in(shop.project)
     address = reverse("run", args=[run.pk])
-    assert "Nothing logged yet." in client.get(address).content.decode()
+    assert "Nothing logged yet: the run is queued." in client.get(address).content.decode()
     write_run_log(run.pk, [LogLine("info", "<b>one</b>"), LogLine("error", "two")], attempt=1)
     page = client.get(address).content.decode()
     assert "&lt;b&gt;one&lt;/b&gt;" in page
