@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ class Server:
     folder: Path
     port: int
     process: subprocess.Popen | None = None
+    stop_signal: int = signal.SIGTERM
 
     @property
     def log(self) -> Path:
@@ -74,7 +76,7 @@ class Server:
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
+            self.process.send_signal(self.stop_signal)
             try:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:
@@ -112,7 +114,8 @@ def debian_postgres(folder: Path, *, programs: Path | None = None) -> Server:
         *_unprivileged(), postgres, "-D", str(data), "-p", str(port), "-k", str(folder),
         "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off",
     ]  # fmt: skip
-    server = Server("postgres", command, folder, port)
+    # A fast shutdown: another waits for sessions that stay, is killed, and leaves processes behind.
+    server = Server("postgres", command, folder, port, stop_signal=signal.SIGINT)
     server.start()
     wait_until(lambda: _takes_connections(server), "PostgreSQL has started up")
     with psycopg.connect(postgres_url(server, "postgres"), autocommit=True) as connection:
