@@ -38,7 +38,7 @@ def test_a_live_update_keeps_what_was_typed_and_how_far_a_reader_scrolled(reader
     comment.type("Half a thou")
     page.evaluate("document.querySelector('#report').dataset.before = 'true'")
     page.evaluate(ASK_ANEW)
-    page.locator("#report:not([data-before])").wait_for(timeout=20_000)
+    page.locator("#report:not([data-before])").wait_for(timeout=60_000)
     page.keyboard.type("ght")
     assert comment.input_value() == "Half a thought"
 
@@ -55,7 +55,7 @@ def test_a_live_update_keeps_what_was_typed_and_how_far_a_reader_scrolled(reader
     assert before[0] == 500
     write_run_log(run.pk, [LogLine("info", "the newest line")], attempt=1)
     page.evaluate("htmx.trigger(document.body, 'live-runs')")
-    page.get_by_text("the newest line").wait_for(timeout=20_000, state="attached")
+    page.get_by_text("the newest line").wait_for(timeout=60_000, state="attached")
     page.wait_for_function(
         f"before => String(({where})(document.querySelector('.log'))) === before",
         arg=",".join(map(str, before)),
@@ -72,13 +72,13 @@ def test_a_report_stays_when_its_reader_is_signed_out(reader):
     cookies = reader.context.cookies()
     reader.context.clear_cookies()
     page.evaluate(ASK_ANEW)
-    note(page, "You are signed out").wait_for(timeout=20_000)
+    note(page, "You are signed out").wait_for(timeout=60_000)
     assert "No analysis" in page.inner_text("#report")
     address = page.locator("#lost a:visible").get_attribute("href")
     assert unquote(address).endswith(f"?next={urlsplit(page.url).path}")
     reader.context.add_cookies(cookies)
     page.evaluate(ASK_ANEW)
-    page.locator("#lost .lost:visible").wait_for(state="detached", timeout=20_000)
+    page.locator("#lost .lost:visible").wait_for(state="detached", timeout=60_000)
 
 
 def test_a_report_stays_while_the_platform_is_away(reader):
@@ -88,14 +88,14 @@ def test_a_report_stays_while_the_platform_is_away(reader):
             route.abort() if answer == "abort" else route.fulfill(status=answer)
         ))  # fmt: skip
         page.evaluate(ASK_ANEW)
-        note(page, "Bakeoff does not answer").wait_for(timeout=20_000)
+        note(page, "Bakeoff does not answer").wait_for(timeout=60_000)
         assert "No analysis" in page.inner_text("#report")
         page.unroute("**/experiments/**")
         page.evaluate(ASK_ANEW)
-        page.locator("#lost .lost:visible").wait_for(state="detached", timeout=20_000)
+        page.locator("#lost .lost:visible").wait_for(state="detached", timeout=60_000)
     page.route("**/experiments/**", lambda route: route.fulfill(status=404))
     page.evaluate(ASK_ANEW)
-    note(page, "no longer there for you").wait_for(timeout=20_000)
+    note(page, "no longer there for you").wait_for(timeout=60_000)
 
 
 def ship_button(client, address):

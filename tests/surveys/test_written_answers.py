@@ -63,12 +63,13 @@ def test_an_answer_is_taken_redacted_and_waits_for_review(lane, asking):
         return lane.post("/v1/feedback", body | fields, asking.public)
 
     for words, shown in (
-        ("x" * 2001, "2001 characters"), ("  ", "2 characters"), (4, "4"), (["a"], "['a']"), (None, "None"),
+        ("x" * 2001, "== '2001 characters'"), ("  ", "== '2 characters'"), (4, "== 4"), (["a"], "== ['a']"),
+        (None, "is missing"),
     ):  # fmt: skip
         refused = answer(words)
         assert refused.status_code == 400
         message = refused.json()["error"]["message"]
-        assert f"value.answer == {shown!r}" in message or f"value.answer == {shown}" in message
+        assert f"value.answer {shown}" in message
         assert "must be a text of 1 to 2000 characters" in message
     assert "a text without control characters" in answer("a\u202eb").text
     assert answer("fine", consent={"analytics": False}).json()["accepted"] == 0
