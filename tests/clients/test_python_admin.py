@@ -81,8 +81,13 @@ def test_it_waits_for_a_run_and_refuses_by_name(admin, shop):
         message="no rows",
     )
     assert admin.wait_for_run("home-feed", run.pk, timeout_seconds=60)["message"] == "no rows"
-    with pytest.raises(WaitTimeoutError, match="run 0 of 'home-feed' is unknown"):
+    assert (admin.run(run.pk)["surface"], admin.run(run.pk)["gate"]) == ("home-feed", None)
+    with pytest.raises(BakeoffError, match="No training run '0' in this project"):
         admin.wait_for_run("home-feed", 0, timeout_seconds=0)
+    run.state = TrainingRun.State.QUEUED
+    run.save()
+    with pytest.raises(WaitTimeoutError, match=f"run {run.pk} of 'home-feed' is queued after 0 s"):
+        admin.wait_for_run("home-feed", run.pk, timeout_seconds=0)
     with pytest.raises(BakeoffError, match="Did you mean 'home-feed'") as refused:
         admin.surface("home-fed")
     assert refused.value.status == 404

@@ -92,8 +92,9 @@ NO_CONFIGURATION = {
         (
             "/v1/surfaces/{key}/history", "/v1/surfaces/{key}/autopilot/proposals", "/v1/alerts",
             "/v1/alerts/deliveries", "/v1/audit", "/v1/audit/export", "/v1/surfaces/{key}/training-runs",
-            "/v1/training-runs/{run_id}/log", "/v1/experiments/{key}/decisions",
-            "/v1/experiments/{key}/comments", "/v1/surfaces/{key}/models/{name}/{number}/checks",
+            "/v1/training-runs/{run_id}", "/v1/training-runs/{run_id}/log",
+            "/v1/experiments/{key}/decisions", "/v1/experiments/{key}/comments",
+            "/v1/surfaces/{key}/models/{name}/{number}/checks",
         ),
         "history",
     ),

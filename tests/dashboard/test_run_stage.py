@@ -9,6 +9,7 @@ from inference.models import TrainingRun
 from inference.models.run_stage import RunStage
 from inference.runs.outcome import RunProgress
 from inference.training_process.reporter import Pace, Reporter
+from tests.support import builders
 from tests.support.dashboard import sign_in
 
 
@@ -39,6 +40,9 @@ def test_page_api_and_terminal_say_where_a_run_is(run, shop, lane):
     assert listed["stage"] == {
         "phase": "seed 0", "step": 30, "steps": 300, "loss": 2.125, "seconds_left": 150.0,
     }  # fmt: skip
+    alone = lane.client.get(f"/v1/training-runs/{run.pk}", headers=headers).json()
+    assert listed.items() <= alone.items()
+    assert (alone["surface"], alone["ahead"], alone["gate"]) == ("home-feed", None, None)
     page = sign_in(shop.project).get(reverse("run", args=[run.pk])).content.decode()
     for words in ("Seed 0", "30 of 300", "2.1250", "Time left"):
         assert words in page
@@ -68,3 +72,24 @@ def test_a_part_names_the_fit_of_its_steps():
     progress = RunProgress(steps=lambda fit, steps: heard.append((fit, steps)))
     progress.span(0.0, 0.5).part(0, 2, "seed 0").steps("", 40)
     assert heard == [("seed 0", 40)]
+
+
+def test_the_api_answers_one_run_with_its_result_and_reasons(run, shop, lane):
+    headers = {"Authorization": f"Bearer {shop.secret}"}
+    gate = {"checks": [{"name": "recall", "passed": False, "reason": "recall == 0.1, must be 0.2."}]}
+    version = builders.make_version(shop.surface, [1, 2], algorithm="two-tower")
+    version.gate = gate
+    version.save()
+    queued = TrainingRun.objects.create(surface=shop.surface, algorithm="ease", trigger="a test")
+    TrainingRun.objects.filter(pk=run.pk).update(
+        state="refused", version=version, message="recall is too low", notes=["2 rows set aside"]
+    )
+    ended = lane.client.get(f"/v1/training-runs/{run.pk}", headers=headers).json()
+    assert (ended["state"], ended["version"], ended["gate"]) == ("refused", version.label, gate)
+    assert (ended["message"], ended["notes"]) == ("recall is too low", ["2 rows set aside"])
+    assert (ended["stage"], ended["recommender"]) == (None, "two-tower")
+    waits = lane.client.get(f"/v1/training-runs/{queued.pk}", headers=headers).json()
+    assert (waits["state"], waits["ahead"], waits["started_at"]) == ("queued", 0, None)
+    for missing, status in [("0", 404), ("ease", 400)]:
+        answer = lane.client.get(f"/v1/training-runs/{missing}", headers=headers)
+        assert answer.status_code == status, answer.text

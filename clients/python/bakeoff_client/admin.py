@@ -79,14 +79,20 @@ class Version(TypedDict):
 
 
 class Run(TypedDict, total=False):
-    """A training run."""
+    """A training run; `run` and `wait_for_run` answer the last four fields too."""
 
     id: int
     algorithm: str
     state: str
     progress: float
+    stage: dict[str, Any] | None
     message: str
+    notes: list[str]
     version: str | None
+    surface: str
+    params: dict[str, Any]
+    ahead: int | None
+    gate: dict[str, Any] | None
 
 
 class WaitTimeoutError(Exception):
@@ -225,6 +231,10 @@ class Admin(Connected):
         """Read a surface's training runs, newest first."""
         return cast("list[Run]", self.ask("GET", f"/v1/surfaces/{_name(surface)}/training-runs"))
 
+    def run(self, run_id: int) -> Run:
+        """Read a training run: where it is, or what came out and why."""
+        return cast("Run", self.ask("GET", f"/v1/training-runs/{int(run_id)}"))
+
     def train(self, surface: str, algorithm: str, *, params: Mapping[str, Any] | None = None) -> Run:
         """Queue a training run."""
         body = {"algorithm": algorithm, "params": dict(params or {})}
@@ -280,17 +290,11 @@ class Admin(Connected):
         """Wait until a training run has ended, well or not.
 
         Raises:
-            WaitTimeoutError: it has not in time, or is none of the surface's last runs.
+            WaitTimeoutError: it has not in time.
             BakeoffError: it was refused; a platform that is away for a moment gets the request again.
         """
-
-        def read() -> Run:
-            return next(
-                (run for run in self.runs(surface) if run["id"] == run_id), Run(state="unknown")
-            )
-
         return _wait(
-            read,
+            lambda: self.run(run_id),
             lambda run: run["state"] in RUN_ENDED,
             lambda run: f"run {run_id} of '{surface}' is {run['state']}",
             (timeout_seconds, poll_seconds),

@@ -140,6 +140,7 @@ class AsyncAdmin(_InThreads[Admin]):
         self.delete_comment = _in_thread(client.delete_comment)
         self.versions = _in_thread(client.versions)
         self.runs = _in_thread(client.runs)
+        self.run = _in_thread(client.run)
         self.train = _in_thread(client.train)
         self.import_model = _in_thread(client.import_model)
         self.wait_for_experiment = _in_thread(client.wait_for_experiment)

@@ -26,6 +26,7 @@ from inference.algorithms import default_algorithm, params_of, trainable, why_no
 from inference.models import ModelVersion, Surface, TrainingRun
 from inference.models.run_stage import RunStage
 from inference.options import ParamSpec, specs_of
+from inference.training.waiting import waiting_of
 
 router = Router(tags=["models"])
 _ALGORITHM = (OldName("recommender", "algorithm"),)
@@ -136,6 +137,38 @@ class RunOut(RenamedSchema):
         return run.version.gate.get("about", {}).get("ablation", []) if run.version else []
 
 
+class RunDetailOut(RunOut):
+    """One training run: where it is, or what came out and why."""
+
+    surface: str
+    params: dict[str, Any]
+    queued_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    ahead: int | None = Field(
+        description="Queued runs that a worker takes up before it; null unless it is queued."
+    )
+    gate: dict[str, Any] | None = Field(
+        description="How its version was judged: checks with their reasons; null without a version."
+    )
+
+    @staticmethod
+    def resolve_surface(run: TrainingRun) -> str:
+        """Name its surface."""
+        return run.surface.key
+
+    @staticmethod
+    def resolve_ahead(run: TrainingRun) -> int | None:
+        """Count what comes before it; whose runs they are is not said."""
+        waiting = waiting_of(run)
+        return waiting.ahead if waiting is not None else None
+
+    @staticmethod
+    def resolve_gate(run: TrainingRun) -> dict[str, Any] | None:
+        """Return what the gate measured and decided."""
+        return run.version.gate if run.version else None
+
+
 class TrainIn(RequestSchema):
     """What is to be trained."""
 
@@ -212,6 +245,11 @@ def _version(request: HttpRequest, key: str, name: str, number: int) -> ModelVer
     return get_or_404(rows, "model version", algorithm=name, number=number)
 
 
+def _run(request: HttpRequest, run_id: int) -> TrainingRun:
+    rows = TrainingRun.objects.filter(surface__project=project_of(request))
+    return get_or_404(rows.select_related("surface", "version"), "training run", pk=run_id)
+
+
 @router.get("/surfaces/{key}/models", response={200: list[VersionOut]})
 def list_versions(request: HttpRequest, key: str, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List the versions of a surface, newest first."""
@@ -274,21 +312,24 @@ def _param_out(spec: ParamSpec) -> ParamOut:
     )
 
 
+@router.get("/training-runs/{run_id}", response={200: RunDetailOut})
+def show_run(request: HttpRequest, run_id: int) -> Any:
+    """Show a training run: its state, where it is with loss and time left, its result and reasons."""
+    return _run(request, run_id)
+
+
 @router.get("/training-runs/{run_id}/log", response={200: list[LogLineOut]})
 def list_log_lines(request: HttpRequest, run_id: int, limit: Limit = ROWS, offset: Offset = 0) -> Any:
     """List the last lines that a training run's processes logged, oldest first; at most 300."""
-    rows = TrainingRun.objects.filter(surface__project=project_of(request))
-    run = get_or_404(rows, "training run", pk=run_id)
+    run = _run(request, run_id)
     return page_of(request, run.log_lines.all(), LogLineOut, limit=limit, offset=offset)
 
 
 @router.post("/training-runs/{run_id}/cancel", response={200: RunOut})
 def cancel(request: HttpRequest, run_id: int) -> Any:
     """Cancel a training run; its process ends within seconds and publishes nothing."""
-    rows = TrainingRun.objects.filter(surface__project=project_of(request))
-    run = get_or_404(rows, "training run", pk=run_id)
     try:
-        return cancel_training(run=run, by=actor_of(request))
+        return cancel_training(run=_run(request, run_id), by=actor_of(request))
     except CannotCancelError as error:
         raise Problem(409, "cannot_cancel", str(error)) from error
 
