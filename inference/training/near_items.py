@@ -1,11 +1,12 @@
 """Which items are nearest to each by their texts and images, found once, when a version is made.
 
-Up to `MAX_EXACT` items all pairs are compared. Of more, the vectors are cut to their leading directions
-and grouped around centres that are drawn from them (an inverted file, Jégou, Douze & Schmid 2011): an
-item is compared with those of the groups nearest to it, and the best of these again in full. What that
-costs grows with n √n, and the same vectors give the same lists. Memory is bounded whatever the texts
-are: what has no vector is left out, of a large group (equal texts are one) its first items stand for it
-in the others' lists, and few rows are compared at once with many.
+Up to `MAX_EXACT` items all pairs are compared. Of more, the vectors are cut to their leading
+directions and grouped around centres that are drawn from them (an inverted file, Jégou, Douze & Schmid
+2011): an item is compared with those of the groups nearest to it, and the best of these again in full;
+then twice with what is near to those near it (Dong, Moses & Li 2011). The cost grows with n √n, and
+the same vectors give the same lists. Memory is bounded whatever the texts are: what has no vector is
+left out, of a large group (equal texts are one) its first items stand for it in the others' lists, and
+few rows are compared at once with many.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ WIDTH = 128  # directions that choose whom to compare in full
 GROUPS_READ = 24  # nearest groups of an item that are looked through
 DIGITS = 6  # of a cosine, by which two are equal
 COMPARED = 100  # items that are compared in full: five times as many as are listed
+REFINED = 2  # times: of 60,000 drawn texts, .81 of the true 20 are found before, .92 after
 
 
 def with_near_items(draft: ArtifactDraft, data: TrainingData) -> ArtifactDraft:
@@ -88,7 +90,24 @@ def near_items(sides: Sequence[Floats]) -> Indices:
         for block in _blocks(rows, max(len(others), width)):
             best = _highest(small[block] @ small[others].T, COMPARED)
             _keep_nearest_of(lists, some[block], some[others[best]], sides)
+    for _ in range(REFINED):
+        lists = _refined(lists, some, sides)
     return lists
+
+
+def _refined(lists: Indices, rows: Indices64, sides: Sequence[Floats]) -> Indices:
+    """Return lists, each made anew of its own items and of theirs."""
+    refined = lists.copy()
+    width = MAX_NEAR * (MAX_NEAR + 1) * max(side.shape[1] for side in sides)
+    for block in _blocks(rows, width):
+        itself = block[:, None].astype(lists.dtype)
+        own = np.where(lists[block] < 0, itself, lists[block])
+        far = lists[own].reshape(len(block), -1)
+        others = np.sort(np.concatenate([own, np.where(far < 0, itself, far)], axis=1), axis=1)
+        # One that several name counts once: an item itself is never listed.
+        others[:, 1:] = np.where(others[:, 1:] == others[:, :-1], itself, others[:, 1:])
+        _keep_nearest_of(refined, block, np.sort(others, axis=1), sides)
+    return refined
 
 
 def _blocks(rows: Indices64, elements: int) -> Iterator[Indices64]:
