@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 # By name: tasks import actions, so actions that hurry a task cannot import it.
 EMBED_ITEMS = "inference.tasks.embed_items"
 EMBED_IMAGES = "inference.tasks.embed_images"
+COLLECT_WORDS = "inference.tasks.embed_words"
 PLACE_ITEMS = "inference.tasks.place_missing_items"
 RUN_TRAINING = "inference.tasks.run_training"
 

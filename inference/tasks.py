@@ -8,6 +8,7 @@ from django.conf import settings
 
 from inference.actions.build_missing_indexes import build_missing_indexes
 from inference.actions.clean_artifacts import clean_artifacts
+from inference.actions.collect_words import collect_words
 from inference.actions.due_places import place_due
 from inference.actions.embed_images import embed_images_for
 from inference.actions.place_items import place_items
@@ -51,6 +52,12 @@ def embed_images() -> int:
     if any_image_is_due():
         send(EMBED_IMAGES)  # at the end of the queue, so that texts come in between
     return embedded
+
+
+@shared_task
+def embed_words(project_id: int) -> int:
+    """Store the words of a project's items that were written without them."""
+    return collect_words(project_id=project_id)
 
 
 @shared_task

@@ -16,6 +16,7 @@ from django.db.models import DurationField, F, Q, Value
 from django.db.models.functions import Greatest, Least, Now
 
 from experiments.actions.mark_units import mark_all_units, surfaces_to_mark
+from inference.actions.collect_words import send_due_words
 from inference.actions.due_places import send_due_places
 from inference.encoders.image_vectors import any_image_is_due
 from inference.isolation import for_each
@@ -49,7 +50,7 @@ def reconcile() -> int:
     if not waiting["train"]:
         sent += _send_runs()
     if not waiting["embed"]:
-        sent += _send_items() + send_due_places()
+        sent += _send_items() + send_due_places() + send_due_words()
         sent += any_image_is_due() and send(EMBED_IMAGES)
     return sent
 

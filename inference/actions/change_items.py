@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from inference.actions.collect_words import add_words
 from inference.actions.load_items import as_bytes, next_change
 from inference.actions.store_image import erase_unused_images
 from inference.models import Item
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 EMBEDDED = frozenset(
     {"title", "text", "properties", "labels", "image_url", "image_sha256", "vector", "group_id"}
 )
+WORDED = frozenset({"title", "text", "properties", "labels"})  # what words are found in
 # What a deleted item keeps is its name: versions that learnt it must not show it.
 _EMPTY: dict[str, Any] = {
     "title": "",
@@ -57,7 +59,10 @@ def change_item(*, project_id: int, item_id: str, changes: Mapping[str, Any]) ->
         changed = items.update(**values)
         if "image_sha256" in values:
             erase_unused_images(project_id, before)
-        return items.get() if changed else None
+        item = items.get() if changed else None
+        if item is not None and WORDED & set(values):
+            add_words(project_id=project_id, item_pks=[item.pk])
+        return item
 
 
 def delete_items(*, project_id: int, item_ids: Sequence[str]) -> int:

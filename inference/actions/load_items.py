@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from inference.actions.collect_words import add_words
 from inference.models import Item
 
 if TYPE_CHECKING:
@@ -101,9 +102,10 @@ def load_items(
                 unique_fields=["project", "item_id"],
                 update_fields=WRITTEN,
             )
-            written += Item.objects.filter(project_id=project_id, item_id__in=drafts).values_list(
-                "pk", flat=True
-            )
+            rows_written = Item.objects.filter(project_id=project_id, item_id__in=drafts)
+            keys = list(rows_written.values_list("pk", flat=True))
+            add_words(project_id=project_id, item_pks=keys)
+            written += keys
         progress(len(chunk))
     return written
 
@@ -116,7 +118,10 @@ def next_change(project_id: int) -> int:
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO inference_cataloguestate AS state (project_id, number) VALUES (%s, 1) "
+            # Of a catalogue that begins now, words are stored as its items are.
+            "INSERT INTO inference_cataloguestate AS state "
+            "(project_id, number, words_number, words_collected_at) "
+            "VALUES (%s, 1, 1, statement_timestamp()) "
             "ON CONFLICT (project_id) DO UPDATE SET number = state.number + 1 RETURNING number",
             [project_id],
         )

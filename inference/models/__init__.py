@@ -8,6 +8,7 @@ from inference.models.policy_count import PolicyCount
 from inference.models.registry import AliasMove, ModelVersion, Snapshot, TrainingRun
 from inference.models.run_log import RunLogLine
 from inference.models.store import ArtifactStore
+from inference.models.words import ItemWord
 
 __all__ = [
     "AliasMove",
@@ -19,6 +20,7 @@ __all__ = [
     "ImageVector",
     "Item",
     "ItemVector",
+    "ItemWord",
     "ModelVersion",
     "PolicyCount",
     "RunLogLine",

@@ -25,6 +25,10 @@ class CatalogueState(models.Model):
         "accounts.Project", on_delete=models.CASCADE, primary_key=True, related_name="catalogue"
     )
     number = models.PositiveBigIntegerField(default=0)
+    words_number = models.PositiveBigIntegerField(
+        null=True, editable=False, help_text="Up to which change the words of all items were collected."
+    )
+    words_collected_at = models.DateTimeField(null=True, editable=False)
 
     def __str__(self) -> str:
         return f"change {self.number}"

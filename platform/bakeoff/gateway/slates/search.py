@@ -17,6 +17,7 @@ import numpy as np
 from bakeoff.gateway.database import Connector, Lookup
 from bakeoff.gateway.remembered import Remembered
 from bakeoff.gateway.slates.remote_scorer import RemoteError
+from bakeoff.gateway.slates.word_search import find_by_words
 from inference.serving.nearest_texts import MAX_NEAREST, MODEL, ask_for, unpack
 from inference.serving.ordered_items import OrderedItems
 
@@ -30,27 +31,12 @@ if TYPE_CHECKING:
     from inference.serving.orders import LiveOrder
 
 QUERY = "$query"  # in a slate's context
-MAX_HITS = 1000
 WORDS_ALONE = "words_alone"
 # Whose breakers guard the worker's vectors, of questions and of titles: no version has these ids.
 QUESTIONS, TITLES = 0, -1
 MAX_TITLES, TITLE_SECONDS = 2000, 300.0  # a hundred ids each
-MAX_WORDS = 32  # of a question: more would find everything
 FUSION = 60.0  # of reciprocal rank fusion (Cormack, Clarke & Buettcher 2009)
-# What has all words, the last one perhaps still being typed, and then what has any.
-_WORDS = """
-    WITH asked AS (SELECT plainto_tsquery('simple', %(words)s)::text AS every),
-    terms AS (SELECT every <> '' AS any_word,
-        CASE WHEN every <> '' THEN (every || ':*')::tsquery END AS every,
-        CASE WHEN every <> '' THEN (replace(every, ' & ', ' | ') || ':*')::tsquery END AS some
-        FROM asked)
-    SELECT item_id FROM inference_item AS item, terms
-    WHERE terms.any_word AND item.project_id = %(project)s AND item.document @@ terms.{which}
-    ORDER BY ts_rank(item.document, terms.{which}, {LENGTH}) DESC, item.id DESC LIMIT %(limit)s"""
-LENGTH = 1  # ranks are divided by the logarithm of the length: a long text has many words
-_EVERY, _SOME = (_WORDS.format(which=which, LENGTH=LENGTH) for which in ("every", "some"))
 _NAMES = "SELECT id, item_id FROM inference_item WHERE project_id = %(project)s AND id = ANY(%(ids)s)"
-MIN_HITS = 20  # with all words; of fewer, what has some words follows
 
 
 class Search:
@@ -115,15 +101,8 @@ class Search:
         return None if names is None else [names[one] for one in ids if one in names]
 
     async def _by_words(self, project: int, question: str) -> list[str] | None:
-        words = " ".join(question.split()[:MAX_WORDS])
-        values = {"project": project, "words": words, "limit": MAX_HITS}
-
         async def ask(connection: psycopg.AsyncConnection) -> list[str]:
-            every = [row[0] for row in await (await connection.execute(_EVERY, values)).fetchall()]
-            if len(every) >= MIN_HITS:
-                return every
-            some = [row[0] for row in await (await connection.execute(_SOME, values)).fetchall()]
-            return list(dict.fromkeys([*every, *some]))
+            return await find_by_words(connection, project, question)
 
         return await self._lookup.ask(ask)
 
