@@ -20,7 +20,7 @@ from benchmarks.results import Row, write_result
 from inference.options import FitOptions
 from inference.recommenders import RECOMMENDERS
 from inference.serving.artifact import save_artifact
-from inference.serving.catalogue import CatalogueRow
+from inference.serving.catalogue_row import CatalogueRow
 from inference.serving.index_building import build_indexes, draw_histories
 from inference.serving.near_items import MAX_NEAR
 from inference.serving.ranker import Ranker

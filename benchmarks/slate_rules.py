@@ -42,7 +42,8 @@ def run(size: str, home: str) -> None:
 
 def _filter_alone(repeats: int) -> list[Row]:
     from experiments.slate_rules.filters import Filters
-    from inference.serving.catalogue import Catalogue, CatalogueRow
+    from inference.serving.catalogue import Catalogue
+    from inference.serving.catalogue_row import CatalogueRow
 
     catalogue = Catalogue()
     drawn = np.random.default_rng(0).integers(1, 200, ITEMS).astype(float)

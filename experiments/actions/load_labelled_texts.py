@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from experiments.actions.record_load import record_load
-from inference.actions.load_examples import ExampleDraft, LoadedExamples, load_examples
+from inference.actions.load_examples import LoadedExamples, load_examples
 from inference.cache import cache_client
 from inference.serving.changes import announce_change
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from inference.actions.example_draft import ExampleDraft
     from inference.models import Surface
 
 

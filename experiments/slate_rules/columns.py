@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from inference.serving.artifact import Floats, Indices
-    from inference.serving.catalogue import Catalogue, CatalogueRow, Mask
+    from inference.serving.catalogue import Catalogue, Mask
+    from inference.serving.catalogue_row import CatalogueRow
     from inference.serving.stored_catalogue import StoredCatalogue
 
 # Of the value that an item does not have.

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from experiments.slate_rules.request_rules import RequestRules
     from inference.serving.artifact import Floats, Indices
-    from inference.serving.ladder import ServedSlate, SlateRequest, Slot
+    from inference.serving.ladder import ServedSlate, Slot
     from inference.serving.ranker import ItemRanker
     from inference.serving.rule_draw import Cap
+    from inference.serving.slate_request import SlateRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from inference.models import Example
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from inference.actions.load_examples import ExampleDraft
+    from inference.actions.example_draft import ExampleDraft
 
 # How `load_examples` names a row by its content.
 _BY_CONTENT = re.compile(r"[0-9a-f]{32}:[0-9]+")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
@@ -15,29 +15,12 @@ from inference.actions.known_texts import KnownTexts
 from inference.models import Example
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
+    from inference.actions.example_draft import ExampleDraft
+
 CHUNK = 1000  # rows a statement: few round trips, and a short transaction
-
-
-@dataclass(frozen=True, slots=True)
-class ExampleDraft:
-    """A labelled text to be written.
-
-    Attributes:
-        example_id: its name; empty to name it by its content.
-        text: what is labelled.
-        label: its label.
-        features: what else is known.
-        labelled_at: when; None for now.
-    """
-
-    example_id: str
-    text: str
-    label: str
-    features: Mapping[str, Any] = field(default_factory=dict)
-    labelled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,13 @@ import contextlib
 import math
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from inference.algorithms import NOT_TRIED, reads_texts
 from inference.evaluation.gate import Rival, reasons_against
 from inference.recommenders.blend import Blend
 from inference.runs.outcome import ENCODER, OutOfTimeError, Recipe, RunError, RunProgress
+from inference.runs.portfolio_run import PortfolioRun
 from inference.runs.search import FAILURES, SearchResult, search_params
 from inference.serving.orders import PARAMS
 
@@ -27,40 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from inference.algorithms import Portfolio
-    from inference.runs.outcome import RunPlan, Trial, Validation
+    from inference.runs.outcome import Trial
 
 CHOOSING = 0.6  # of a run's progress, where it has a portfolio
 SEARCHING = 2 / 3  # of a candidate's time
-
-
-class PortfolioRun(Protocol):
-    """What a portfolio asks of a run, whatever it trains."""
-
-    @property
-    def kind(self) -> str:
-        """Of the surface."""
-        ...
-
-    @property
-    def plan(self) -> RunPlan:
-        """What is trained, and against which champion."""
-        ...
-
-    def with_plan(self, plan: RunPlan) -> Self:
-        """Return a run of the same rows."""
-        ...
-
-    def try_recipe(self, recipe: Recipe, progress: RunProgress) -> Trial:
-        """Fit a recipe on what is learnt from, once, and judge it on what is held out."""
-        ...
-
-    def first_rival(self) -> Rival | None:
-        """Return whom the gate judges a first version against; None for nobody."""
-        ...
-
-    def validation_of(self, default: Recipe) -> Validation | None:
-        """Return what judges draws of a recipe's hyper-parameters; None where rows are too few."""
-        ...
 
 
 Run = TypeVar("Run", bound=PortfolioRun)

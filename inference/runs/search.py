@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inference.runs.outcome import Recipe, Validation
-    from inference.runs.portfolio import PortfolioRun
+    from inference.runs.portfolio_run import PortfolioRun
 
 SHARES = (0.25, 0.5, 1.0)  # of the rows, round by round
 # Of one candidate or draw: its rows or parameters are refused, its answers are none, it cannot be read.

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence, Set
 
     from inference.serving.artifact import Indices
-    from inference.serving.ladder import SlateRequest
     from inference.serving.ranker import ItemRanker
+    from inference.serving.slate_request import SlateRequest
 
 CHOICE = 5  # candidates a slot: of fewer, a slate is no choice any more
 MAX_SCORED = 20_000  # items that one request scores

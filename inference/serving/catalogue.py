@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from inference.serving.catalogue_row import ALWAYS, NEVER, CatalogueRow
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -32,43 +33,7 @@ TIME_FIELDS = ("published_at", "expires_at")
 MAX_VERSIONS = 32  # whose items' rows are remembered: champions and variants of a project
 MAX_TOUCHED = 100_000  # changes that are remembered; who has seen fewer starts anew
 MAX_LOOKED_UP = 20_000  # rows of which a version's items are found at once: some 20 ms
-NEVER, ALWAYS = np.inf, -np.inf  # as times: later than any, earlier than any
 _FIRST_CAPACITY = 256
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogueRow:
-    """One item.
-
-    Attributes:
-        item_id: its name in the product.
-        exists: false once it was deleted.
-        available: whether it may be shown.
-        published_at: not shown before, in seconds since 1970; -inf for no such time.
-        expires_at: not shown from then on; inf for no such time.
-        fields: what it says of itself: title, url, image_url, price, labels, group_id.
-        properties: what its owner says of it besides.
-        created_at: when it came to the catalogue, in seconds since 1970.
-        neighbours: the items that it resembles, nearest first, each with its weight: by them it is
-            placed in a version that does not know it.
-        change: number of the change that wrote it last.
-    """
-
-    item_id: str
-    exists: bool = True
-    available: bool = True
-    published_at: float = ALWAYS
-    expires_at: float = NEVER
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    properties: Mapping[str, Any] = field(default_factory=dict)
-    created_at: float = 0.0
-    neighbours: tuple[tuple[str, float], ...] = ()
-    change: int = 0
-
-    @property
-    def dated(self) -> float:
-        """When it was published or, where it does not say so, when it came; in seconds since 1970."""
-        return self.created_at if self.published_at == ALWAYS else self.published_at
 
 
 class Catalogue:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import orjson
 
-from inference.serving.catalogue import CatalogueRow
+from inference.serving.catalogue_row import CatalogueRow
 from inference.serving.text_table import TextTable, table_arrays
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from experiments.slate_rules import columns
 from experiments.slate_rules.filters import Filters, RuleError
 from experiments.slate_rules.request_rules import bind_rules
 from experiments.slate_rules.rules import NO_RULES, SlateRules
-from inference.serving.catalogue import Catalogue, CatalogueRow
+from inference.serving.catalogue import Catalogue
+from inference.serving.catalogue_row import CatalogueRow
 
 ITEMS = {
     "boot": ({"price": 80.0, "labels": ("shoes", "winter")}, {"brand": "Acme", "stock": 3}),

@@ -13,7 +13,8 @@ from bakeoff.gateway.slates.bound_rules import bind, make_ready
 from experiments.slate_rules import columns, filters, long_work
 from experiments.slate_rules.filters import Filters
 from experiments.slate_rules.rules import NO_RULES, SlateRules
-from inference.serving.catalogue import Catalogue, CatalogueRow
+from inference.serving.catalogue import Catalogue
+from inference.serving.catalogue_row import CatalogueRow
 
 ITEMS = 60  # with a limit of 10 in place of 2,000
 RULES = {

@@ -16,7 +16,8 @@ from experiments.actions.load_catalogue import remove_items, write_items
 from experiments.slate_rules.filters import Filters
 from inference.actions.load_items import ItemDraft
 from inference.models import Item
-from inference.serving.catalogue import Catalogue, CatalogueRow
+from inference.serving.catalogue import Catalogue
+from inference.serving.catalogue_row import CatalogueRow
 from inference.serving.stored_catalogue import CatalogueWriter, StoredCatalogue, StoredCatalogueError
 from tests.support import builders
 from tests.support.fast_lane import test_database_url

@@ -8,7 +8,8 @@ import pytest
 from experiments.ingest.rows import Rows
 from experiments.models import LabelTask
 from experiments.training_data import answer_features
-from inference.actions.load_examples import ExampleDraft, load_examples
+from inference.actions.example_draft import ExampleDraft
+from inference.actions.load_examples import load_examples
 from inference.evaluation.gate import GateRule
 from inference.models import Surface
 from inference.runs.label_and_judge import label_and_judge

@@ -19,7 +19,8 @@ from experiments.actions.load_catalogue import write_items
 from experiments.actions.reconcile import reconcile
 from experiments.ingest.load_events import PastEvent, load_events
 from inference.actions.embed_images import embed_images_for
-from inference.actions.load_examples import ExampleDraft, load_examples
+from inference.actions.example_draft import ExampleDraft
+from inference.actions.load_examples import load_examples
 from inference.actions.load_items import ItemDraft
 from inference.encoders import image_vectors
 from inference.encoders.image_encoder import ImageEncoder, Preparation

@@ -18,13 +18,14 @@ from inference.recommenders import RECOMMENDERS
 from inference.serving import index_building
 from inference.serving.artifact import load_draft, save_artifact
 from inference.serving.candidates import find_candidates
-from inference.serving.catalogue import Catalogue, CatalogueRow
+from inference.serving.catalogue import Catalogue
+from inference.serving.catalogue_row import CatalogueRow
 from inference.serving.eligible import Eligible
 from inference.serving.index_building import build_indexes, draw_histories, lacks_index
 from inference.serving.item_index import index_folder
-from inference.serving.ladder import SlateRequest
 from inference.serving.ranker import Ranker
 from inference.serving.scorers import draft_blend, draft_vectors
+from inference.serving.slate_request import SlateRequest
 from inference.serving.store import make_store_id
 from inference.training.data import TrainingData
 from tests.support import builders

@@ -10,7 +10,8 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 
-from inference.actions.load_examples import ExampleDraft, load_examples
+from inference.actions.example_draft import ExampleDraft
+from inference.actions.load_examples import load_examples
 from inference.models import Example, Surface
 from inference.runs.label_noise import FOLDS, find_noise, folds_of
 from inference.training.snapshot_files import snapshot_file

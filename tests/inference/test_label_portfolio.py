@@ -16,7 +16,8 @@ from bakeoff.accounts.keys import SECRET
 from bakeoff.accounts.models import ApiKey
 from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.change_surface import CannotChangeSurfaceError, patch_surface
-from inference.actions.load_examples import ExampleDraft, load_examples
+from inference.actions.example_draft import ExampleDraft
+from inference.actions.load_examples import load_examples
 from inference.algorithms import LabelPortfolio, classifiers, default_algorithm
 from inference.evaluation.gate import GateRule
 from inference.models import Example, Surface, TrainingRun

@@ -20,7 +20,8 @@ from experiments.ingest.rows import Rows
 from experiments.models import Feedback
 from experiments.training_data.examples import examples_of
 from experiments.training_data.signals import likes_of
-from inference.actions.load_examples import ExampleDraft, load_examples
+from inference.actions.example_draft import ExampleDraft
+from inference.actions.load_examples import load_examples
 from inference.actions.queue_training import CannotTrainError
 from inference.models import Example, Surface
 from inference.serving.folded_labels import fold_label

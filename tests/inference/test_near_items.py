@@ -11,7 +11,8 @@ from django.conf import settings
 from inference.options import FitOptions
 from inference.recommenders import RECOMMENDERS
 from inference.serving.artifact import load_array, save_artifact
-from inference.serving.near_items import MAX_NEAR, FusedRanker, weight_of
+from inference.serving.fused_ranker import FusedRanker
+from inference.serving.near_items import MAX_NEAR, weight_of
 from inference.serving.ranker import Ranker
 from inference.training import near_items as module
 from inference.training.data import TrainingData

@@ -9,13 +9,15 @@ import pytest
 from inference.options import FitOptions
 from inference.recommenders import RECOMMENDERS
 from inference.serving.artifact import ArtifactError, check_artifact, save_artifact
-from inference.serving.catalogue import Catalogue, CatalogueRow
+from inference.serving.catalogue import Catalogue
+from inference.serving.catalogue_row import CatalogueRow
 from inference.serving.eligible import Eligible
 from inference.serving.explore import draw_slate, propensities_of
 from inference.serving.keys import candidates_key, recent_key
-from inference.serving.ladder import SlateRequest, serve
+from inference.serving.ladder import serve
 from inference.serving.ranker import Ranker
 from inference.serving.refresh import History, refresh_units
+from inference.serving.slate_request import SlateRequest
 from inference.training.data import TrainingData
 from tests.support.artifacts import draft_artifact, draft_large
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.ingest.load_events import PastEvent, load_events
-from inference.actions.load_examples import ExampleDraft
+from inference.actions.example_draft import ExampleDraft
 from inference.actions.load_items import ItemDraft, load_items
 from inference.models import Surface, TrainingRun
 from inference.tasks import run_training

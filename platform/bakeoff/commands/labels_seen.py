@@ -12,7 +12,7 @@ from inference.training.split import question_key
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from inference.actions.load_examples import ExampleDraft
+    from inference.actions.example_draft import ExampleDraft
 
 
 class LabelsSeen:

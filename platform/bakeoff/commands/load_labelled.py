@@ -20,7 +20,8 @@ from experiments.column_names import nearest_column
 
 if TYPE_CHECKING:
     from bakeoff.accounts.models import Project
-    from inference.actions.load_examples import ExampleDraft, LoadedExamples
+    from inference.actions.example_draft import ExampleDraft
+    from inference.actions.load_examples import LoadedExamples
     from inference.models import Surface
 
 
@@ -51,7 +52,7 @@ def labelled(file: Path, key: str, slug: str | None, **options: Any) -> None:
     from bakeoff.commands.labels_seen import LabelsSeen
     from experiments.actions.change_surface import put_surface
     from experiments.actions.load_labelled_texts import load_labelled_texts
-    from inference.actions.load_examples import ExampleDraft
+    from inference.actions.example_draft import ExampleDraft
     from inference.models import Surface
 
     surface = _find_or_none(project, key, is_new=options["is_new"])

@@ -34,7 +34,7 @@ from experiments.actions.create_metric import create_metric
 from experiments.actions.load_labelled_texts import load_labelled_texts
 from experiments.actions.retrain_surface import retrain_surface
 from experiments.models import Experiment, Metric
-from inference.actions.load_examples import ExampleDraft
+from inference.actions.example_draft import ExampleDraft
 from inference.actions.move_alias import move_alias
 from inference.actions.queue_compression import queue_compression
 from inference.cache import cache_client

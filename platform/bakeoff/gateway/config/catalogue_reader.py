@@ -17,7 +17,8 @@ from bakeoff.gateway.config.stored_catalogues import (
 from bakeoff.gateway.timeouts import shut_down
 from bakeoff.preferred_host import prefer_host_of
 from experiments.rules.row_isolation import isolate_values
-from inference.serving.catalogue import ALWAYS, NEVER, Catalogue, CatalogueRow
+from inference.serving.catalogue import Catalogue
+from inference.serving.catalogue_row import ALWAYS, NEVER, CatalogueRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
-    from inference.serving.catalogue import CatalogueRow
+    from inference.serving.catalogue_row import CatalogueRow
 
 logger = logging.getLogger(__name__)
 MIN_STORED = 20_000  # items; of fewer, objects take 20 MB

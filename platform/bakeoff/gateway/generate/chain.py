@@ -22,7 +22,8 @@ from bakeoff.gateway.generate.completions import (
     read_chunks,
     read_completion,
 )
-from bakeoff.gateway.generate.facts import (
+from bakeoff.gateway.generate.facts import Attempt
+from bakeoff.gateway.generate.reasons import (
     EMPTY,
     MODEL_ERROR,
     NOT_DECLARED,
@@ -31,7 +32,6 @@ from bakeoff.gateway.generate.facts import (
     REJECTED,
     TIMEOUT,
     UNAUTHORIZED,
-    Attempt,
 )
 from bakeoff.gateway.slates.breaker import Breaker
 from inference.outgoing import OutgoingClient, OutgoingError

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from bakeoff.gateway.generate.facts import EMPTY, MODEL_ERROR
+from bakeoff.gateway.generate.reasons import EMPTY, MODEL_ERROR
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

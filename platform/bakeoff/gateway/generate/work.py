@@ -15,9 +15,9 @@ from bakeoff.gateway.generate.cache import cache_seconds
 from bakeoff.gateway.generate.chain import NoAnswerError
 from bakeoff.gateway.generate.completions import Assembled, WrongAnswerError
 from bakeoff.gateway.generate.errors import error_fields
-from bakeoff.gateway.generate.facts import BROKEN, EMPTY, TIMEOUT, UNAVAILABLE, fallback_of
 from bakeoff.gateway.generate.guardrails import CONTENT_FILTER, TOO_LONG, Rules, check_answer
 from bakeoff.gateway.generate.question import RefusedRequestError, make_question
+from bakeoff.gateway.generate.reasons import BROKEN, EMPTY, TIMEOUT, UNAVAILABLE, fallback_of
 from bakeoff.gateway.generate.records import cost_of, count_usage, estimated
 from bakeoff.gateway.generate.texts import shadow_copy
 from bakeoff.gateway.http.errors import ApiError

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from random import Random
 
-    from inference.serving.ladder import SlateRequest
+    from inference.serving.slate_request import SlateRequest
     from inference.serving.team_draft import Draft
 
 # Fallbacks of a version that did not rank: what then stands in its slate is no list of its own.

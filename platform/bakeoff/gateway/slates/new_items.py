@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from experiments.slate_rules.rules import NEW_DAYS, NEW_SHARE, SlateRules
-from inference.serving.ladder import NewCandidates
 from inference.serving.placed_items import PlacedItems, place_new
+from inference.serving.slate_request import NewCandidates
 
 if TYPE_CHECKING:
     from inference.serving.catalogue import Catalogue

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from bakeoff.gateway.slates.visitors import Visitor
     from experiments.slate_rules.request_rules import RequestRules
-    from inference.serving.ladder import SlateRequest
     from inference.serving.ranker import ItemRanker
+    from inference.serving.slate_request import SlateRequest
 
 MAX_SCANNED = 50_000  # items that are scored within the event loop: a millisecond
 MAX_DRAWN = 2000  # items that a slate is drawn from there, under rules: a millisecond, too

@@ -10,8 +10,9 @@ import numpy as np
 
 from bakeoff.gateway.slates.remote_scorer import RemoteError, RemoteScorer
 from inference.providers import read_providers
-from inference.serving.ladder import SlateRequest, serve
+from inference.serving.ladder import serve
 from inference.serving.probes import ProbeResult
+from inference.serving.slate_request import SlateRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -37,14 +37,8 @@ from bakeoff.gateway.slates.unit_history import UnitHistory, read_history
 from experiments.ingest.redact import redact
 from inference.serving.candidates import add_all, find_candidates
 from inference.serving.context_ranker import in_context, reads_context
-from inference.serving.ladder import (
-    ServedSlate,
-    SlateRequest,
-    fill_slate,
-    fill_up,
-    rule_more,
-    serve,
-)
+from inference.serving.ladder import ServedSlate, fill_slate, fill_up, rule_more, serve
+from inference.serving.slate_request import SlateRequest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inference.serving.near_items import FusedRanker, weight_of
+from inference.serving.fused_ranker import FusedRanker
+from inference.serving.near_items import weight_of
 from inference.serving.ordered_items import OrderedItems
 from inference.serving.placed_items import PlacedItems
 from inference.serving.ranker import Ranker
