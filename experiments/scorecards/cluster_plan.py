@@ -129,11 +129,12 @@ def plan_clusters(
         NoTrafficError: nobody did what the metric counts.
         StatisticsError: a value breaks a rule, or fewer than 20 clusters would be in a variant.
     """
-    _check(surface, metric, design, lift)
-    _check_name(cluster_by)
+    if not 0 < lift < math.inf:
+        raise StatisticsError(f"min_lift == {lift:g}, must be above 0.")
+    check_clustered(surface, metric, design, cluster_by)
     week = read_clusters(surface, metric, cluster_by)
     design = replace(design, rule="fixed")
-    taking_part = _taking_part(len(week.clusters), design)
+    taking_part = taking_part_of(len(week.clusters), design)
     single = plan_for_week(week.traffic, metric, replace(design, min_lift=lift))
     correlation, imbalance = intracluster_correlation(week.clusters), size_imbalance(week.clusters)
     users = clustered_users(single.plan.units, taking_part, correlation, imbalance)
@@ -192,7 +193,7 @@ def read_clusters(surface: Surface, metric: Metric, cluster_by: str) -> WeekOfCl
     return WeekOfClusters(clusters, WeekOfTraffic(users, active, mean, math.sqrt(spread), days))
 
 
-def _taking_part(clusters: int, design: Design) -> int:
+def taking_part_of(clusters: int, design: Design) -> int:
     """Return how many of the last week's clusters take part.
 
     Raises:
@@ -210,9 +211,12 @@ def _taking_part(clusters: int, design: Design) -> int:
     return taking_part
 
 
-def _check(surface: Surface, metric: Metric, design: Design, lift: float) -> None:
-    if not 0 < lift < math.inf:
-        raise StatisticsError(f"min_lift == {lift:g}, must be above 0.")
+def check_clustered(surface: Surface, metric: Metric, design: Design, cluster_by: str) -> None:
+    """Refuse what no clusters are planned for.
+
+    Raises:
+        StatisticsError: shares out of range, a surface or a metric without clusters, or no attribute.
+    """
     if not 0 < design.allocation <= 1:
         raise StatisticsError(f"allocation == {design.allocation:g}, must be in (0, 1].")
     if not 0 < design.treatment_share < 1:
@@ -225,6 +229,7 @@ def _check(surface: Surface, metric: Metric, design: Design, lift: float) -> Non
         )
     if metric.kind == metric.Kind.QUANTILE:
         raise StatisticsError(f"metric == '{metric.key}', must be no quantile by clusters.")
+    _check_name(cluster_by)
 
 
 def _check_name(cluster_by: str) -> None:
@@ -247,13 +252,28 @@ def _choice(
 ) -> Choice:
     traffic = week.traffic
     units = math.floor(7 * weeks * traffic.visitors / traffic.days * design.allocation)
+    effect = design_effect(units, clusters, *about)
+    return Choice(weeks, units, lift_of_clustered(traffic, metric, design, units=units, effect=effect))
+
+
+def lift_of_clustered(
+    traffic: WeekOfTraffic, metric: Metric, design: Design, *, units: int, effect: float
+) -> float | None:
+    """Return the smallest change that users in clusters find, about; None where they find none.
+
+    Args:
+        traffic: of the last week.
+        metric: that decides.
+        design: of the experiment; its planned units and its rule are not read.
+        units: users over both variants.
+        effect: how many times more of them are needed than single users.
+    """
     # As many single users would find the same.
-    single = math.floor(units / design_effect(units, clusters, *about))
+    single = replace(design, rule="fixed", planned_units=math.floor(units / effect), min_lift=None)
     try:
-        result = plan_for_week(traffic, metric, replace(design, planned_units=single, min_lift=None))
+        return plan_for_week(traffic, metric, single).plan.mde_relative
     except StatisticsError:  # too few users for any change
-        return Choice(weeks, units, None)
-    return Choice(weeks, units, result.plan.mde_relative)
+        return None
 
 
 def _advice(design: Design, metric: Metric, single: TrafficPlan) -> list[Advice]:

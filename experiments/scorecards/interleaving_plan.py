@@ -71,16 +71,7 @@ def plan_lists(surface: Surface, metric: Metric, design: Design, *, lift: float)
         NoTrafficError: nobody was served, or nobody did what the metric counts.
         StatisticsError: the surface, the metric, the lift or the design breaks a rule.
     """
-    if surface.kind != surface.Kind.RECOMMEND:
-        raise StatisticsError(
-            f"mode == 'interleave' on a surface of kind '{surface.kind}', must be on one of kind "
-            "'recommend': only lists are interleaved."
-        )
-    if not counts_items(metric) or metric.direction != "increase":
-        raise StatisticsError(
-            f"metric == '{metric.key}', must count events of items, more of which are better, by "
-            "interleaved lists."
-        )
+    check_lists(surface, metric)
     if not UNRELIABLE_LIFT <= lift < math.inf:
         raise StatisticsError(
             f"min_lift == {lift:g}, must be at least {UNRELIABLE_LIFT:g} by interleaved lists: of "
@@ -104,13 +95,42 @@ def plan_lists(surface: Surface, metric: Metric, design: Design, *, lift: float)
     )
 
 
+def check_lists(surface: Surface, metric: Metric) -> None:
+    """Refuse what no lists are interleaved for.
+
+    Raises:
+        StatisticsError: a surface of another kind, or a metric that does not count events of items.
+    """
+    if surface.kind != surface.Kind.RECOMMEND:
+        raise StatisticsError(
+            f"mode == 'interleave' on a surface of kind '{surface.kind}', must be on one of kind "
+            "'recommend': only lists are interleaved."
+        )
+    if not counts_items(metric) or metric.direction != "increase":
+        raise StatisticsError(
+            f"metric == '{metric.key}', must count events of items, more of which are better, by "
+            "interleaved lists."
+        )
+
+
 def _choice(week: WeekOfTraffic, metric: Metric, design: Design, *, weeks: int) -> Choice:
     users = math.floor(7 * weeks * week.visitors / week.days * design.allocation)
+    return Choice(weeks, users, lift_of_lists(week, metric, users))
+
+
+def lift_of_lists(week: WeekOfTraffic, metric: Metric, users: int) -> float | None:
+    """Return the smallest change that users of interleaved lists find, about; None: none.
+
+    Args:
+        week: of the surface's traffic.
+        metric: that decides.
+        users: that get both versions' items.
+    """
     lift = _min_lift(week, metric, equal_test(users, close=True))
     if lift is not None and lift < CLOSE_LIFT:
-        return Choice(weeks, users, max(lift, UNRELIABLE_LIFT))
+        return max(lift, UNRELIABLE_LIFT)
     lift = _min_lift(week, metric, equal_test(users, close=False))
-    return Choice(weeks, users, None if lift is None else max(lift, CLOSE_LIFT))
+    return None if lift is None else max(lift, CLOSE_LIFT)
 
 
 def _min_lift(week: WeekOfTraffic, metric: Metric, users: float) -> float | None:

@@ -10,11 +10,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from bakeoff.dashboard.templatetags.numbers import share as shown_share
 from experiments.ingest.rows import Rows
 from experiments.scorecards.change_plan import plan_change
 from experiments.scorecards.cluster_plan import plan_clusters, read_clusters
 from experiments.scorecards.interleaving_plan import plan_lists
 from experiments.scorecards.mode_plan import PlanRequest, plan_in_mode
+from experiments.scorecards.mode_preview import preview_clusters, preview_lists
 from experiments.scorecards.plan import PlanQuestion, plan
 from experiments.scorecards.plan_words import clusters_in_words
 from experiments.scorecards.traffic_plan import Design, NoTrafficError, read_week
@@ -360,6 +362,50 @@ def test_a_person_chooses_a_mode_and_reads_the_answer(chromium, lane, busy, scri
     answer = page.locator("[data-weeks]").inner_text()
     assert re.fullmatch(r"\d+ users of 60 clusters · 1 week", answer)
     page.get_by_role("link", name="Use this plan").click()
-    assert page.get_by_label("Cluster: attribute of the context").input_value() == "store"
+    assert page.get_by_label("Attribute of the context").input_value() == "store"
     assert seen.elsewhere == []
     seen.close()
+
+
+def test_the_planner_beside_follows_the_method(chromium, lane, busy):
+    seen = Visit(chromium, lane, make_user(busy.project, role="analyst"))
+    page = seen.page
+    page.goto(
+        f"/p/{busy.project.slug}/experiments/new/?surface={busy.surface.pk}&primary={busy.metric.pk}"
+    )
+    assert page.locator("#plan").get_by_text("Power", exact=True).is_visible()
+    for mode, sign in (
+        ("interleave", "[data-mode-plan]"),
+        ("bandit", "[data-bandit-plan]"),
+        ("switchback", "text=Enter the minutes of a block and of its carry-over."),
+        ("cluster", "text=Name the attribute of the context by which clusters are drawn."),
+    ):
+        page.get_by_label("Method").select_option(mode)
+        page.locator("#plan").locator(sign).wait_for()
+    assert seen.errors == []
+    seen.close()
+
+
+def test_the_previews_beside_are_those_of_the_plans(busy):
+    """As many users as a plan asks for find the change that it was asked for."""
+    client = sign_in(busy.project, role="analyst")
+    sent = {"surface": busy.surface.pk, "primary": busy.metric.pk}
+
+    def ask(**fields):
+        page = client.post(f"/p/{busy.project.slug}/experiments/plan/", sent | fields)
+        return page.content.decode()
+
+    lists = plan_lists(busy.surface, busy.metric, Design(), lift=0.2)
+    preview = preview_lists(busy.surface, busy.metric, Design(planned_units=lists.users))
+    assert preview.lift == pytest.approx(0.2, rel=0.01)
+    assert f"<dd>{shown_share(preview.lift)} of" in ask(mode="interleave", planned_units=lists.users)
+    stores = plan_clusters(busy.surface, busy.metric, Design(), lift=0.54, cluster_by="store")
+    design = Design(planned_units=stores.users)
+    preview = preview_clusters(busy.surface, busy.metric, design, cluster_by="store")
+    assert (preview.lift, preview.clusters) == (pytest.approx(0.54, rel=0.02), STORES)
+    fields = {"mode": "cluster", "planned_units": stores.users}
+    assert f"<dd>{shown_share(preview.lift)} of" in ask(**fields, cluster_by="store")
+    assert "0 of the 0 clusters that had users last week take part" in ask(**fields, cluster_by="town")
+    assert "none with so few users" in ask(mode="cluster", planned_units=2, cluster_by="store")
+    flag = busy.project.surfaces.create(key="aside", kind="flag")
+    assert "Only recommendations are interleaved" in ask(mode="interleave", surface=flag.pk)

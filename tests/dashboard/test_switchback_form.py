@@ -40,9 +40,9 @@ def problems(page):
 
 def test_a_switchback_is_refused_saved_and_started(form, lane, shop):
     page = form
-    minutes = page.get_by_label("Switchback: minutes of a block")
-    carry_over = page.get_by_label("Switchback: minutes of carry-over")
-    planned = page.get_by_label("Planned users")
+    minutes = page.get_by_label("Minutes of a block")
+    carry_over = page.get_by_label("Minutes of carry-over")
+    planned = page.get_by_label("Planned blocks of time")
     with page.expect_response("**/experiments/plan/"):
         planned.fill("30")
         planned.blur()

@@ -47,8 +47,8 @@ def test_the_calculator_says_what_a_number_of_blocks_finds(shop, blocks):
 
     def ask_plan(**fields):
         sent = {
-            "surface": shop.surface.pk, "primary": shop.metric.pk, "planned_units": "60",
-            "mode": "switchback", "block_minutes": "5", "carry_over_minutes": "1",
+            "surface": shop.surface.pk, "primary": shop.metric.pk,
+            "mode": "switchback", "block_minutes": "5", "carry_over_minutes": "1", "planned_blocks": "60",
         } | fields  # fmt: skip
         return client.post(f"/p/{shop.project.slug}/experiments/plan/", sent).content.decode()
 

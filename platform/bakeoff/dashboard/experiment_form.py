@@ -15,9 +15,16 @@ from bakeoff.dashboard.draft_in_form import (
     metrics_of,
     policy_of,
 )
-from bakeoff.dashboard.form_choices import MODES, RULES, cluster_field
 from bakeoff.dashboard.json_field import JsonField
 from bakeoff.dashboard.metric_form import TagsField
+from bakeoff.dashboard.mode_fields import (
+    HEADINGS,
+    ModeFields,
+    Part,
+    changed_by_mode,
+    parts_of,
+    shown_in_mode,
+)
 from bakeoff.dashboard.refusals import add_refusal
 from bakeoff.dashboard.targeting_form import condition_list, condition_of, same_condition
 from bakeoff.dashboard.text_box import TextBoxField
@@ -27,7 +34,6 @@ from experiments.actions.experiment_draft import DEFAULT_BREAKER_ALPHA, Experime
 from experiments.bounds import MAX_BREAKER_ALPHA
 from experiments.models import Experiment, Layer, Metric
 from experiments.reports.code_names import name_of
-from experiments.stats.policy import MAX_BLOCK_SECONDS
 from inference.models import Surface
 
 if TYPE_CHECKING:
@@ -39,7 +45,7 @@ if TYPE_CHECKING:
     from bakeoff.accounts.refused import RefusedError
 
 
-class ExperimentForm(forms.Form):
+class ExperimentForm(ModeFields):
     """The fields of an experiment; the action checks the rules."""
 
     surface = forms.ModelChoiceField(
@@ -97,65 +103,6 @@ class ExperimentForm(forms.Form):
     )
     margin = forms.FloatField(
         min_value=0, max_value=100, initial=5, label=gettext_lazy("Guardrail margin (%)")
-    )
-    mode = forms.ChoiceField(
-        choices=MODES,
-        required=False,
-        label=gettext_lazy("Method"),
-        help_text=gettext_lazy(
-            "Interleaving gives each user lists with items of both versions, and needs far fewer users. "
-            "It tells which version users prefer, and never ships by itself. A bandit loses less while it "
-            "learns: each update gives new users the shares that the primary metric suggests."
-        ),
-    )
-    floor = forms.FloatField(
-        min_value=5,
-        max_value=50,
-        initial=10,
-        required=False,
-        label=gettext_lazy("Bandit: lowest share of a variant (%)"),
-        help_text=gettext_lazy("At least 5, so that every variant can still be measured."),
-    )
-    update_hours = forms.FloatField(
-        min_value=1 / 60,
-        max_value=24 * 365,
-        initial=24,
-        required=False,
-        label=gettext_lazy("Bandit: hours between updates of the shares"),
-    )
-    burn_in_units = forms.IntegerField(
-        min_value=0,
-        initial=200,
-        required=False,
-        label=gettext_lazy("Bandit: users before the first update"),
-    )
-    cluster_by = cluster_field()
-    block_minutes = forms.FloatField(
-        min_value=5,
-        max_value=MAX_BLOCK_SECONDS / 60,
-        required=False,
-        label=gettext_lazy("Switchback: minutes of a block"),
-        help_text=gettext_lazy(
-            "Planned users then count blocks: at least 40. Much longer than what a version leaves behind."
-        ),
-    )
-    carry_over_minutes = forms.FloatField(
-        min_value=1,
-        max_value=MAX_BLOCK_SECONDS / 60,
-        required=False,
-        label=gettext_lazy("Switchback: minutes of carry-over"),
-        help_text=gettext_lazy(
-            "From the start of each block, left out because the block before still acts. At most half of it."
-        ),
-    )
-    rule = forms.ChoiceField(choices=RULES, label=gettext_lazy("Decision rule"))
-    planned_units = forms.IntegerField(
-        min_value=2,
-        initial=10_000,
-        label=gettext_lazy("Planned users"),
-        help_text=gettext_lazy(
-            "Total over all variants. The calculator on the right shows how many you need."
-        ),
     )
     minimum_days = forms.FloatField(
         min_value=0,
@@ -243,7 +190,7 @@ class ExperimentForm(forms.Form):
             typed: what was sent to get a row more or less: shown again, unchecked.
             initial: what is shown first.
         """
-        shown = dict(initial or {}) if typed is None else self._shown_again(typed)
+        shown = shown_in_mode(initial or {}) if typed is None else self._shown_again(typed)
         super().__init__(data, initial=shown)
         self.project = project
         self.lists = {
@@ -304,7 +251,7 @@ class ExperimentForm(forms.Form):
         if error.field in self.lists and not written_as_json:
             self.lists[error.field].refusals.append(str(error))
         else:
-            add_refusal(self, error, places=PLACES)
+            add_refusal(self, error, places=PLACES | {"policy": self.place_in_policy(str(error))})
 
     def shares(self) -> list[float]:
         """Return the shares of the variants that are filled in, in percent; none while rows are wrong."""
@@ -314,19 +261,15 @@ class ExperimentForm(forms.Form):
     def _condition(self) -> dict[str, Any]:
         return self.cleaned_data["condition"] or condition_of(self.lists["condition"].values())
 
-    def sections(self) -> list[tuple[Any, list[Any], bool]]:
+    def sections(self) -> list[tuple[Any, list[Part], bool]]:
         """Return the form's sections: title, fields and lists, whether it is open."""
         parts = (
             (_("Basics"), ("name", "key", "surface", "hypothesis", "tags"), True),
-            (_("Variants"), ("variants", "mode", "allocation"), True),
+            (_("Variants"), ("variants", "mode", *HEADINGS, "allocation"), True),
             (_("Metrics"), ("primary", "guardrails", "margin", "secondary"), True),
             (
                 _("Decision rule"),
-                (
-                    "rule", "planned_units", "minimum_days", "window_hours", "breaker_alpha", "promote",
-                    "floor", "update_hours", "burn_in_units", "cluster_by",
-                    "block_minutes", "carry_over_minutes",
-                ),
+                ("rule", "planned_units", "minimum_days", "window_hours", "breaker_alpha", "promote"),
                 True,
             ),
             (
@@ -345,8 +288,9 @@ class ExperimentForm(forms.Form):
         return [
             (
                 title,
-                [lists[name] if name in lists else self[name] for name in names],
-                is_open or any(lists[n].is_wrong() if n in lists else self[n].errors for n in names),
+                parts_of(self, names, lists),
+                is_open
+                or any(lists[n].is_wrong() if n in lists else self.errors.get(n) for n in names),
             )
             for title, names, is_open in parts
         ]
@@ -367,7 +311,8 @@ class ExperimentForm(forms.Form):
 
     def apply_to(self, stored: ExperimentDraft) -> ExperimentDraft:
         """Return a stored draft with the fields that were changed here; all others stay."""
-        filled, changed = self.cleaned_data, set(self.changed_data)
+        filled = self.cleaned_data
+        changed = changed_by_mode(stored.mode, filled["mode"], self.changed_data)
         named = self._plain(changed)
         if "surface" in changed:
             named["surface"] = filled["surface"]
@@ -432,4 +377,4 @@ class ExperimentForm(forms.Form):
 
 
 # Where the form shows what the action calls otherwise.
-PLACES = {"metrics": "primary", "policy": "planned_units", "slot": "slot_low"}
+PLACES = {"metrics": "primary", "slot": "slot_low"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.utils.translation import gettext_lazy
@@ -40,12 +40,12 @@ def name_choices(form: BaseForm) -> None:
             field.choices = [(value, name_of(value) if value else "–") for value, _label in choices]  # type: ignore[attr-defined]
 
 
-def cluster_field() -> forms.CharField:
+def cluster_field(label: Any) -> forms.CharField:
     """Return the field for the attribute that names a cluster; it may stay empty."""
     return forms.CharField(
         max_length=MAX_ATTRIBUTE,
         required=False,
-        label=gettext_lazy("Cluster: attribute of the context"),
+        label=label,
         help_text=gettext_lazy(
             "Such as store. Each of its values gets one variant; at least 20 values in each variant are "
             "needed."

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.db import OperationalError, connection, transaction
 from django.utils.translation import gettext as _
 
+from bakeoff.dashboard.mode_fields import settled
 from bakeoff.dashboard.variant_rows import shares_of
 from bakeoff.plan_answers import few_blocks_in_words
 from experiments.models import Experiment
@@ -15,6 +17,7 @@ from experiments.reports.metric_library import suggest_metrics
 from experiments.reports.remaining import describe_seconds
 from experiments.scorecards.block_plan import FewBlocksError, plan_blocks
 from experiments.scorecards.change_plan import weeks_of
+from experiments.scorecards.mode_preview import preview_clusters, preview_lists
 from experiments.scorecards.plan_words import describe_missing_traffic
 from experiments.scorecards.traffic_plan import (
     Design,
@@ -24,7 +27,7 @@ from experiments.scorecards.traffic_plan import (
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bakeoff.dashboard.experiment_form import ExperimentForm
     from experiments.models import Metric
@@ -33,8 +36,8 @@ if TYPE_CHECKING:
 
 # Fields of the form that a plan is made from, beside the shares of the variants.
 PLANNED = (
-    "surface", "primary", "mode", "block_minutes", "carry_over_minutes", "planned_units", "rule",
-    "guardrails", "allocation",
+    "surface", "primary", "mode", "cluster_by", "block_minutes", "carry_over_minutes", "planned_units",
+    "planned_blocks", "rule", "bandit_rule", "guardrails", "allocation",
 )  # fmt: skip
 
 # The form is worth more than the numbers beside it: it does not wait for a slow database.
@@ -60,21 +63,45 @@ def _plan_of(form: ExperimentForm) -> dict[str, Any]:
         return {
             "missing": _("Choose a surface and a primary metric: the calculator uses their traffic.")
         }
-    if filled.get("mode") == Experiment.Mode.SWITCHBACK:
-        return _plan_of_blocks(surface, metric, filled, shares)
     try:
-        result = plan_from_traffic(surface, metric, _design(filled, shares))
+        return _PLANS.get(filled.get("mode") or "split", _plan_of_users)(
+            surface, metric, filled, shares
+        )
     except NoTrafficError as error:
         return {"missing": describe_missing_traffic(surface, metric, error.traffic)}
     except StatisticsError as error:
         return {"missing": str(error)}
+
+
+def _plan_of_users(
+    surface: Surface, metric: Metric, filled: dict[str, Any], shares: Sequence[float]
+) -> dict[str, Any]:
+    result = plan_from_traffic(surface, metric, _design(filled, shares))
     return {
         "found": result.plan,
         "weeks": weeks_of(result.plan.days),
         "visitors": result.visitors_per_day,
         "baseline": result.baseline,
         "metric": metric,
+        "is_bandit": filled.get("mode") == Experiment.Mode.BANDIT,
     }
+
+
+def _plan_of_lists(
+    surface: Surface, metric: Metric, filled: dict[str, Any], shares: Sequence[float]
+) -> dict[str, Any]:
+    preview = preview_lists(surface, metric, _design(filled, shares))
+    return {"preview": preview, "weeks": weeks_of(preview.days), "metric": metric}
+
+
+def _plan_of_clusters(
+    surface: Surface, metric: Metric, filled: dict[str, Any], shares: Sequence[float]
+) -> dict[str, Any]:
+    if not filled.get("cluster_by"):
+        return {"missing": _("Name the attribute of the context by which clusters are drawn.")}
+    design = _design(filled, shares)
+    preview = preview_clusters(surface, metric, design, cluster_by=filled["cluster_by"])
+    return {"preview": preview, "weeks": weeks_of(preview.days), "metric": metric}
 
 
 def _filled_in(form: ExperimentForm) -> tuple[dict[str, Any], Sequence[float]]:
@@ -85,6 +112,7 @@ def _filled_in(form: ExperimentForm) -> tuple[dict[str, Any], Sequence[float]]:
     if form.is_bound:
         return getattr(form, "cleaned_data", {}), form.shares()
     filled = {name: _shown_in(form, name) for name in PLANNED}
+    filled = settled(filled)
     rows = [row for row in form.lists["variants"].formset if row.initial.get("key")]
     return filled, shares_of([{"share": _shown_in(row, "share")} for row in rows])
 
@@ -109,8 +137,6 @@ def _plan_of_blocks(
         result = plan_blocks(surface, metric, _design(filled, shares), **length)
     except FewBlocksError as error:
         return {"missing": few_blocks_in_words(error)}
-    except StatisticsError as error:
-        return {"missing": str(error)}
     return {
         "found": result.plan,
         "blocks": result,
@@ -119,6 +145,14 @@ def _plan_of_blocks(
         "baseline": result.baseline,
         "metric": metric,
     }
+
+
+PlanOf = Callable[["Surface", "Metric", dict[str, Any], "Sequence[float]"], dict[str, Any]]
+_PLANS: Mapping[str, PlanOf] = {
+    "interleave": _plan_of_lists,
+    "cluster": _plan_of_clusters,
+    "switchback": _plan_of_blocks,
+}
 
 
 def suggestions_for(form: ExperimentForm) -> list[SuggestedMetric]:

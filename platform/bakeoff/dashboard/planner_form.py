@@ -83,7 +83,7 @@ class PlannerForm(forms.Form):
         min_value=1, max_value=99, initial=50, label=gettext_lazy("Treatment split (%)")
     )
     rule = forms.ChoiceField(choices=RULES, label=gettext_lazy("Decision rule"))
-    cluster_by = cluster_field()
+    cluster_by = cluster_field(gettext_lazy("Cluster: attribute of the context"))
     block_minutes = forms.FloatField(
         max_value=MAX_BLOCK_SECONDS / 60,
         required=False,
