@@ -16,7 +16,7 @@ go into the artifact. Custom models state their own probabilities, and stay as t
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -37,7 +37,6 @@ from inference.training.split import split_examples
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from inference.runs.label_run import LabelRun
     from inference.runs.outcome import Recipe, RunProgress
     from inference.serving.artifact import ArtifactDraft, Floats
     from inference.serving.isotonic import IsotonicMaps
@@ -84,6 +83,34 @@ class Calibration:
         return {**plain, "method": ISOTONIC, "brier": asdict(self.comparison)}
 
 
+class LabelFits(Protocol):
+    """What calibration asks of a run: rows, and fits on them."""
+
+    @property
+    def earlier(self) -> LabelledData:
+        """What is learnt from."""
+        ...
+
+    @property
+    def whole(self) -> LabelledData:
+        """All rows."""
+        ...
+
+    def fit(
+        self, recipe: Recipe, data: LabelledData, seed: int, progress: RunProgress
+    ) -> ArtifactDraft:
+        """Fit a recipe on some rows."""
+        ...
+
+    def fit_aside(self, data: LabelledData, recipe: Recipe, progress: RunProgress) -> ArtifactDraft:
+        """Fit a recipe for a check: nothing is resumed."""
+        ...
+
+    def predict(self, draft: ArtifactDraft, data: LabelledData) -> Floats:
+        """Return probabilities of some rows, (rows, labels)."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class CalibratedRecipe:
     """A recipe with how it is calibrated, the same for every fit of a run.
@@ -96,14 +123,14 @@ class CalibratedRecipe:
         calibration: of what is fitted twice; None where each fit has its own, or none has any.
     """
 
-    run: LabelRun
+    run: LabelFits
     recipe: Recipe
     learnt: LabelledData
     validation: LabelledData | None = None
     calibration: Calibration | None = None
 
     @classmethod
-    def of(cls, run: LabelRun, recipe: Recipe, progress: RunProgress) -> CalibratedRecipe:
+    def of(cls, run: LabelFits, recipe: Recipe, progress: RunProgress) -> CalibratedRecipe:
         """Set the validation part apart, and fit the temperature where a fit is cheap.
 
         Args:
@@ -139,7 +166,7 @@ class CalibratedRecipe:
         return draft if self.calibration is None else self.calibration.apply(draft)
 
 
-def _calibrate(run: LabelRun, draft: ArtifactDraft, validation: LabelledData) -> Calibration | None:
+def _calibrate(run: LabelFits, draft: ArtifactDraft, validation: LabelledData) -> Calibration | None:
     if not draft.arrays.keys() >= HEAD:  # a package's classifier, of a form without a linear head
         return None
     stated, truth = run.predict(draft, validation), validation.truth

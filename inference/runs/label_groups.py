@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from inference.runs.label_run import LabelRun
+    from inference.runs.outcome import Labelling
     from inference.serving.artifact import Floats
+    from inference.training.data import LabelledData
 
 MIN_GROUP = 20  # examples
 MAX_GROUPS = 20  # of one attribute, the largest; more is an identifier, not a group
@@ -53,12 +54,11 @@ class Decisions:
     labels: Sequence[str]
 
     @classmethod
-    def of(cls, run: LabelRun, probabilities: Floats) -> Decisions:
+    def of(cls, labelling: Labelling, held_out: LabelledData, probabilities: Floats) -> Decisions:
         """Decide by the surface's costs."""
-        table = table_of(run.plan.labelling.costs, tuple(run.whole.labels))
+        table, truth = table_of(labelling.costs, tuple(held_out.labels)), held_out.truth
         choices, _ = table.choose(probabilities)
-        truth = run.held_out.truth
-        return cls(choices, truth, table.realised(choices, truth), run.whole.labels)
+        return cls(choices, truth, table.realised(choices, truth), held_out.labels)
 
     def rates(self, rows: NDArray[np.bool_]) -> dict[str, Any]:
         """Return what is shown of a group; a rate of no example is None."""
@@ -77,19 +77,20 @@ class Decisions:
         return shown
 
 
-def group_views(run: LabelRun, probabilities: Floats) -> dict[str, Any]:
+def group_views(labelling: Labelling, held_out: LabelledData, probabilities: Floats) -> dict[str, Any]:
     """Return the groups of each attribute and its largest gaps; nothing where none is named.
 
     Args:
-        run: with the held-out examples.
+        labelling: what the surface says of costs and slices.
+        held_out: the examples that judge.
         probabilities: of the challenger on them, (rows, labels).
     """
-    if not run.plan.labelling.slices:
+    if not labelling.slices:
         return {}
-    decisions = Decisions.of(run, probabilities)
+    decisions = Decisions.of(labelling, held_out, probabilities)
     attributes = [
-        _attribute(name, groups_of([one.get(name) for one in run.held_out.features]), decisions)
-        for name in run.plan.labelling.slices
+        _attribute(name, groups_of([one.get(name) for one in held_out.features]), decisions)
+        for name in labelling.slices
     ]
     positive = decisions.labels[1] if len(decisions.labels) == 2 else None
     return {"positive": positive, "attributes": attributes}

@@ -225,7 +225,7 @@ class LabelRun:
         """
         probabilities = self.predict(draft, self.held_out)
         before = self._uncalibrated(draft, probabilities)
-        groups = group_views(self, probabilities)
+        groups = group_views(self.plan.labelling, self.held_out, probabilities)
         return JudgedLabels(self.score(probabilities), fit_seconds, before, groups)
 
     def _uncalibrated(self, draft: ArtifactDraft, probabilities: Floats) -> Scores | None:

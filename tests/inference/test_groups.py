@@ -81,7 +81,7 @@ def test_rates_are_those_of_the_decisions(tmp_path):
     run = LabelRun.of(plan, examples)
     rng = np.random.default_rng(3)
     probabilities = rng.dirichlet([1, 1], len(run.held_out.truth)).astype(np.float32)
-    decisions = Decisions.of(run, probabilities)
+    decisions = Decisions.of(plan.labelling, run.held_out, probabilities)
     shown = decisions.rates(np.ones(len(decisions.truth), bool))
     p, truth = probabilities[:, 1].astype(float), run.held_out.truth
     answer = np.where(9 * p < 1 - p, 0, 1)  # "a" costs 9 p, "b" costs 1 - p
@@ -94,7 +94,7 @@ def test_rates_are_those_of_the_decisions(tmp_path):
     assert shown["accuracy"]["n"] == (~sent).sum()
     low, high = shown["accuracy"]["interval"]
     assert low < shown["accuracy"]["rate"] < high
-    views = group_views(run, probabilities)
+    views = group_views(plan.labelling, run.held_out, probabilities)
     assert views["positive"] == "b"
     assert check_gaps(views, None) is None
 
