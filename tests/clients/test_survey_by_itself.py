@@ -9,10 +9,13 @@ import pytest
 from experiments.actions.create_survey import create_survey
 from experiments.models import Feedback, Slate
 from experiments.survey_question import SurveyQuestion, Translation
+from inference.models import Surface
+from tests.support import builders
 from tests.support.dashboard import sign_in
 from tests.support.embed_page import stored
 
 QUESTION = "How do you like these?"
+FOUND = "Did you find it?"
 TAG = '<script src="/sdk/v1.js" data-key="{key}" data-wait="0" {more}></script>'
 SHOW = "async () => (await bakeoff.recommend('home-feed', { k: 2 })).survey?.key"
 
@@ -141,6 +144,67 @@ def test_an_element_of_the_pages_own_asks_at_its_place(opened, asking):
     page.get_by_role("button", name="Go").wait_for()
     assert page.locator("main bakeoff-survey:not([corner])").count() == 1
     assert page.locator("bakeoff-survey").count() == 1
+
+
+@pytest.fixture
+def searching(lane, asking):
+    """A second surface of the shop, with a question of its own."""
+    surface = Surface.objects.create(project=asking.project, key="search", kind="recommend")
+    builders.make_version(surface, list(range(10, 0, -1)), alias="champion")
+    create_survey(surface=surface, question=SurveyQuestion("found", "rating", FOUND), by="a test")
+    lane.refresh()
+    return asking
+
+
+def questions(page) -> list[str]:
+    """What each element of the page asks, in their order."""
+    return page.evaluate(
+        "() => [...document.querySelectorAll('bakeoff-survey')]"
+        ".map((one) => one.shadowRoot.querySelector('legend')?.textContent ?? '')"
+    )
+
+
+@pytest.mark.parametrize("order", [("home-feed", "search"), ("search", "home-feed")])
+def test_each_element_asks_about_its_surface(opened, searching, order):
+    elements = "<bakeoff-survey></bakeoff-survey>" + "".join(
+        f'<bakeoff-survey surface="{one}"></bakeoff-survey>' for one in ("search", "home-feed")
+    )
+    page = opened("", whole=page_of(searching, body=elements))
+    for surface in (*order, *order):  # a second slate of either brings no question twice
+        page.evaluate("async (surface) => { await bakeoff.recommend(surface, { k: 2 }) }", surface)
+        settle(page)
+    page.get_by_role("group", name=QUESTION).wait_for()
+    page.get_by_role("group", name=FOUND).wait_for()
+    assert questions(page) == ["", FOUND, QUESTION]
+    page.get_by_role("group", name=FOUND).get_by_role("radio", name="4").check()
+    page.get_by_role("group", name=FOUND).get_by_role("button", name="Send").click()
+    page.get_by_role("status").get_by_text("Thank you.").wait_for()
+    assert questions(page) == ["", "", QUESTION]
+    answered = Feedback.objects.get(project=searching.project)
+    slate = Slate.objects.get(recommendation_id=answered.recommendation_id)
+    assert (answered.text, answered.value, slate.surface.key) == ("found", 4, "search")
+    assert page.problems == []
+
+
+def test_elements_for_any_surface_ask_one_question_each(opened, searching):
+    page = opened("", whole=page_of(searching, body="<bakeoff-survey></bakeoff-survey>" * 3))
+    for surface in ("search", "home-feed", "home-feed"):
+        page.evaluate("async (surface) => { await bakeoff.recommend(surface, { k: 2 }) }", surface)
+        settle(page)
+    page.get_by_role("group", name=QUESTION).wait_for()
+    assert questions(page) == [FOUND, QUESTION, ""]
+
+
+def test_an_element_of_another_surface_asks_nothing(opened, searching):
+    body = '<bakeoff-survey surface="search"></bakeoff-survey>'
+    page = opened("", whole=page_of(searching, body=body))
+    assert page.evaluate(SHOW) == "liked"
+    settle(page)
+    assert (
+        page.evaluate("async () => (await bakeoff.recommend('search', { k: 2 })).survey.key") == "found"
+    )
+    page.get_by_role("group", name=FOUND).wait_for()
+    assert questions(page) == [FOUND]
 
 
 def test_a_page_whose_policy_forbids_the_script_shows_its_list_all_the_same(opened, asking, lane):

@@ -8,10 +8,11 @@ import type { Slate } from "./types.js";
 
 const page = window as { bakeoff?: Client & { ask?: (slate: Slate) => void } };
 
+const NAME = "bakeoff-survey";
 defineSurvey(() => page.bakeoff);
 if (page.bakeoff)
   page.bakeoff.ask = (slate) => {
     // A page without an element of its own is asked in a corner of the window; the focus stays where it is.
-    const element = document.querySelector("bakeoff-survey") || document.body.appendChild(make("bakeoff-survey", { corner: "" }));
-    (element as HTMLElement & { show(slate: Slate): void }).show(slate);
+    document.querySelector(NAME) || document.body.append(make(NAME, { corner: "" }));
+    (customElements.get(NAME) as unknown as { tell(slate: Slate): void }).tell(slate);
   };
