@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import islice, repeat
 
 import httpx2
@@ -9,9 +10,13 @@ import pytest
 
 from bakeoff.commands import terminal
 from bakeoff.commands.demo import wrong_fates
-from bakeoff.replay.autopilot import RAMP, autopilot_programme
+from bakeoff.replay.autopilot import RAMP, AutopilotReplay, autopilot_programme
+from bakeoff.replay.dataset import CatalogueItem, Dataset, Interaction
+from bakeoff.replay.engine import Replay, ReplayOptions
+from bakeoff.replay.film_comments import COMMENTS_SHARE, FilmVoice, with_voices
 from bakeoff.replay.narrator import Narrator, progress_of
 from bakeoff.replay.neighbours_endpoint import serving
+from bakeoff.replay.plan import make_replay_plan
 from bakeoff.replay.support_chat import (
     BRIEF,
     CONTENT_WITH_CUT,
@@ -25,14 +30,19 @@ from bakeoff.replay.support_chat import (
     is_content,
     pace_sentence,
 )
+from bakeoff.replay.visitors import Ledger, SimulatedVisitor, Traffic, send_visitors
 from experiments.actions.change_programme import change_programme
 from experiments.actions.draft_test import plan_ramp
+from experiments.actions.look_at_experiment import look_at_experiment
+from experiments.actions.read_themes import read_themes
 from experiments.actions.stop_experiment import stop_experiment
-from experiments.models import programme_of
+from experiments.models import Feedback, programme_of
 from experiments.programme.ramp_types import RampNeed, RampState, RampStepState
 from experiments.stats.power import units_for_proportions
 from inference.serving.generate_settings import GenerateSettings
 from inference.serving.prompts import Prompt
+from tests.support.dashboard import sign_in
+from tests.support.html import has
 from tests.support.waiting import wait_until
 
 LIKES = {"ann": ["a", "b"], "bob": ["a", "b"], "eve": ["c", "d"]}
@@ -106,6 +116,58 @@ def test_visitors_come_until_the_experiment_ends(shop):
         stop_experiment(experiment=experiment, by="a test", reason="enough")
         wait_until(lambda: not narrator.is_running)
         assert list(comers) == []
+
+
+def slate(number, model="popularity@1", items=("i1",)):
+    shown = [{"item_id": item} for item in items]
+    return {"recommendation_id": f"r{number}", "model": model, "items": shown}
+
+
+def comments_of(count, **fields):
+    voice = FilmVoice("u1")
+    said = [voice.speak(slate(number, **fields), ["i1"]) for number in range(count)]
+    return [body for one in said for body in one.feedback]
+
+
+def test_comments_on_films_are_repeatable_and_differ_by_what_was_shown():
+    usual, personal = comments_of(2000), comments_of(2000, model="two-tower@1")
+    assert usual == comments_of(2000)
+    assert abs(len(usual) / 2000 - COMMENTS_SHARE) < 0.03
+    assert {(body["kind"], body["unit_id"]) for body in usual} == {("text", "u1")}
+    assert usual[0]["feedback_id"] == f"{usual[0]['recommendation_id']}:said"
+
+    def about(word, bodies):
+        return sum(word in body["value"] for body in bodies) / len(bodies)
+
+    assert about("seen", usual) > 2 * about("seen", personal)
+    assert about("taste", personal) > 2 * about("taste", usual)
+    # Nobody writes about a list that was not there.
+    assert comments_of(200, items=()) == []
+
+
+def test_the_demonstrations_comments_are_read_into_themes_and_called_simulated(lane, shop):
+    experiment = shop.run_experiment(promote=False)
+    lane.refresh()
+    visitors = with_voices([SimulatedVisitor(f"u{number}", {}) for number in range(260)])
+    traffic = Traffic(lane.url, shop.public, shop.surface.key, visits=3, k=4, salt="test")
+    ledger = Ledger()
+    asyncio.run(send_visitors(traffic, visitors, ledger, lambda _count: None))
+    texts = Feedback.objects.filter(project=shop.project, kind="text")
+    assert texts.count() == len(ledger.feedback) > 60
+    assert read_themes(surface=shop.surface) >= 3
+    look_at_experiment(experiment_id=experiment.pk)
+    page = sign_in(shop.project).get(f"/experiments/{shop.project.slug}/{experiment.key}/")
+    assert has(page.content.decode(), data_variant_themes="")
+
+
+def test_the_demonstrations_project_says_that_comments_are_simulated():
+    log = [Interaction(unit, f"i{n}", 5.0, n) for unit in ("ann", "bob") for n in range(5)]
+    films = Dataset("Films", [CatalogueItem(f"i{n}", "", "") for n in range(5)], log, positive=4.0)
+    options = ReplayOptions("http://127.0.0.1:8000")
+    assert AutopilotReplay(films, options, terminal).project_name() == "Films, comments simulated"
+    # A replay of a product's own log invents nothing.
+    assert Replay(films, options, terminal).project_name() == "Films"
+    assert all(visitor.voice is None for visitor in make_replay_plan(films, seed=1, max_users=9).first)
 
 
 def test_visitors_of_the_chat_like_whole_sentences_more_often():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from contextlib import suppress
+from dataclasses import replace
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
@@ -19,20 +20,25 @@ from django.utils import timezone
 from bakeoff.accounts.actors import OPERATOR
 from bakeoff.replay.dataset import by_unit
 from bakeoff.replay.engine import Replay, ReplayResult
+from bakeoff.replay.film_comments import with_voices
 from bakeoff.replay.following import ReplayError, follow_experiment, follow_run, wait_until
 from bakeoff.replay.narrator import Narrator
 from bakeoff.replay.neighbours_endpoint import serving
 from bakeoff.replay.visitors import send_visitors
 from experiments.actions.change_queue import move_to_front
 from experiments.actions.retrain_surface import retrain_surface
-from experiments.models import Experiment, Exposure, programme_of
+from experiments.models import Experiment, Exposure, Theme, programme_of
 from experiments.programme.start_conditions import find_obstacle
 from experiments.reports.holdback_gain import gain_of
 from experiments.reports.pipeline import read_pipeline
+from experiments.tasks import read_new_themes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from bakeoff.replay.dataset import Dataset
+    from bakeoff.replay.engine import ReplayOptions
+    from bakeoff.replay.reporter import Reporter
     from bakeoff.replay.visitors import SimulatedVisitor
     from experiments.models import Decision, Metric
     from experiments.reports.holdback_gain import HoldbackGain
@@ -66,7 +72,16 @@ def autopilot_programme(metric: Metric) -> dict[str, Any]:
 
 
 class AutopilotReplay(Replay):
-    """A replay whose surface has a ramp, a cool-down and a holdback, and a third, faulty challenger."""
+    """A replay whose surface has a ramp, a cool-down and a holdback, and a third, faulty challenger.
+
+    Its visitors write comments, which are simulated: the name of its project says so on every page.
+    """
+
+    def __init__(self, dataset: Dataset, options: ReplayOptions, reporter: Reporter) -> None:
+        """Fix the plan, as of a replay."""
+        super().__init__(dataset, options, reporter)
+        plan = self._plan
+        self._plan = replace(plan, first=with_voices(plan.first), second=with_voices(plan.second))
 
     def run(self) -> ReplayResult:
         """Run the loop once, with the third challenger's server beside it.
@@ -80,7 +95,14 @@ class AutopilotReplay(Replay):
     def _programme(self, clicks: Metric) -> Mapping[str, Any]:
         return autopilot_programme(clicks)
 
+    def project_name(self) -> str:
+        """Return the name of the data, and what of them is made up."""
+        return f"{self._dataset.name}, comments simulated"
+
     def _train_more(self) -> None:
+        self._reporter.echo(
+            "Visitors will write comments. They are simulated: the data have ratings, and no texts."
+        )
         self._reporter.echo(f"A third challenger answers over HTTP at {self._endpoint.url}.")
         params = {"url": self._endpoint.url, "deadline_ms": DEADLINE_MS}
         run = retrain_surface(
@@ -207,6 +229,7 @@ class AutopilotReplay(Replay):
         super()._check(result)
         self._check_ramp(result)
         self._check_holdback(result)
+        self._check_themes(result)
         result.summary += self._pipeline_lines()
         result.summary += self._links()
 
@@ -234,6 +257,17 @@ class AutopilotReplay(Replay):
         line = f"Holdback {holdback.key}: {_gain_words(gain)}; it stays open."
         self._reporter.echo(line)
         result.summary.append(line)
+
+    def _check_themes(self, result: ReplayResult) -> None:
+        """Have the comments sorted into themes, which a worker does, and wait for them."""
+        themes = Theme.objects.filter(surface=self._surface, gone_at=None)
+        read_new_themes()
+        with suppress(ReplayError):
+            wait_until(themes.exists, "the themes of what visitors wrote", seconds=WAIT_SECONDS)
+        if not themes.exists():
+            result.missing.append("comments should have been sorted into themes")
+            return
+        self._reporter.echo(f"Simulated comments were sorted into {themes.count()} themes.")
 
     def _holdback(self) -> Experiment | None:
         running = Experiment.objects.running().filter(surface=self._surface)
@@ -263,6 +297,7 @@ class AutopilotReplay(Replay):
         pages = {
             "Autopilot": reverse("autopilot", args=[slug, self._surface.key]),
             "Impact": reverse("impact", args=[slug]),
+            "Themes of the simulated comments": reverse("feedback-themes", args=[slug]),
         }
         if (holdback := self._holdback()) is not None:
             pages["Holdback"] = reverse("report", args=[slug, holdback.key])

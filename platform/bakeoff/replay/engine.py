@@ -180,6 +180,10 @@ class Replay:
     def _test_more(self, result: ReplayResult) -> None:
         """Let further challengers compete between the two experiments."""
 
+    def project_name(self) -> str:
+        """Return what the project is called."""
+        return self._dataset.name
+
     def _programme(self, clicks: Metric) -> Mapping[str, Any]:
         """Return the programme of the surface."""
         return programme_on(clicks)
@@ -187,7 +191,7 @@ class Replay:
     def _set_up(self) -> None:
         """Create a project with everything up to its first champion."""
         # A new one each time: what an earlier replay recorded must not be learnt from.
-        self._project = create_numbered_project(prefix="replay", name=self._dataset.name, by=OPERATOR)
+        self._project = create_numbered_project(prefix="replay", name=self.project_name(), by=OPERATOR)
         draft = KeyDraft(PUBLIC, "visitors")
         _, self._key = make_key(project=self._project, draft=draft, by=OPERATOR)
         self._load()
