@@ -214,6 +214,22 @@ def _serving_now(report: ExperimentReport) -> str:
     return _("%(version)s serves everyone now.") % {"version": champion.label}
 
 
+def serves_again(experiment: Experiment) -> str:
+    """Name what users get now that a treatment was taken back: a version, or a flag's value."""
+    champion = experiment.surface.versions.champions().first()
+    if champion is None:
+        shipped = _shipped(experiment)
+        return (
+            "" if shipped is None else _("Everyone gets %(value)s again") % {"value": _value(shipped)}
+        )
+    is_control = any(
+        one.is_control and one.model_version_id == champion.pk for one in experiment.variants.all()
+    )
+    # Another test may have moved the champion since.
+    words = _("%(version)s serves again") if is_control else _("%(version)s serves now")
+    return words % {"version": champion.label}
+
+
 def _shipped(experiment: Experiment) -> Variant | None:
     """Return the variant of a flag that everyone gets after the end."""
     key = experiment.shipped_variant

@@ -18,7 +18,7 @@ from experiments.reports.code_names import name_of
 from experiments.reports.holdback_gain import HEADLINES
 from experiments.reports.leading_variant import reasons_left
 from experiments.reports.live_counts import LiveCount, describe_outcomes, read_live_counts
-from experiments.reports.next_step import describe_next_step, first_results
+from experiments.reports.next_step import describe_next_step, first_results, serves_again
 from experiments.reports.percentages import percent
 from experiments.reports.preference_words import describe_preference_tile
 from experiments.reports.stored_text import end_sentence, join_sentences, show_stored
@@ -41,6 +41,8 @@ GAIN_ACTIONS = {
     "unclear": "stop_inconclusive",
     "unknown": "keep_running",
 }
+# Actions that end an experiment with what served before.
+TAKEN_BACK = {Decision.Action.ROLL_BACK, Decision.Action.HALT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +216,9 @@ def _who_decided(report: ExperimentReport) -> list[str]:
     if decision.action == Decision.Action.PREFER:
         return [_preferred(report), by]
     if decision.promoted is None or decision.replaced is None:
-        return [by]
+        is_taken_back = decision.action in TAKEN_BACK and report.gain is None
+        again = serves_again(report.experiment) if is_taken_back else ""
+        return [again, by] if again else [by]
     return [
         _("%(promoted)s replaced %(former)s")
         % {"promoted": decision.promoted, "former": decision.replaced},

@@ -33,7 +33,7 @@ ENGLISH = {
         "popularity@2 serves everyone now. Nothing is left to do.",
     ),
     "roll_back": (
-        ["Rolled back", "By Bakeoff on DATE"],
+        ["Rolled back", "popularity@1 serves again", "By Bakeoff on DATE"],
         ["−40%", "Worse: −43% to −37%", "95% CI, valid at any time"],
         [
             "No problems",
@@ -92,7 +92,7 @@ ENGLISH = {
         "Nothing to do: a verdict is expected within about 17 days.",
     ),
     "halt": (
-        ["Halted", "By Bakeoff on DATE"],
+        ["Halted", "popularity@1 serves again", "By Bakeoff on DATE"],
         ["Unknown", "The numbers cannot be trusted, so none is shown here"],
         [
             "Not trustworthy",
@@ -134,7 +134,7 @@ ENGLISH = {
         "popularity@1 serves everyone now. Your decision: start a test of popularity@2, as a preference in lists is not yet a gain.",
     ),
     "interleave_prefers_control": (
-        ["Rolled back", "By Bakeoff on DATE"],
+        ["Rolled back", "popularity@1 serves again", "By Bakeoff on DATE"],
         ["−0.19", "Worse: −0.35 to −0.043", "95% CI, valid at any time"],
         [
             "No problems",
