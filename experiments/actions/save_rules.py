@@ -85,9 +85,18 @@ def check_rules(surface: Surface, rules: Mapping[str, Any]) -> None:
             field="rules",
         )
     try:
-        SlateRules.parse(rules)
+        SlateRules.parse(rules, stored=_is_saved(surface, rules))
     except RuleError as error:
         raise CannotSaveRulesError(str(error), field="rules") from error
+
+
+def _is_saved(surface: Surface, rules: Mapping[str, Any]) -> bool:
+    """Whether the surface serves these rules already, or has a version of them: both may be old."""
+    if not rules or surface.pk is None:
+        return False
+    if Surface.objects.filter(pk=surface.pk, rules=rules).exists():
+        return True
+    return RuleVersion.objects.filter(surface_id=surface.pk, rules=rules).exists()
 
 
 def require_known_properties(surface: Surface, rules: Mapping[str, Any]) -> None:
@@ -100,7 +109,7 @@ def require_known_properties(surface: Surface, rules: Mapping[str, Any]) -> None
     """
     named = [
         (path, rule)
-        for path, rule in named_properties(SlateRules.parse(rules))
+        for path, rule in named_properties(SlateRules.parse(rules, stored=True))
         if property_of(path) not in STANDARD_FIELDS
     ]
     items = Item.objects.filter(project_id=surface.project_id)

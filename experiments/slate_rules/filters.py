@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,12 +17,13 @@ import orjson
 from experiments.assignment.comparisons import LIST_OPERATORS, OPERATORS
 from experiments.assignment.conditions import ConditionError, compile_condition
 from experiments.slate_rules.columns import Column
+from experiments.slate_rules.context_values import fill
 from experiments.slate_rules.item_times import (
     RULE,
     SAMPLE,
     asks_any_number,
     asks_number,
-    is_number_test,
+    asks_own,
     is_time_test,
     matching_times,
 )
@@ -75,40 +75,41 @@ def short_repr(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 
-@dataclass(frozen=True, slots=True)
-class _Left:
-    """Stands for a part that names a value which the request does not have."""
-
-
-_LEFT_OUT = _Left()
-
-
-def check_condition(condition: Any, field: str) -> None:
+def check_condition(condition: Any, field: str, *, stored: bool = False) -> None:
     """Refuse a filter that no request could follow.
+
+    Args:
+        condition: the filter.
+        field: its name in messages.
+        stored: whether it was saved: one from before items had times goes on meaning their property.
 
     Raises:
         RuleError: it is no condition, or a value of the request is named by no text.
     """
-    _compile(_sampled(condition, field), field)
+    _compile(_sampled(condition, field), field, stored=stored)
 
 
-def _compile(condition: Any, field: str) -> None:
+def own_times(condition: Mapping[str, Any]) -> list[str]:
+    """Return the names of times that a stored filter means as properties of the items."""
+    leaves = leaves_of(_sampled(condition, ""))
+    return sorted({name for name, wanted in leaves if asks_own(name, wanted)})
+
+
+def _compile(condition: Any, field: str, *, stored: bool = False) -> None:
     try:
         compile_condition(condition)
     except ConditionError as error:
         raise RuleError(field, f"{field}: {error}") from error
-    _check_ids(condition, field)
+    _check_ids(condition, field, stored=stored)
 
 
-def _check_ids(condition: Mapping[str, Any], field: str) -> None:
+def _check_ids(condition: Mapping[str, Any], field: str, *, stored: bool) -> None:
     """Refuse a test of an item's id other than which it is, and of its times other than their order."""
     for name, wanted in leaves_of(condition):
         if name == ITEM_ID and any(_names_in(test) is None for test in tests_of(wanted)):
             rule = "a text, or $eq, $ne, $in or $nin of texts"
             raise RuleError(field, f"{field}.{ITEM_ID} == {short_repr(wanted)}, must be {rule}.")
-        if name in TIME_FIELDS and not all(
-            is_time_test(test) or is_number_test(test) for test in tests_of(wanted)
-        ):
+        if not stored and asks_own(name, wanted):
             raise _no_time(field, name, wanted)
 
 
@@ -161,7 +162,8 @@ class Filters:
         key = orjson.dumps(condition)
         mask = self._masks.get(key)
         if mask is None or len(mask) != len(self.catalogue):
-            _compile(condition, "context")  # what the request put in may be of another kind
+            # What the request put in may be of another kind.
+            _compile(condition, "context", stored=bool(own_times(stored)))
             if not asks_any_number(stored):
                 self._require_times(condition, "context")
             mask = self._all_of(condition)
@@ -288,7 +290,7 @@ class Filters:
             return every
         if path == ITEM_ID:
             return self._named(wanted)
-        if path in TIME_FIELDS and not is_number_test(wanted):
+        if path in TIME_FIELDS and is_time_test(wanted):
             return matching_times(self.catalogue, path, wanted)
         column, count = self.column(path), len(self.catalogue)
         if compares_numbers(column, wanted):
@@ -422,22 +424,3 @@ def _is_kind(value: Any, column: Column) -> bool:
         return column.is_list
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return is_number if column.is_number else isinstance(value, str)
-
-
-def fill(condition: Any, context: Mapping[str, Any]) -> Any:
-    """Put the request's values in their places, and leave out what names one that it does not have."""
-    filled = _filled(condition, context)
-    return {} if filled is _LEFT_OUT else filled
-
-
-def _filled(value: Any, context: Mapping[str, Any]) -> Any:
-    if isinstance(value, dict):
-        if set(value) == {"$context"}:
-            return context.get(value["$context"], _LEFT_OUT)
-        parts = {key: _filled(one, context) for key, one in value.items()}
-        left = {key: one for key, one in parts.items() if one is not _LEFT_OUT}
-        return left if left or not value else _LEFT_OUT
-    if isinstance(value, list):
-        items = [one for one in (_filled(one, context) for one in value) if one is not _LEFT_OUT]
-        return items if items or not value else _LEFT_OUT
-    return value

@@ -51,6 +51,16 @@ def asks_any_number(condition: Mapping[str, Any]) -> bool:
     return any(asks_number(name, wanted) for name, wanted in leaves_of(condition))
 
 
+def asks_own(name: str, wanted: Any) -> bool:
+    """Whether what has the name of a time is tested otherwise than a time or a number can be.
+
+    Rules from before items had such times mean the items' property of that name.
+    """
+    return name in TIME_FIELDS and not all(
+        is_time_test(test) or is_number_test(test) for test in tests_of(wanted)
+    )
+
+
 def is_number_test(wanted: Any) -> bool:
     """Whether a test of one operator compares a number, or numbers."""
     if isinstance(wanted, dict) and len(wanted) == 1:

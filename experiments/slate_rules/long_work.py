@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from experiments.slate_rules.context_values import fill
 from experiments.slate_rules.filters import (
     about_lists,
     compares_numbers,
-    fill,
     test_of,
 )
 from experiments.slate_rules.leaves import leaves_of, tests_of, texts_of

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from experiments.slate_rules.filters import BUILT_IN
+from experiments.slate_rules.filters import BUILT_IN, RuleError, own_times
 from experiments.slate_rules.item_times import asks_number
 from experiments.slate_rules.leaves import leaves_of
-from experiments.slate_rules.rules import check_properties
+from experiments.slate_rules.rules import SlateRules, check_properties
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from experiments.slate_rules.rules import SlateRules
 
 
 def named_properties(rules: SlateRules) -> list[tuple[str, str]]:
@@ -23,6 +21,18 @@ def named_properties(rules: SlateRules) -> list[tuple[str, str]]:
     filters += [("bury", one) for one in rules.buried]
     filters += [("boost", one.filter) for one in rules.boosts]
     return named + [(path, rule) for rule, one in filters for path in _paths_of(one)]
+
+
+def times_meant_as_properties(rules: Mapping[str, Any]) -> list[str]:
+    """Return the names of items' times that saved rules compare as texts: their own properties.
+
+    Rules from before items had these times say so; new ones are refused.
+    """
+    try:
+        parsed = SlateRules.parse(rules, stored=True)
+    except RuleError:  # what cannot be followed at all is told elsewhere
+        return []
+    return sorted({name for condition in parsed.conditions for name in own_times(condition)})
 
 
 def _paths_of(condition: Mapping[str, Any]) -> Iterator[str]:

@@ -146,8 +146,13 @@ class SlateRules:
         )
 
     @classmethod
-    def parse(cls, body: Any) -> SlateRules:
+    def parse(cls, body: Any, *, stored: bool = False) -> SlateRules:
         """Read rules.
+
+        Args:
+            body: as a product writes them.
+            stored: whether they were saved, perhaps by an earlier version, which took filters by the
+                items' own properties `published_at` and `expires_at`.
 
         Raises:
             RuleError: one of them breaks a rule; properties are not looked up.
@@ -160,9 +165,9 @@ class SlateRules:
                 hint = f"Did you mean '{near[0]}'?" if near else f"Known are {list(NAMES)}."
                 raise RuleError(name, f"{name[:80]}: there is no such rule. {hint}")
         return cls(
-            filters=_filters(body.get("filter"), "filter"),
-            boosts=_boosts(body.get("boost")),
-            buried=_filters(body.get("bury"), "bury"),
+            filters=_filters(body.get("filter"), "filter", stored=stored),
+            boosts=_boosts(body.get("boost"), stored=stored),
+            buried=_filters(body.get("bury"), "bury", stored=stored),
             pins=_pins(body.get("pin")),
             caps=_caps(body.get("caps")),
             diversity=_diversity(body.get("diversity")),
@@ -189,22 +194,22 @@ def check_properties(rules: SlateRules, require_known: Callable[[str, str], None
         require_known(rules.diversity.by, "diversity")
 
 
-def _filters(value: Any, name: str) -> tuple[Mapping[str, Any], ...]:
+def _filters(value: Any, name: str, *, stored: bool) -> tuple[Mapping[str, Any], ...]:
     if value is None or value == {}:
         return ()
     size = len(orjson.dumps(value))
     if size > MAX_FILTER_BYTES:
         raise RuleError(name, f"{name} == {size} bytes, must be at most {MAX_FILTER_BYTES}.")
-    check_condition(value, name)
+    check_condition(value, name, stored=stored)
     return (value,)
 
 
-def _boosts(value: Any) -> tuple[Boost, ...]:
+def _boosts(value: Any, *, stored: bool) -> tuple[Boost, ...]:
     boosts = []
     for n, entry in enumerate(_entries(value, "boost", MAX_BOOSTS)):
         name = f"boost.{n}"
         _require_names(entry, name, ("filter", "by"))
-        (condition,) = _filters(entry.get("filter"), f"{name}.filter") or ({},)
+        (condition,) = _filters(entry.get("filter"), f"{name}.filter", stored=stored) or ({},)
         boosts.append(
             Boost(condition, _number(entry.get("by"), f"{name}.by", 1 / MAX_BOOST, MAX_BOOST))
         )

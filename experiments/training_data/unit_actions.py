@@ -58,7 +58,7 @@ def repeat_events(surfaces: Sequence[Surface]) -> dict[int, set[str]]:
 def _events_in(rules: Mapping[str, Any]) -> set[str]:
     """Return the events of stored rules; none where they cannot be read."""
     try:
-        return set(SlateRules.parse(rules).repeat)
+        return set(SlateRules.parse(rules, stored=True).repeat)
     except RuleError:
         return set()
 

@@ -25,6 +25,7 @@ from experiments.actions.add_order import CannotOrderError, list_of, read_order
 from experiments.actions.change_surface import CannotChangeSurfaceError, create_surface, patch_surface
 from experiments.models import Decision, Experiment, programme_of
 from experiments.reports.holdback_gain import running_gains
+from experiments.slate_rules.named_properties import times_meant_as_properties
 from inference.actions.find_encoder import encoders_of
 from inference.algorithms import startable, why_not_trainable
 from inference.models import DriftReport, Surface
@@ -236,6 +237,7 @@ def surface_page(
         "algorithms": startable(surface.kind),
         "schedule_problem": surface.retrain_algorithm
         and why_not_trainable(surface.kind, surface.retrain_algorithm, surface.retrain_params),
+        "own_times": times_meant_as_properties(surface.rules),
         "encoders": encoders_of(project.pk),
         "runs": surface.training_runs.all()[:10],
         "drift": DriftReport.objects.filter(surface=surface).order_by("-measured_at").first(),

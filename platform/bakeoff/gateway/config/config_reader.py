@@ -187,7 +187,9 @@ class ServingConfigReader:
             lambda: texts(row["static_list"], "static_list"), last.static_list if last else ()
         )
         liked = read(lambda: parse_rules(row["liked_events"]), last.liked if last else ())
-        rules = read(lambda: SlateRules.parse(row["rules"]), last.rules if last else NO_RULES)
+        rules = read(
+            lambda: SlateRules.parse(row["rules"], stored=True), last.rules if last else NO_RULES
+        )
         costs = read(
             lambda: LabelCosts.parse(row["costs"], row["abstain_cost"]),
             last.costs if last else NO_COSTS,
@@ -231,7 +233,7 @@ def _read_variant_rules(
                     rules[variant.variant_id] = reader.read(
                         project,
                         f"variant {variant.key} of {experiment.key}",
-                        partial(SlateRules.parse, variant.rules),
+                        partial(SlateRules.parse, variant.rules, stored=True),
                         last.variant_rules.get(variant.variant_id, NO_RULES),
                     )
     return rules
