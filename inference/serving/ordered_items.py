@@ -58,6 +58,7 @@ class OrderedItems:
             scores=scores,
             default_order=order[np.argsort(-scores[order], kind="stable")],
             vectors=ranker.vectors_of,
+            catalogue_rows=ranker.catalogue_rows,
         )
 
     def score(self, items: Indices, recent: Sequence[int]) -> Floats:  # noqa: ARG002  alike for all

@@ -112,8 +112,8 @@ def test_what_is_like_a_product_goes_by_its_title_which_is_asked_once(texts, lan
     add_order(surface=surface, order=read_order("search", {}), by="a test")
     lane.refresh()
 
-    def similar(item_id):
-        body = {"surface": "home-feed", "unit_id": "u1", "item_id": item_id, "k": 3}
+    def similar(item_id, surface="home-feed"):
+        body = {"surface": surface, "unit_id": "u1", "item_id": item_id, "k": 3}
         data = lane.post("/v1/similar", body, texts.public).json()
         return [item["item_id"] for item in data["items"]], data["fallback"]
 
@@ -125,6 +125,9 @@ def test_what_is_like_a_product_goes_by_its_title_which_is_asked_once(texts, lan
     stopping = start_worker_threads()
     try:
         wait_until(lambda: similar("i2")[1] == "similar_by_text")
+        # An order, too: the nearest texts of its whole catalogue, then its own order.
+        wait_until(lambda: similar("i2", "find")[1] == "similar_by_text")
+        assert {"a", "i8"} <= set(similar("i2", "find")[0])
         assert similar("i2")[0][0] == "i8"
         for _ in range(3):
             lane.gateway._remote.breaker(TITLES).failed()

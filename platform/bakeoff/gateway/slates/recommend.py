@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from inference.serving.candidates import Candidates
     from inference.serving.catalogue import Catalogue
     from inference.serving.models import RemoteModel
+    from inference.serving.ordered_items import OrderedItems
     from inference.serving.orders import LiveOrder
     from inference.serving.ranker import ItemRanker
 
@@ -135,6 +136,8 @@ class Recommending:
         if version is not None and version.ranker is not None and version.ranker.order is not None:
             if not isinstance(request, SimilarRequest):
                 return await self._in_order(request, visitor, version, history, version.ranker.order)
+            # An order's artifact holds no items: what it ranks now stands behind what is like the item.
+            ranker, _ = await self._ranker_now(version, version.ranker.order, visitor)
         elif ranker is not None:
             ranker = await self._place(request, visitor, ranker)
         if isinstance(request, SimilarRequest):
@@ -210,13 +213,17 @@ class Recommending:
     ) -> Prepared:
         """Prepare a request that a live order answers."""
         country = request.country if isinstance(request, TrendingRequest) else None
-        ranker, reason = await self._orders.ranker_of(
-            version.version_id, order, visitor.key.project_id, country
-        )
+        ranker, reason = await self._ranker_now(version, order, visitor, country)
         # Candidates that were precomputed are places among other items.
         history = history._replace(precomputed=None)
         prepared = await self._prepare(request, visitor, history, ranker, exclude=request.exclude)
         return prepared.because(reason)
+
+    async def _ranker_now(
+        self, version: ServingVersion, order: LiveOrder, visitor: Visitor, country: str | None = None
+    ) -> tuple[OrderedItems, str | None]:
+        """Return what ranks by a live order now, and why it is not quite what was wanted, if so."""
+        return await self._orders.ranker_of(version.version_id, order, visitor.key.project_id, country)
 
     async def _like_an_item(
         self,
