@@ -12,6 +12,7 @@ from experiments.models import RuleVersion
 from experiments.slate_rules.filters import RuleError, property_of, unknown_property
 from experiments.slate_rules.named_properties import named_properties
 from experiments.slate_rules.rules import SlateRules
+from inference.actions.known_properties import known_properties
 from inference.models import Item, Surface
 from inference.serving.catalogue import STANDARD_FIELDS
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_RULES_NAME = 100
+MAX_VERSIONS = 100  # of saved rules, whose properties are known
 MAX_SAMPLE = 1000  # items whose properties a refusal is compared with
 
 
@@ -100,9 +102,10 @@ def _is_saved(surface: Surface, rules: Mapping[str, Any]) -> bool:
 
 
 def require_known_properties(surface: Surface, rules: Mapping[str, Any]) -> None:
-    """Refuse new rules about a property that no item of the project has.
+    """Refuse new rules about a property that no item of the project has, or has had.
 
-    Rules that were saved before may outlive their items, and rules may come before the first item.
+    Rules may outlive their items: what the surface's saved rules name is known, too. And they may come
+    before the first item.
 
     Raises:
         CannotSaveRulesError: with the nearest property that there is.
@@ -117,8 +120,29 @@ def require_known_properties(surface: Surface, rules: Mapping[str, Any]) -> None
         return
     if RuleVersion.objects.filter(surface_id=surface.pk, rules=rules).exists():
         return
+    known = known_properties(surface.project_id) | _saved_names(surface)
     for path, rule in named:
-        if not items.filter(properties__has_key=property_of(path)).exists():
+        if (
+            property_of(path) not in known
+            and not items.filter(properties__has_key=property_of(path)).exists()
+        ):
             sample = items.order_by("pk").values_list("properties", flat=True)[:MAX_SAMPLE]
             error = unknown_property(path, rule, {name for one in sample for name in one})
             raise CannotSaveRulesError(str(error), field="rules")
+
+
+def _saved_names(surface: Surface) -> set[str]:
+    """Return the properties that the surface's rules name, as it has them and in its last versions."""
+    if surface.pk is None:
+        return set()
+    saved = list(Surface.objects.filter(pk=surface.pk).values_list("rules", flat=True))
+    versions = RuleVersion.objects.filter(surface_id=surface.pk).order_by("-number")
+    saved += versions.values_list("rules", flat=True)[:MAX_VERSIONS]
+    return {property_of(path) for rules in saved for path in _paths_in(rules)}
+
+
+def _paths_in(rules: Mapping[str, Any]) -> list[str]:
+    try:
+        return [path for path, _ in named_properties(SlateRules.parse(rules))]
+    except RuleError:  # rows that an older version wrote, which it is told of elsewhere
+        return []

@@ -257,7 +257,7 @@ class Filters:
         return self.catalogue.has_property(property_of(path))
 
     def require_known(self, path: str, field: str) -> None:
-        """Refuse a property that no item has had: the last one to be sold out may just be back.
+        """Refuse a property that no item has or has had: the last one to be sold out may come back.
 
         Raises:
             RuleError: with the nearest there is.

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from experiments.slate_rules.columns import of_length_one
+from experiments.slate_rules.filters import property_of
+from experiments.slate_rules.named_properties import named_properties
 from experiments.slate_rules.rules import VECTORS, SlateRules, check_properties
 from inference.serving.eligible import Eligible
 from inference.serving.rule_draw import Cap, Diversity, SlotRules
@@ -199,10 +201,12 @@ def bind_rules(
         named: candidates that the request names.
 
     Raises:
-        RuleError: a rule of the request names a property that no item has, or compares a number with
-            a text. What is stored may outlive its items.
+        RuleError: a rule of the request names a property that no item has or has had and no stored
+            rule names, or compares a number with a text.
     """
     if requested:
+        # What a saved rule names is no typing error, whatever became of its items.
+        filters.catalogue.remember_properties(property_of(path) for path, _ in named_properties(stored))
         check_properties(requested, filters.require_known)
         for condition in requested.filters:
             filters.require(condition, context, "filter")

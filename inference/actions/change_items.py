@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from inference.actions.collect_words import add_words
+from inference.actions.known_properties import remember_properties, remember_properties_of
 from inference.actions.load_items import as_bytes, next_change
 from inference.actions.store_image import erase_unused_images
 from inference.models import Item
@@ -62,6 +63,7 @@ def change_item(*, project_id: int, item_id: str, changes: Mapping[str, Any]) ->
         item = items.get() if changed else None
         if item is not None and WORDED & set(values):
             add_words(project_id=project_id, item_pks=[item.pk])
+            remember_properties(project_id=project_id, names=item.properties)
         return item
 
 
@@ -71,6 +73,8 @@ def delete_items(*, project_id: int, item_ids: Sequence[str]) -> int:
         change = next_change(project_id)
         items = Item.objects.filter(project_id=project_id, item_id__in=item_ids)
         uploads = set(items.exclude(image_sha256="").values_list("image_sha256", flat=True))
+        keys = list(items.values_list("pk", flat=True))
+        remember_properties_of(project_id=project_id, item_pks=keys)
         count = items.update(
             **_EMPTY, change=change, deleted_at=timezone.now(), updated_at=timezone.now()
         )

@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from inference.actions.known_properties import remember_properties_of
 from inference.models import CatalogueState, Item, ItemWord
 from inference.models.words import MAX_WORD
 from inference.sending import COLLECT_WORDS, send_once
@@ -68,7 +69,10 @@ def projects_with_due_words() -> list[int]:
 
 
 def collect_words(*, project_id: int) -> int:
-    """Store the words of all items, and forget those that none has; return how many were new."""
+    """Store the words of all items, and forget those that none has; return how many were new.
+
+    Their properties are known from then on, too, if a version wrote them that did not remember them.
+    """
     states = CatalogueState.objects.filter(pk=project_id)
     number = states.values_list("number", flat=True).first()
     if number is None:
@@ -80,6 +84,7 @@ def collect_words(*, project_id: int) -> int:
             # Two that add the same words could lock each other out: writers of items wait here.
             states.select_for_update().get()
             new += add_words(project_id=project_id, item_pks=keys)
+            remember_properties_of(project_id=project_id, item_pks=keys)
         last = keys[-1]
     _forget_unused(project_id)
     states.update(words_number=number, words_collected_at=Now())

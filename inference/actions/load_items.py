@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from inference.actions.collect_words import add_words
+from inference.actions.known_properties import remember_properties
 from inference.models import Item
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ def load_items(
             rows_written = Item.objects.filter(project_id=project_id, item_id__in=drafts)
             keys = list(rows_written.values_list("pk", flat=True))
             add_words(project_id=project_id, item_pks=keys)
+            properties = {name for draft in drafts.values() for name in draft.properties}
+            remember_properties(project_id=project_id, names=properties)
             written += keys
         progress(len(chunk))
     return written

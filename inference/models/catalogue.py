@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import HashIndex
 from django.db import models
 from django.db.models import Q, Value
@@ -29,6 +30,12 @@ class CatalogueState(models.Model):
         null=True, editable=False, help_text="Up to which change the words of all items were collected."
     )
     words_collected_at = models.DateTimeField(null=True, editable=False)
+    property_names = ArrayField(
+        models.TextField(),
+        null=True,
+        editable=False,
+        help_text="Properties that its items have, or have had: filters outlive the items they name.",
+    )
 
     def __str__(self) -> str:
         return f"change {self.number}"

@@ -136,6 +136,11 @@ class Catalogue:
             for name in before.properties:
                 self._items_with[name] -= 1
 
+    def remember_properties(self, names: Iterable[str]) -> None:
+        """Know properties that no item may have any more, or that saved rules name."""
+        for name in names:
+            self._items_with.setdefault(name, 0)
+
     @property
     def placements(self) -> int:
         """How often neighbours of an item were written."""
@@ -222,7 +227,7 @@ class Catalogue:
         return {name for name, count in self._items_with.copy().items() if count}
 
     def has_property(self, name: str) -> bool:
-        """Whether any item has a property, or has had it since this process began to read them."""
+        """Whether any item has a property, or has had it."""
         return name in STANDARD_FIELDS or name in self._items_with
 
     def count_existing(self) -> int:

@@ -185,13 +185,15 @@ def _exports_of(slug: str | None) -> QuerySet[DataExport]:
 
 
 def _require_known(surface: Surface, fields: Iterable[str], columns: Iterable[str]) -> None:
-    """Refuse a field that no item has: its column would be empty without a word."""
+    """Refuse a field that no item has or has had: its column would be empty without a word."""
+    from inference.actions.known_properties import known_properties
     from inference.models import Item
     from inference.serving.catalogue import STANDARD_FIELDS
 
+    had = known_properties(surface.project_id)  # a file that is written daily outlives its items
     items = Item.objects.filter(project_id=surface.project_id)
     for name in fields:
-        if name in STANDARD_FIELDS or items.filter(properties__has_key=name).exists():
+        if name in STANDARD_FIELDS or name in had or items.filter(properties__has_key=name).exists():
             continue
         sample = items.order_by("pk").values_list("properties", flat=True)[:MAX_SAMPLE]
         known = sorted({*STANDARD_FIELDS, *itertools.chain.from_iterable(sample)}.difference(columns))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from inference.serving.stored_catalogue import StoredCatalogue
 
 logger = logging.getLogger(__name__)
-_NUMBERS = "SELECT project_id, number FROM inference_cataloguestate"
+_STATES = "SELECT project_id, number, property_names FROM inference_cataloguestate"
 # Items of before changes were numbered have the number 0: whoever reads for the first time reads all.
 _ITEMS = """SELECT project_id, item_id, deleted_at IS NULL, available, published_at, expires_at, title,
     url, image_url, price, labels, group_id, properties, created_at, neighbours, change
@@ -101,7 +101,14 @@ class _Reading:
     catalogues: dict[int, Catalogue]
 
     def run(self, *, everything: bool) -> None:
-        numbers: dict[int, int] = dict(self.connection.execute(_NUMBERS).fetchall())
+        states = self.connection.execute(_STATES).fetchall()
+        numbers: dict[int, int] = {project: number for project, number, _ in states}
+        self._read(numbers, everything=everything)
+        for project, _, names in states:
+            if names and project in self.catalogues:
+                self.catalogues[project].remember_properties(names)
+
+    def _read(self, numbers: Mapping[int, int], *, everything: bool) -> None:
         for project in self.catalogues.keys() - numbers.keys():  # its project was deleted
             del self.catalogues[project]
         if everything:
