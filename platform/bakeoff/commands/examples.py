@@ -12,6 +12,7 @@ from bakeoff.commands.lists import json_option, show_rows
 from bakeoff.commands.names import surface_argument
 from bakeoff.commands.project import find_project, find_surface, project_option
 from bakeoff.commands.terminal import echo
+from bakeoff.commands.text_files import lines_of
 from bakeoff.commands.times import TIME, in_utc
 from bakeoff.plurals import counted, verb
 
@@ -94,10 +95,4 @@ def delete(surface: str, example_ids: tuple[str, ...], slug: str | None, **optio
 
 
 def _read_ids(file: Path | None) -> list[str] | None:
-    if file is None:
-        return None
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise click.UsageError(f"file '{file}' must be UTF-8, one id a line.") from error
-    return [line.strip() for line in lines if line.strip()]
+    return None if file is None else list(lines_of(file))

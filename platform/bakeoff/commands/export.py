@@ -16,6 +16,7 @@ from bakeoff.commands.lists import json_option, show_rows
 from bakeoff.commands.names import surface_argument
 from bakeoff.commands.project import find_project, find_surface, project_option
 from bakeoff.commands.terminal import Refusal, echo, fail, progress
+from bakeoff.commands.text_files import lines_of
 from bakeoff.plurals import counted
 
 if TYPE_CHECKING:
@@ -222,5 +223,4 @@ def _units(surface: Surface, file: Path | None) -> Iterator[Iterator[str]]:
 
         yield itertools.chain.from_iterable(units_of(surface))
         return
-    with file.open(encoding="utf-8") as lines:
-        yield (unit for line in lines if (unit := line.strip()))
+    yield lines_of(file)

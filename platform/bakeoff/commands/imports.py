@@ -15,6 +15,7 @@ from bakeoff.commands.models import follow_run
 from bakeoff.commands.names import surface_argument
 from bakeoff.commands.project import find_project, find_surface, project_option
 from bakeoff.commands.terminal import fail
+from bakeoff.commands.text_files import lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -56,7 +57,7 @@ def graph_options(command: Callable[..., None]) -> Callable[..., None]:
 @project_option
 def model(surface: str, file: Path, items: Path | None, slug: str | None, **graph: Any) -> None:
     """Import FILE: ONNX for a surface that labels texts, safetensors for one that ranks items."""
-    item_ids = items.read_text("utf-8").splitlines() if items is not None else []
+    item_ids = list(lines_of(items)) if items is not None else []
     sent = _Sent(file.read_bytes(), graph["labels"], {"file": file.name}, item_ids)
     inputs = _read_inputs(graph["inputs"])
     _follow_import(find_surface(find_project(slug), surface), sent, inputs, graph)

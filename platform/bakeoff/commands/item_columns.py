@@ -91,7 +91,7 @@ class ItemColumns:
             available=_truth(fields, "available"),
             published_at=_moment(fields, "published_at"),
             expires_at=_moment(fields, "expires_at"),
-            group_id=text_of(fields, "group_id", max_length=MAX_ID),
+            group_id=id_of(fields, "group_id", min_length=0),
             labels=_labels(fields.get("labels")),
             url=_web_address(fields, "url"),
             image_url=_web_address(fields, "image_url"),

@@ -12,6 +12,7 @@ from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands.names import surface_argument
 from bakeoff.commands.project import find_project, find_surface, project_option
 from bakeoff.commands.terminal import console
+from bakeoff.commands.text_files import text_of
 
 
 @click.command()
@@ -45,7 +46,7 @@ def judging(surface: str, slug: str | None, **options: Any) -> None:
     if file is not None and options["rubric"] is not None:
         raise click.UsageError("give one of --rubric and --rubric-file.")
     if file is not None:
-        options["rubric"] = file.read_text(encoding="utf-8")
+        options["rubric"] = text_of(file)
     changes = {name: value for name, value in options.items() if value is not None}
     plan = judge_plan_of(target)
     if changes:

@@ -20,6 +20,7 @@ from bakeoff.commands.project import (
     project_option,
 )
 from bakeoff.commands.terminal import echo, fail
+from bakeoff.commands.text_files import text_of
 
 MAX_BYTES = 2**20
 POLL_SECONDS = 1.0
@@ -130,6 +131,6 @@ def _read(file: Path) -> Any:
     if file.stat().st_size > MAX_BYTES:
         raise click.UsageError(f"bytes of '{file}' > {MAX_BYTES}, must be at most that.")
     try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        return yaml.safe_load(text_of(file))
+    except (yaml.YAMLError, RecursionError) as error:
         raise click.UsageError(f"'{file}' is neither YAML nor JSON: {str(error)[:200]}") from error

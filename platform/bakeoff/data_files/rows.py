@@ -62,7 +62,7 @@ def stream_rows(path: Path) -> RowStream:
     if not path.is_file():
         raise DatasetError(f"file '{path}' does not exist.")
     is_typed = path.suffix.lower() in {".parquet", ".pq"}
-    with _named_errors(path):
+    with named_errors(path):
         if is_typed:
             import pyarrow.parquet as pq  # noqa: PLC0415  most files are CSV, and help needs none
 
@@ -82,7 +82,12 @@ def _count_lines(path: Path) -> int:
 
 
 @contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
+def named_errors(path: Path) -> Iterator[None]:
+    """Name the file and what is wrong with it, where it cannot be read.
+
+    Raises:
+        DatasetError: in place of what reading raises.
+    """
     try:
         yield
     except UnicodeError as error:
@@ -93,7 +98,7 @@ def _named_errors(path: Path) -> Iterator[None]:
 
 
 def _with_named_errors(path: Path, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    with _named_errors(path):
+    with named_errors(path):
         yield from rows
 
 
@@ -103,18 +108,36 @@ def _read_parquet(file: pq.ParquetFile) -> Iterator[dict[str, Any]]:
 
 
 def _read_csv(path: Path) -> Iterator[dict[str, Any]]:
+    with open_text(path, newline="", kinds="CSV or Parquet") as file:
+        head = file.readline()
+        file.seek(0)
+        delimiter = max("\t,;|", key=head.count)
+        for row in csv.DictReader(file, delimiter=delimiter):
+            yield {_without_type(str(k)): v for k, v in row.items() if k is not None}
+
+
+@contextmanager
+def open_text(path: Path, *, newline: str | None = None, kinds: str = "a text") -> Iterator[IO[str]]:
+    """Open a text in the encoding that its mark tells, or UTF-8.
+
+    Args:
+        path: of the file.
+        newline: as `open` takes it; None translates each end of a line.
+        kinds: what the file may be, in words.
+
+    Raises:
+        DatasetError: it does not exist, or is a workbook or an archive.
+    """
+    if not path.is_file():
+        raise DatasetError(f"file '{path}' does not exist.")
     with _unpacked(path) as raw:
         start = raw.read(4)
         raw.seek(0)
         if start.startswith(ZIP):
-            raise DatasetError(f"file '{path}' is a workbook or an archive, must be CSV or Parquet.")
+            raise DatasetError(f"file '{path}' is a workbook or an archive, must be {kinds}.")
         encoding = next((name for mark, name in MARKS if start.startswith(mark)), "utf-8-sig")
-        with io.TextIOWrapper(raw, encoding=encoding, newline="") as file:
-            head = file.readline()
-            file.seek(0)
-            delimiter = max("\t,;|", key=head.count)
-            for row in csv.DictReader(file, delimiter=delimiter):
-                yield {_without_type(str(k)): v for k, v in row.items() if k is not None}
+        with io.TextIOWrapper(raw, encoding=encoding, newline=newline) as file:
+            yield file
 
 
 def _unpacked(path: Path) -> IO[bytes] | gzip.GzipFile:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+MAX_EXACT = 2.0**53  # from here on a float stands for more than one whole number
+
+
 def is_blank(value: Any) -> bool:
     """Whether a cell is empty, or holds blanks alone; NaN is how Parquet files of pandas write that."""
     if isinstance(value, str):
@@ -69,14 +72,31 @@ def as_json_value(value: Any) -> Any:
     return value
 
 
-def id_of(row: Mapping[str, Any], name: str, *, max_length: int = MAX_ID) -> str:
+def id_of(row: Mapping[str, Any], name: str, *, max_length: int = MAX_ID, min_length: int = 1) -> str:
     """Return an id, or another text of at least one character.
 
     Raises:
         BoundsError: it is missing, blank, longer than `max_length` or no well-formed text.
     """
-    value = row.get(name)
-    return bounds.text("" if is_blank(value) else str(value), name, max_length=max_length)
+    return bounds.text(name_of(row.get(name), name), name, max_length=max_length, min_length=min_length)
+
+
+def name_of(value: Any, field: str) -> str:
+    """Return a cell that names something, empty where it is blank.
+
+    A Parquet file of pandas writes whole numbers with a point where a row lacks one: 7.0 names 7.
+
+    Raises:
+        BoundsError: it is a number that is not whole, or too large to be exact.
+    """
+    if is_blank(value):
+        return ""
+    if not isinstance(value, float | Decimal):
+        return str(value)
+    is_exact = math.isfinite(value) and (isinstance(value, Decimal) or abs(value) < MAX_EXACT)
+    if not is_exact or value != int(value):
+        raise BoundsError(field, value, "a text or a whole number")
+    return str(int(value))
 
 
 def text_of(row: Mapping[str, Any], name: str, *, max_length: int = MAX_TEXT) -> str:

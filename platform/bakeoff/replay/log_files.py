@@ -12,7 +12,7 @@ from bakeoff.data_files.columns import require_columns
 from bakeoff.data_files.labelled import LabelledColumns, LabelledRow
 from bakeoff.data_files.rejected import RejectedRows
 from bakeoff.data_files.rows import DatasetError, read_rows, stream_rows
-from bakeoff.data_files.values import as_sentences, id_of, is_blank
+from bakeoff.data_files.values import as_sentences, id_of, is_blank, name_of
 from bakeoff.plurals import counted, verb
 from bakeoff.replay.dataset import CatalogueItem, Dataset, Interaction
 from experiments.amounts import read_amount
@@ -122,7 +122,7 @@ def _read_items(
     catalogue: dict[str, CatalogueItem] = {}
     repeated = nameless = 0
     for row in rows:
-        item_id = "" if is_blank(row[item]) else str(row[item])
+        item_id = _name(row[item])
         parts = [part for name in texts if (part := as_sentences(row[name]))]
         if not 1 <= len(item_id) <= MAX_ID:
             nameless += 1
@@ -141,6 +141,14 @@ def _read_items(
     return list(catalogue.values())
 
 
+def _name(value: Any) -> str:
+    """Return an item's id; empty for what names nothing, as 1.5 does not."""
+    try:
+        return name_of(value, "item_id")
+    except BoundsError:
+        return ""
+
+
 class _LogReader:
     """The rows of a log: which are used, and how many of the others there are by reason."""
 
@@ -156,26 +164,29 @@ class _LogReader:
         self, rows: Sequence[dict[str, Any]], known: frozenset[str] | set[str]
     ) -> Iterator[Interaction]:
         for line, row in enumerate(rows, start=2):
-            reason = self._reason_to_leave(row, known)
-            if reason:
-                self._left[reason] += 1
-                continue
             try:
+                item = name_of(row[self._item], self._item)
+                reason = self._reason_to_leave(row, item, known)
+                if reason:
+                    self._left[reason] += 1
+                    continue
                 yield Interaction(
                     unit_id=id_of(row, self._user),
-                    item_id=str(row[self._item]),
+                    item_id=item,
                     rating=read_amount(row[self._rating], self._rating) if self._rating else None,
                     at=_time(row[self._at], self._at) if self._at else float(line),
                 )
             except BoundsError as error:
                 self.rejects.add(row, line, str(error))
 
-    def _reason_to_leave(self, row: Mapping[str, Any], known: frozenset[str] | set[str]) -> str:
+    def _reason_to_leave(
+        self, row: Mapping[str, Any], item: str, known: frozenset[str] | set[str]
+    ) -> str:
         if is_blank(row[self._user]):
             return "without a user's id"
-        if is_blank(row[self._item]):
+        if not item:
             return "without an item's id"
-        if str(row[self._item]) not in known:
+        if item not in known:
             return "whose item is not in the catalogue"
         # A blank is no opinion: without a column of ratings every row is a like, a blank is none.
         return "with a blank rating" if self._rating and is_blank(row[self._rating]) else ""
