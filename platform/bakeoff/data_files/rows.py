@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     import pyarrow.parquet as pq
 
+# Of a cell. Python's own limit of 128 kB refuses a file whose row with a long text could be refused
+# alone; a quote that is not closed still does not take all that follows into memory.
+MAX_CELL = 4 << 20
 # RecBole writes the type into the header: `item_id:token`.
 _RECBOLE = frozenset(("token", "token_seq", "float", "float_seq"))
 
@@ -109,11 +112,19 @@ def _read_parquet(file: pq.ParquetFile) -> Iterator[dict[str, Any]]:
 
 def _read_csv(path: Path) -> Iterator[dict[str, Any]]:
     with open_text(path, newline="", kinds="CSV or Parquet") as file:
+        csv.field_size_limit(MAX_CELL)
         head = file.readline()
         file.seek(0)
         delimiter = max("\t,;|", key=head.count)
-        for row in csv.DictReader(file, delimiter=delimiter):
-            yield {_without_type(str(k)): v for k, v in row.items() if k is not None}
+        reader = csv.DictReader(file, delimiter=delimiter)
+        try:
+            for row in reader:
+                yield {_without_type(str(k)): v for k, v in row.items() if k is not None}
+        except csv.Error as error:
+            if "field limit" not in str(error):
+                raise
+            limit = f"a cell near line {reader.line_num} has more than {MAX_CELL} characters"
+            raise DatasetError(f"file '{path}': {limit}: is a quote before it not closed?") from error
 
 
 @contextmanager
