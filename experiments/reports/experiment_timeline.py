@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MAX_TESTS = 25
 BACK = timedelta(days=91)
-WIDTH, LEFT, RIGHT, TOP, ROW, FOOT = 1100, 200, 96, 4, 28, 42
+WIDTH, LEFT, RIGHT, TOP, ROW, FOOT = 960, 196, 90, 4, 28, 42
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,8 @@ def draw_timeline(rows: Sequence[TimelineRow], now: datetime) -> str:
         parts.append(f'<text class="group" x="0" y="{top + ROW / 2 + 4:.1f}">{name}</text>')
         top += ROW
         for row in tests:
-            parts += draw_lane(row.lane, axis, top, row=ROW, indent=12)
+            lane = "".join(draw_lane(row.lane, axis, top, row=ROW, indent=12))
+            parts.append(f'<g class="{"ended" if row.experiment.ended_at else "running"}">{lane}</g>')
             if row.action:
                 end = max(bar.end for bar in row.lane.bars if bar.kind == "ramp")
                 parts.append(_result(row.action, axis.x(end) + 10, top + ROW / 2 + 1))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from html import escape
 from typing import TYPE_CHECKING, cast
 
 import orjson
@@ -18,22 +17,28 @@ from django.db import OperationalError, connection, transaction
 from django.utils.translation import gettext as _
 
 from experiments.replica import read_from_replica
+from experiments.reports.spark import draw_spark
 from inference.cache import cache_client
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-WEEK, DAY, HOURS = timedelta(days=7), timedelta(days=1), 24
+WEEK, DAY, HOURS, DAYS = timedelta(days=7), timedelta(days=1), 24, 14
 MAX_MILLISECONDS, REMEMBERED_SECONDS = 1000, 300
 # What took too long is not tried again by each visit.
 NOTHING = b"null"
-WIDTH, HEIGHT = 120, 24
 
 _USERS = """SELECT count(DISTINCT unit_id) FILTER (WHERE served_at > %(now)s - interval '7 days'),
         count(DISTINCT unit_id) FILTER (WHERE served_at <= %(now)s - interval '7 days')
     FROM experiments_slate
     WHERE project_id = %(project)s AND served_at > %(now)s - interval '14 days'"""
+_DAYS = """SELECT floor(extract(epoch FROM %(now)s - served_at) / 86400)::int AS ago,
+        count(DISTINCT unit_id)
+    FROM experiments_slate
+    WHERE project_id = %(project)s AND served_at > %(now)s - interval '14 days'
+        AND served_at <= %(now)s
+    GROUP BY ago"""
 _HOURS = """SELECT s.key, floor(extract(epoch FROM %(now)s - served_at) / 3600)::int AS ago, count(*),
         percentile_cont(0.95) WITHIN GROUP (ORDER BY latency_ms)
     FROM experiments_slate AS one JOIN inference_surface AS s ON s.id = one.surface_id
@@ -64,17 +69,10 @@ class SurfaceTraffic:
     @property
     def drawn(self) -> str:
         """The hours as a small picture; what it shows stands in words beside it."""
-        high = max(*self.answers, 1)
-        step = WIDTH / (HOURS - 1)
-        points = " ".join(
-            f"{n * step:.1f},{HEIGHT - 2 - (HEIGHT - 4) * value / high:.1f}"
-            for n, value in enumerate(self.answers)
-        )
-        label = _("Answers per hour in the last 24 hours, at most %(count)s") % {"count": f"{high:,}"}
-        return (
-            f'<svg class="spark" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-            f'aria-label="{escape(label)}"><polyline points="{points}"/></svg>'
-        )
+        label = _("Answers per hour in the last 24 hours, at most %(count)s") % {
+            "count": f"{max(self.answers):,}"
+        }
+        return draw_spark(self.answers, label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +83,28 @@ class ProjectTraffic:
         users: distinct users of the last seven days.
         users_before: of the seven days before.
         surfaces: that answered in the last day.
+        days: distinct users of each of the last 14 days, the oldest first.
     """
 
     users: int
     users_before: int
     surfaces: Sequence[SurfaceTraffic]
+    days: Sequence[int] = ()
 
     @property
     def change(self) -> float | None:
         """Relative change of users from week to week; None where nobody came before."""
         return self.users / self.users_before - 1 if self.users_before else None
+
+    @property
+    def drawn(self) -> str:
+        """The days as a small picture; nothing where nobody came."""
+        if not any(self.days):
+            return ""
+        label = _("Users per day in the last 14 days, at most %(count)s") % {
+            "count": f"{max(self.days):,}"
+        }
+        return draw_spark(self.days, label)
 
 
 def read_traffic(project_id: int, now: datetime) -> ProjectTraffic | None:
@@ -126,6 +136,8 @@ def _measure(project_id: int, now: datetime) -> ProjectTraffic | None:
             cursor.execute(f"SET LOCAL statement_timeout = {MAX_MILLISECONDS}")
             cursor.execute(_USERS, values)
             users, users_before = cursor.fetchone()
+            cursor.execute(_DAYS, values)
+            days = dict(cursor.fetchall())
             cursor.execute(_HOURS, values)
             rows = cursor.fetchall()
     except OperationalError:
@@ -133,7 +145,9 @@ def _measure(project_id: int, now: datetime) -> ProjectTraffic | None:
     hours: dict[str, dict[int, tuple[int, float]]] = {}
     for surface, ago, count, latency in rows:
         hours.setdefault(surface, {})[ago] = (count, float(latency))
-    return ProjectTraffic(users, users_before, [_of_surface(key, row) for key, row in hours.items()])
+    surfaces = [_of_surface(key, row) for key, row in hours.items()]
+    by_day = [days.get(ago, 0) for ago in reversed(range(DAYS))]
+    return ProjectTraffic(users, users_before, surfaces, by_day)
 
 
 def _of_surface(key: str, hours: dict[int, tuple[int, float]]) -> SurfaceTraffic:

@@ -49,8 +49,8 @@ def test_the_timeline_draws_a_lane_each_and_says_the_same_in_a_table(shop, lane)
     page = read_home(shop.project)
     figure = re.search(r'<figure class="card wide">.*?</figure>', page, re.DOTALL)[0]
     svg = ET.fromstring(figure[figure.index("<svg") : figure.index("</svg>") + 6])
-    assert [one.text for one in svg.findall("*[@class='group']")] == ["home-feed"]
-    names = [one.text for one in svg.findall("*[@class='name']")]
+    assert [one.text for one in svg.findall(".//*[@class='group']")] == ["home-feed"]
+    names = [one.text for one in svg.findall(".//*[@class='name']")]
     assert len(names) == 3
     results = [one.text for one in svg.iter("text") if "result" in one.get("class", "")]
     assert results == ["Ship", "Roll back"]
@@ -72,8 +72,9 @@ def test_users_of_the_week_and_answers_of_the_day_are_those_of_this_project(shop
     assert figures(page)["Users this week"] == "9"
     assert "+125% on last week" in page
     assert page.count("data-traffic=") == 1
-    row = re.search(r'<tr data-traffic="home-feed">.*?</tr>', page)[0]
-    assert '<td class="number">12</td><td class="number">15.0 ms</td>' in row
+    row = re.search(r'<div data-traffic="home-feed">.*?</div>', page)[0]
+    assert "12 answers, p95 15.0 ms" in row
+    assert 'aria-label="Users per day in the last 14 days, at most 6"' in page
     builders.make_slate(shop, "later")
     assert figures(read_home(shop.project))["Users this week"] == "9"  # some minutes old
 

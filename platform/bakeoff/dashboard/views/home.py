@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib.auth.decorators import login_required
 from django.shortcuts import render
@@ -16,10 +16,12 @@ from bakeoff.dashboard.mentions import mentions_of
 from bakeoff.dashboard.sample_notice import sample_notice
 from experiments.models import Decision, Experiment, Feedback, Look, Proposal
 from experiments.reports.experiment_timeline import draw_timeline, read_timeline
+from experiments.reports.forest_chart import ForestRow
 from experiments.reports.holdback_gain import running_gains
+from experiments.reports.plot_columns import PlotColumn, plot_column
 from experiments.reports.project_figures import figures_of
-from experiments.reports.read_together import last_look, read_together
-from experiments.reports.traffic import read_traffic
+from experiments.reports.read_together import last_look, primary_of, read_together
+from experiments.reports.traffic import ProjectTraffic, SurfaceTraffic, read_traffic
 from experiments.reports.verdict import VerdictSummary, summarise_verdict
 from inference.models import DriftReport, ModelVersion, Surface, TrainingRun
 
@@ -30,9 +32,11 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
     from bakeoff.accounts.models import Project
+    from experiments.kinds import Direction
 
 # Of each list: the page is a summary, and every list has a page of its own.
 SHOWN = 20
+NEWEST = 6  # of what has passed
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +89,12 @@ def show_home(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     shown = list(projects[:SHOWN])
     timeline = read_timeline(shown, now)
+    traffic = read_traffic(shown[0].pk, now) if len(shown) == 1 else None
     context: dict[str, Any] = {
         # Figures of several projects have no sum: of one alone.
         "figures": figures_of(shown[0], now) if len(shown) == 1 else None,
         "sample": sample_notice(shown),
-        "traffic": read_traffic(shown[0].pk, now) if len(shown) == 1 else None,
+        "traffic": traffic,
         "timeline": timeline,
         "timeline_drawn": draw_timeline(timeline, now),
         "running": running,
@@ -110,13 +115,16 @@ def show_home(request: HttpRequest) -> HttpResponse:
         .exclude(reviews__reviewer=request.user.get_username())
         .count(),
         "health_issues": [issue for project in projects[:50] for issue in health_issues(project)],
-        "promoted": _with_effects(decisions.filter(promoted__isnull=False)[:SHOWN]),
-        "decisions": decisions[:SHOWN],
-        "surfaces": with_champions(
-            Surface.objects.filter(project__in=projects).select_related("project")[:SHOWN]
+        "promoted": _with_effects(decisions.filter(promoted__isnull=False)[:NEWEST]),
+        "decisions": decisions[:NEWEST],
+        "surfaces": _with_traffic(
+            with_champions(
+                Surface.objects.filter(project__in=projects).select_related("project")[:SHOWN]
+            ),
+            traffic,
         ),
         "runs": TrainingRun.objects.filter(surface__project__in=projects).select_related("surface")[
-            :SHOWN
+            :NEWEST
         ],
         "drift": DriftReport.objects.filter(surface__project__in=projects)
         .order_by("surface", "-measured_at")
@@ -138,12 +146,32 @@ def _without_metric(projects: QuerySet[Project]) -> QuerySet[Surface]:
     return unset.select_related("project").distinct()[:SHOWN]
 
 
-def _with_effects(decisions: Iterable[Decision]) -> list[tuple[Decision, VerdictSummary | None]]:
+def _with_effects(
+    decisions: Iterable[Decision],
+) -> PlotColumn[tuple[Decision, VerdictSummary | None]]:
+    """Return promotions, each with what its test found, in words and as a picture."""
     rows = list(decisions)
     # Two decisions may be of one experiment: each is read once.
     experiments = {row.experiment.pk: row.experiment for row in rows if row.experiment is not None}
     verdicts = {one.pk: summarise_verdict(one) for one in read_together(experiments.values())}
-    return [(row, verdicts.get(row.experiment_id or 0)) for row in rows]
+    return plot_column([(row, verdicts.get(row.experiment_id or 0)) for row in rows], _drawn)
+
+
+def _drawn(row: tuple[Decision, VerdictSummary | None]) -> ForestRow:
+    decision, verdict = row
+    if verdict is None or decision.experiment is None:
+        return ForestRow("", None, None, None, "")
+    low, high = verdict.interval or (None, None)
+    direction = cast("Direction", primary_of(decision.experiment).metric.direction)
+    return ForestRow("", verdict.effect, low, high, "", direction=direction)
+
+
+def _with_traffic(
+    surfaces: Iterable[tuple[Surface, Any]], traffic: ProjectTraffic | None
+) -> list[tuple[Surface, Any, SurfaceTraffic | None]]:
+    """Return each surface with its champion and what it answered; None where it answered nothing."""
+    answered = {row.surface: row for row in traffic.surfaces} if traffic is not None else {}
+    return [(surface, champion, answered.get(surface.key)) for surface, champion in surfaces]
 
 
 def with_champions(surfaces: Iterable[Surface]) -> list[tuple[Surface, Any]]:
