@@ -8,9 +8,11 @@ from django.db import transaction
 
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
+from experiments.actions.rule_values import require_values_of_kind
 from experiments.models import RuleVersion
-from experiments.slate_rules.filters import RuleError, property_of, unknown_property
+from experiments.slate_rules.filters import property_of, unknown_property
 from experiments.slate_rules.named_properties import named_properties
+from experiments.slate_rules.rule_error import RuleError
 from experiments.slate_rules.rules import SlateRules
 from inference.actions.known_properties import known_properties
 from inference.models import Item, Surface
@@ -102,23 +104,32 @@ def _is_saved(surface: Surface, rules: Mapping[str, Any]) -> bool:
 
 
 def require_known_properties(surface: Surface, rules: Mapping[str, Any]) -> None:
-    """Refuse new rules about a property that no item of the project has, or has had.
+    """Refuse new rules about a property that no item has, or has had, or that no value could pass.
 
     Rules may outlive their items: what the surface's saved rules name is known, too. And they may come
     before the first item.
 
     Raises:
-        CannotSaveRulesError: with the nearest property that there is.
+        CannotSaveRulesError: with the nearest property that there is, or the kind of its values.
     """
+    if not rules or _is_saved(surface, rules):
+        return
+    parsed = SlateRules.parse(rules)
+    _require_items_with(surface, parsed)
+    try:
+        require_values_of_kind(surface.project_id, parsed)
+    except RuleError as error:
+        raise CannotSaveRulesError(str(error), field="rules") from error
+
+
+def _require_items_with(surface: Surface, rules: SlateRules) -> None:
     named = [
         (path, rule)
-        for path, rule in named_properties(SlateRules.parse(rules, stored=True))
+        for path, rule in named_properties(rules)
         if property_of(path) not in STANDARD_FIELDS
     ]
     items = Item.objects.filter(project_id=surface.project_id)
     if not named or not items.exists():
-        return
-    if RuleVersion.objects.filter(surface_id=surface.pk, rules=rules).exists():
         return
     known = known_properties(surface.project_id) | _saved_names(surface)
     for path, rule in named:

@@ -37,6 +37,8 @@ class Column:
         values: the distinct values, by code; the first stands for none.
         is_number: whether every value is a number, as far as there is one.
         is_text: whether every value is a text, or a list of texts, as far as there is one.
+        is_boolean: whether every value is true or false, as far as there is one.
+        has_objects: whether any value is an object, or none is known.
         is_list: whether any value is a list.
     """
 
@@ -60,8 +62,8 @@ class Column:
         self._part_of: dict[str, int] = {}
         self._lists = np.zeros((0, 1), dtype=np.int32)
         self._features: Floats | None = None
-        self.is_number = self.is_text = True
-        self.is_list = False
+        self.is_number = self.is_text = self.is_boolean = True
+        self.is_list = self._has_object = False
 
     def rows_behind(self, catalogue: Catalogue) -> int:
         """Return how many rows `update` would read, or look through."""
@@ -106,8 +108,23 @@ class Column:
             self.values.append(list(value) if isinstance(value, tuple) else value)
             self.is_number = self.is_number and _is_number(value)
             self.is_text = self.is_text and _is_text(value)
+            self.is_boolean = self.is_boolean and isinstance(value, bool)
             self.is_list = self.is_list or isinstance(value, list | tuple)
+            self._has_object = self._has_object or holds_object(value)
         return code
+
+    @property
+    def kind(self) -> str:
+        """The kind of all values: 'number', 'text' or 'boolean'; '' where they differ or miss."""
+        if len(self.values) == 1:
+            return ""
+        kinds = {"number": self.is_number, "text": self.is_text, "boolean": self.is_boolean}
+        return next((name for name, holds in kinds.items() if holds), "")
+
+    @property
+    def has_objects(self) -> bool:
+        """Whether any value is an object, or a list that holds one, or none is known."""
+        return self._has_object or len(self.values) == 1
 
     def codes(self, count: int) -> NDArray[np.int32]:
         """Return the codes of the first rows, (count,)."""
@@ -226,6 +243,12 @@ def _is_text(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(isinstance(one, str) for one in value)
     return isinstance(value, str)
+
+
+def holds_object(value: Any) -> bool:
+    """Whether a value is an object, or a list that holds one."""
+    parts = value if isinstance(value, list | tuple) else [value]
+    return any(isinstance(one, dict) for one in parts)
 
 
 def reader_of(path: str) -> Callable[[CatalogueRow], Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from experiments.assignment.comparisons import LIST_OPERATORS, OPERATORS
+from experiments.assignment.comparisons import LIST_OPERATORS
 from experiments.assignment.conditions import ConditionError, compile_condition
 from experiments.slate_rules.columns import Column
 from experiments.slate_rules.context_values import fill
@@ -28,11 +28,14 @@ from experiments.slate_rules.item_times import (
     matching_times,
 )
 from experiments.slate_rules.leaves import leaves_of, tests_of, texts_of
+from experiments.slate_rules.rule_error import RuleError, short_repr
+from experiments.slate_rules.value_kinds import STANDARD_KINDS, check_tests
 from inference.serving.catalogue import STANDARD_FIELDS, TIME_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from experiments.slate_rules.value_kinds import ValueKinds
     from inference.serving.catalogue import Catalogue, Mask
 
 # Beside the properties: looked up by name, as a column of a million distinct values is no column.
@@ -48,31 +51,6 @@ _ORDERS: Mapping[str, Callable[[Any, Any], Any]] = {
     "$gt": np.greater,
     "$gte": np.greater_equal,
 }
-
-
-class RuleError(ValueError):
-    """A rule that cannot be followed.
-
-    Attributes:
-        field: which one.
-    """
-
-    def __init__(self, field: str, message: str) -> None:
-        """Keep the parts."""
-        super().__init__(message)
-        self.field = field
-
-
-def short_repr(value: Any) -> str:
-    """Return a value as a message names it: as JSON has it, but a text between ' marks."""
-    if isinstance(value, str):
-        text = repr(value[:160])  # the whole of a long one would be escaped for nothing
-    else:
-        try:
-            text = orjson.dumps(value, default=repr).decode()
-        except TypeError:  # half a character, or a number of more than 64 bits
-            text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}…"
 
 
 def check_condition(condition: Any, field: str, *, stored: bool = False) -> None:
@@ -181,7 +159,7 @@ class Filters:
             field: its name in messages.
 
         Raises:
-            RuleError: it names a property that no item has had, or compares a number with a text.
+            RuleError: it names a property that no item has had, or compares it with another kind.
         """
         self._follow()
         condition = fill(condition, context)
@@ -212,8 +190,11 @@ class Filters:
         for name, wanted in leaves_of(condition):
             if name not in BUILT_IN:
                 self.require_known(name, field)
-                for test in tests_of(wanted):
-                    _check_type(self.column(name), name, test, field)
+                check_tests(self._kinds(name), name, wanted, field)
+
+    def _kinds(self, path: str) -> ValueKinds:
+        column = self.column(path)
+        return column if len(column.values) > 1 else STANDARD_KINDS.get(path, column)
 
     def column(self, path: str) -> Column:
         """Return a property of every row, up to date."""
@@ -385,42 +366,3 @@ def about_lists(wanted: Any) -> Any:
     if isinstance(wanted, dict) and "$ne" in wanted:
         return {"$not": about_lists(wanted["$ne"])}
     return wanted
-
-
-def _check_type(column: Column, path: str, wanted: Any, field: str) -> None:
-    """Refuse a test that no value of a column of numbers, or of texts, could pass."""
-    if len(column.values) == 1 or not (column.is_number or column.is_text):
-        return
-    for value in _compared(wanted):
-        if value is None or _is_kind(value, column):
-            continue
-        rule = "a number, as the items have" if column.is_number else "a text, as the items have"
-        raise RuleError(field, f"{field}.{path} == {short_repr(value)}, must be {rule}.{_hint(value)}")
-
-
-def _hint(value: Any) -> str:
-    """Say which operator is meant, where an object stands for a value."""
-    name = next(iter(value), "") if isinstance(value, dict) else ""
-    near = difflib.get_close_matches(f"${name[:MAX_NAME]}", [*OPERATORS, *LIST_OPERATORS], n=1)
-    return f" Did you mean '{near[0]}'?" if name and near else ""
-
-
-def _compared(wanted: Any) -> list[Any]:
-    """Return the values that a test of one operator compares; none where it asks something else."""
-    if isinstance(wanted, dict) and len(wanted) == 1:
-        ((name, value),) = wanted.items()
-        if name in _ORDERS or name in {"$eq", "$ne"}:
-            return [value]
-        if name in LIST_OPERATORS and isinstance(value, list):
-            return value
-        if name.startswith("$"):
-            return []
-    return [wanted]
-
-
-def _is_kind(value: Any, column: Column) -> bool:
-    """Whether a value is of the kind that a column of numbers, or of texts, has."""
-    if isinstance(value, list):  # the whole list
-        return column.is_list
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number if column.is_number else isinstance(value, str)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from experiments.slate_rules.filters import BUILT_IN, RuleError, own_times
+from experiments.slate_rules.filters import BUILT_IN, own_times
 from experiments.slate_rules.item_times import asks_number
 from experiments.slate_rules.leaves import leaves_of
+from experiments.slate_rules.rule_error import RuleError
 from experiments.slate_rules.rules import SlateRules, check_properties
 
 if TYPE_CHECKING:

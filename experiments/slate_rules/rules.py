@@ -18,13 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from experiments.slate_rules.filters import (
-    MAX_FILTER_BYTES,
-    RuleError,
-    check_condition,
-    short_repr,
-)
+from experiments.slate_rules.filters import MAX_FILTER_BYTES, check_condition
 from experiments.slate_rules.repeat import parse_repeat
+from experiments.slate_rules.rule_error import RuleError, short_repr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

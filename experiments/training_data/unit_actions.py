@@ -10,7 +10,6 @@ from django.db import connection
 
 from experiments.ingest.likes import parse_rules
 from experiments.models import Experiment, RuleVersion
-from experiments.slate_rules.filters import RuleError
 from experiments.slate_rules.repeat import (
     DEFAULT_EVENTS,
     NEVER,
@@ -18,6 +17,7 @@ from experiments.slate_rules.repeat import (
     judge_actions,
     value_to_record,
 )
+from experiments.slate_rules.rule_error import RuleError
 from experiments.slate_rules.rules import SlateRules
 from inference.serving.unit_actions import UnitAction
 

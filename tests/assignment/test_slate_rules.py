@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from experiments.assignment.conditions import compile_condition
 from experiments.slate_rules import columns
-from experiments.slate_rules.filters import Filters, RuleError
+from experiments.slate_rules.filters import Filters
 from experiments.slate_rules.request_rules import bind_rules
+from experiments.slate_rules.rule_error import RuleError
 from experiments.slate_rules.rules import NO_RULES, SlateRules
 from inference.serving.catalogue import Catalogue
 from inference.serving.catalogue_row import CatalogueRow

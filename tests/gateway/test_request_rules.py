@@ -30,7 +30,7 @@ def catalogue_of_shoes(shop, lane):
                 f"i{n}",
                 labels=["shoes" if n < 6 else "bags", "sale" if n % 3 == 0 else "new"],
                 price=10.0 * n,
-                properties={"brand": brands[n % 2]},
+                properties={"brand": brands[n % 2], "organic": n > 4},
             )
             for n in range(10)
         ],
@@ -283,6 +283,16 @@ def test_a_surface_rules_its_slates_with_the_request(lane, shop):
             "filter",
             "filter.price == '20', must be a number",
         ),
+        ({"filter": {"organic": "true"}}, "filter", "filter.organic == 'true', must be true or false"),
+        ({"filter": {"organic": {"$ne": 1}}}, "filter", "filter.organic == 1, must be true or false"),
+        (
+            {"boost": [{"filter": {"$not": {"organic": "yes"}}, "by": 2}]},
+            "boost",
+            "boost.organic == 'yes', must be true or false, as the items have",
+        ),
+        ({"filter": {"labels": ["a", "b"]}}, "filter", 'must be {"$in": […]} for any of them'),
+        ({"filter": {"brand": ["a"]}}, "filter", 'must be a text, as the items have. {"$in": […]}'),
+        ({"filter": {"price": {"$not": {"$lt": "x"}}}}, "filter", "filter.price == 'x', must be a n"),
         ({"filter": {"labels": 3}}, "filter", "filter.labels == 3, must be a text"),
         (
             {"boost": [{"filter": {"brand": True}, "by": 2}]},

@@ -109,10 +109,73 @@ def test_rules_about_what_no_item_has_are_not_saved(call, shop, rules, sentence)
     assert call("POST", "/surfaces/home-feed/rules/1/serve").status_code == 200
 
 
+MISTYPED = [
+    (
+        {"filter": {"price": {"lt": 3}}},
+        "filter.price",
+        "a number, as the items have. Did you mean '$lt'?",
+    ),
+    ({"filter": {"price": {"$lte": "cheap"}}}, "filter.price == 'cheap'", "must be a number"),
+    ({"filter": {"brand": {"$gt": 3}}}, "filter.brand == 3", "must be a text, as the items have"),
+    ({"filter": {"organic": "true"}}, "filter.organic == 'true'", "must be true or false"),
+    ({"bury": {"$or": [{"size.w": "4"}, {"price": 3}]}}, "bury.size.w == '4'", "must be a number"),
+    ({"bury": {"mixed": {"in": [1]}}}, "bury.mixed", "operators such as $lte. Did you mean '$in'?"),
+    ({"filter": {"labels": ["a", "b"]}}, "filter.labels", 'must be {"$in": […]} for any of them'),
+    ({"filter": {"tags": ["a", "b"]}}, "filter.tags", 'must be {"$in": […]} for any of them'),
+    (
+        {"boost": [{"filter": {"brand": "b"}, "by": 2}, {"filter": {"organic": 1}, "by": 2}]},
+        "boost.1.filter.organic == 1",
+        "must be true or false",
+    ),
+]
+PROPERTIES = {"brand": "b", "organic": True, "size": {"w": 4}, "mixed": 1, "tags": ["a"]}
+
+
+@pytest.mark.parametrize(("rules", "value", "sentence"), MISTYPED)
+def test_rules_that_no_value_could_pass_are_not_saved(call, shop, rules, value, sentence):
+    items = [
+        ItemDraft("i1", properties=PROPERTIES, price=2),
+        ItemDraft("i2", properties={"mixed": "x"}),
+    ]
+    write_items(project_id=shop.project.pk, items=items)
+    for method, path, body in (
+        ("POST", "/surfaces/home-feed/rules", {"rules": rules}),
+        ("PATCH", "/surfaces/home-feed", {"rules": rules}),
+        ("PUT", "/surfaces", {"key": "another", "kind": "recommend", "rules": rules}),
+    ):
+        error = call(method, path, body).json()["error"]
+        assert (error["code"], error["field"]) == ("invalid_rule", "rules")
+        assert value in error["message"]
+        assert sentence in error["message"]
+    assert not RuleVersion.objects.filter(surface=shop.surface).exists()
+
+
+def test_rules_of_the_right_kinds_are_saved(call, shop):
+    items = [
+        ItemDraft("i1", properties=PROPERTIES, price=2),
+        ItemDraft("i2", properties={"mixed": "x"}),
+    ]
+    write_items(project_id=shop.project.pk, items=items)
+    for number, condition in enumerate(
+        (
+            {"price": {"$lt": 3, "$ne": 2}, "organic": True, "size.w": {"$in": [4, 5]}, "labels": "a"},
+            {"price": {"$lte": {"$context": "budget"}}, "brand": {"$in": {"$context": "brands"}}},
+            {"tags": {"$all": ["a"]}, "labels": {"$eq": ["a", "b"]}, "mixed": {"$in": [1, "x"]}},
+            {"size": {"w": 4}, "brand": None, "title": {"$regex": "^A"}, "labels": {"$size": 2}},
+        ),
+        1,
+    ):
+        saved = call("POST", "/surfaces/home-feed/rules", {"rules": {"filter": condition}})
+        assert (saved.status_code, saved.json().get("number")) == (201, number), saved.text
+
+
 def test_rules_may_come_before_the_first_item(call, shop):
     Item.objects.filter(project=shop.project).delete()
     saved = call("POST", "/surfaces/home-feed/rules", {"rules": {"caps": {"brand": 2}}})
     assert saved.status_code == 201
+    assert call("PATCH", "/surfaces/home-feed", {"rules": {"filter": {"new": 3}}}).status_code == 200
+    for rules in ({"filter": {"price": "cheap"}}, {"filter": {"stock": {"lt": 3}}}):
+        assert call("PATCH", "/surfaces/home-feed", {"rules": rules}).status_code == 422
 
 
 def test_what_cannot_be_followed_is_not_saved(call, shop):

@@ -6,9 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from bakeoff.gateway.http.errors import ApiError
-from experiments.slate_rules.filters import RuleError
 from experiments.slate_rules.long_work import work_for, work_for_condition
 from experiments.slate_rules.request_rules import bind_rules
+from experiments.slate_rules.rule_error import RuleError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

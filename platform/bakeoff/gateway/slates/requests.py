@@ -24,7 +24,7 @@ from bakeoff.gateway.http.fields import (
 )
 from experiments import bounds
 from experiments.bounds import MAX_ID, MAX_TEXT, MAX_VALUE, check
-from experiments.slate_rules.filters import RuleError
+from experiments.slate_rules.rule_error import RuleError
 from experiments.slate_rules.rules import NAMES, NO_RULES, SlateRules
 
 if TYPE_CHECKING:

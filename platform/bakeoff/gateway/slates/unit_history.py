@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bakeoff.gateway.http.errors import ApiError
 from bakeoff.gateway.slates.cache_reader import GroupRead, UnitKeys
-from experiments.slate_rules.filters import RuleError
 from experiments.slate_rules.repeat import (
     DEFAULTS,
     NOTHING_ACTED,
@@ -15,6 +14,7 @@ from experiments.slate_rules.repeat import (
     check_recorded,
     judge_actions,
 )
+from experiments.slate_rules.rule_error import RuleError
 from inference.serving.keys import actions_key, candidates_key, other_actions_key, recent_key
 from inference.serving.unit_actions import read_actions
 
