@@ -158,6 +158,7 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_HSTS_SECONDS = 31_536_000 if PUBLIC is not None and PUBLIC.scheme == "https" else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = SECURE_HSTS_SECONDS > 0
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = LANGUAGE_COOKIE_PATH = f"{SUB_PATH}/"
+CSRF_FAILURE_VIEW = "bakeoff.dashboard.stale_forms.refuse_stale_form"
 CSRF_TRUSTED_ORIGINS = [PUBLIC.origin] if PUBLIC is not None else []
 # A key's text is shown once by a message: it stays on the server, and in no cookie.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"

@@ -1,6 +1,6 @@
-// A form that was sent after the session ended: what was typed comes back once its author has signed in.
-// Only forms marked data-keep, only in this tab, for an hour, and only for the same person. Nothing is sent
-// again by itself; passwords, files and the token of the form are never stored.
+// A form that was sent after the session ended, after signing in anew in another tab, or while the platform
+// was away: what was typed comes back. Only forms marked data-keep, only in this tab, for an hour, and only for the same
+// person. Nothing is sent again by itself; passwords, files and the token of the form are never stored.
 (function () {
   "use strict";
   const NAME = "bakeoff-kept-form", MAX_AGE = 3600e3, NEVER = new Set(["password", "file", "submit", "button", "image"]);
@@ -90,8 +90,15 @@
     }
   }
 
+  // An answer that stored nothing says so by this link, which leads back to the form.
+  const unsent = document.getElementById("unsent");
   const entry = read();
-  if (entry && !person) {
+  if (entry && !entry.shown && unsent && (!person || entry.person === person)) {
+    write({ ...entry, out: true });
+    const url = new URL(unsent.href);
+    if (url.searchParams.has("next")) url.searchParams.set("next", entry.page); // over the page to sign in
+    unsent.href = url.searchParams.has("next") ? url.href : entry.page;
+  } else if (entry && !person) {
     if (!entry.shown) passThrough(entry);
   } else if (entry) {
     const mine = entry.person === person;
@@ -101,6 +108,35 @@
     } else if (!entry.out || !mine || Date.now() - entry.at > MAX_AGE) write(null); // it was stored, or is not theirs
     else if (entry.page === here) restore(entry);
   }
+  // Before a form is sent, the platform is asked whether it is there: a browser's own page of an error would
+  // take the place of what was typed. First of all listeners, so that the others run once, when it is sent.
+  const lost = document.getElementById("lost"), alive = new WeakSet(), asking = new WeakSet();
+  const say = (what) => { for (const one of lost.children) one.hidden = one.dataset.why !== what; };
+  async function answers() {
+    const answer = await fetch(lost.dataset.alive, { cache: "no-store", signal: AbortSignal.timeout(3000) });
+    // Its own "no" is JSON, and no reason to keep a form back; a proxy without a platform says so in HTML.
+    return answer.ok || answer.headers.get("content-type").includes("json");
+  }
+  window.addEventListener("submit", (event) => {
+    const form = event.target, by = event.submitter;
+    if (!lost || !form.matches("form[data-keep]") || read()?.shown || alive.delete(form)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (asking.has(form)) return; // pressed twice
+    asking.add(form);
+    answers().catch(() => false).then((there) => {
+      asking.delete(form);
+      if (there) {
+        alive.add(form);
+        say("");
+        return form.requestSubmit(by);
+      }
+      keep(form, here);
+      write({ ...read(), out: true }); // also after a reload
+      say("unsent");
+      lost.scrollIntoView();
+    });
+  }, true);
   document.addEventListener("submit", (event) => {
     const form = event.target, by = event.submitter;
     if (read()?.shown) return; // rows are being drawn
