@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from experiments.actions.record_load import record_load
+from experiments.bounds import MAX_PROPERTIES_BYTES, check
 from inference.actions.change_items import EMBEDDED, change_item, delete_items
 from inference.actions.load_items import ItemDraft, load_items, next_change
 from inference.actions.store_image import erase_unused_images, image_to_store, store_image
@@ -16,7 +17,7 @@ from inference.sending import EMBED_ITEMS, send
 from inference.serving.changes import announce_catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from inference.models import Item
 
@@ -28,6 +29,7 @@ def load_catalogue(
     project_id: int,
     items: Iterable[ItemDraft],
     by: str,
+    named: Collection[str] | None = None,
     progress: Callable[[int], None] = lambda _count: None,
 ) -> list[int]:
     """Load a file of items, add new ones and change known ones; return their database ids, once each.
@@ -36,10 +38,11 @@ def load_catalogue(
         project_id: whose catalogue.
         items: in any order; the last of several with one id counts.
         by: who loads.
+        named: fields that are written, where the others of a stored item stay; None writes all.
         progress: is called with the number of items of each chunk, after its commit.
     """
     with record_load(project_id, by=by, what="items", progress=progress) as count:
-        ids = load_items(project_id=project_id, items=items, progress=count)
+        ids = load_items(project_id=project_id, items=items, named=named, progress=count)
     ids = list(dict.fromkeys(ids))  # once each, however often its file names it
     _embed(ids)
     announce_catalogue(cache_client())
@@ -60,10 +63,15 @@ def write_items(*, project_id: int, items: Sequence[ItemDraft]) -> int:
 
 
 def patch_item(*, project_id: int, item_id: str, changes: Mapping[str, Any]) -> Item | None:
-    """Change some fields of an item; return it, or None when there is no such item."""
+    """Change some fields of an item; return it, or None when there is no such item.
+
+    Raises:
+        BoundsError: with what is stored of them, its properties are too large.
+    """
     with transaction.atomic():
         item = change_item(project_id=project_id, item_id=item_id, changes=changes)
         if item is not None:
+            check(item.properties, "properties", max_bytes=MAX_PROPERTIES_BYTES)
             if EMBEDDED & set(changes):
                 transaction.on_commit(partial(_embed, [item.pk]))
             transaction.on_commit(_announce)

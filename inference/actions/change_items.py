@@ -11,6 +11,7 @@ from django.utils import timezone
 from inference.actions.collect_words import add_words
 from inference.actions.known_properties import remember_properties, remember_properties_of
 from inference.actions.load_items import as_bytes, next_change
+from inference.actions.merge_patch import merge_patch
 from inference.actions.store_image import erase_unused_images
 from inference.models import Item
 
@@ -45,8 +46,8 @@ def change_item(*, project_id: int, item_id: str, changes: Mapping[str, Any]) ->
     Args:
         project_id: whose.
         item_id: of an item.
-        changes: fields of `ItemDraft` and their values; properties are replaced as a whole. And
-            `image_sha256`, of an image that was stored.
+        changes: fields of `ItemDraft` and their values; properties are merged by their names, and null
+            deletes one. And `image_sha256`, of an image that was stored.
     """
     values = dict(changes)
     if "vector" in values:
@@ -56,6 +57,9 @@ def change_item(*, project_id: int, item_id: str, changes: Mapping[str, Any]) ->
     with transaction.atomic():
         values |= {"change": next_change(project_id), "updated_at": timezone.now()}
         items = Item.objects.filter(project_id=project_id, item_id=item_id)
+        if "properties" in values:
+            stored = items.values_list("properties", flat=True).first()
+            values["properties"] = merge_patch(stored, values["properties"])
         before = set(items.values_list("image_sha256", flat=True)) - {""}
         changed = items.update(**values)
         if "image_sha256" in values:

@@ -1,8 +1,8 @@
-"""Load a catalogue: new items are added, known ones replaced, and their texts queued for embedding."""
+"""Load a catalogue: new items are added, known ones replaced or merged, and their texts embedded."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,11 @@ from django.utils import timezone
 
 from inference.actions.collect_words import add_words
 from inference.actions.known_properties import remember_properties
+from inference.actions.merge_patch import merge_patch
 from inference.models import Item
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
 CHUNK = 1000  # rows a statement: few round trips, and a short transaction
@@ -86,9 +87,18 @@ def load_items(
     *,
     project_id: int,
     items: Iterable[ItemDraft],
+    named: Collection[str] | None = None,
     progress: Callable[[int], None] = lambda _count: None,
 ) -> list[int]:
-    """Write items by their ids; return the database ids of all of them, for `embed_items`."""
+    """Write items by their ids; return the database ids of all of them, for `embed_items`.
+
+    Args:
+        project_id: whose.
+        items: as they are to be.
+        named: their fields that are written, where a stored item keeps the others; of properties,
+            those of a draft are merged, and null deletes one. None writes all.
+        progress: is called with the number of items of each chunk, after its commit.
+    """
     rows = iter(items)
     written: list[int] = []
     while chunk := list(islice(rows, CHUNK)):
@@ -97,6 +107,8 @@ def load_items(
         # In the transaction of its rows, as the number's order is that of the commits.
         with transaction.atomic():
             change = next_change(project_id)
+            if named is not None:
+                drafts = _with_stored(project_id, drafts, named)
             Item.deleted_or_not.bulk_create(
                 [draft.row(project_id, change) for draft in drafts.values()],
                 update_conflicts=True,
@@ -111,6 +123,28 @@ def load_items(
             written += keys
         progress(len(chunk))
     return written
+
+
+def _with_stored(
+    project_id: int, drafts: Mapping[str, ItemDraft], named: Collection[str]
+) -> dict[str, ItemDraft]:
+    """Return drafts with what their items keep; after `next_change` no other writer comes between."""
+    stored = {
+        row.item_id: row for row in Item.objects.filter(project_id=project_id, item_id__in=drafts)
+    }
+    return {key: _merged(draft, stored.get(key), named) for key, draft in drafts.items()}
+
+
+def _merged(draft: ItemDraft, row: Item | None, named: Collection[str]) -> ItemDraft:
+    kept: dict[str, Any] = {}
+    if row is not None:
+        kept = {one.name: getattr(row, one.name) for one in fields(draft) if one.name not in named}
+        kept["item_id"] = draft.item_id
+    if kept.get("vector") is not None:
+        kept["vector"] = np.frombuffer(kept["vector"], dtype="<f4").tolist()
+    if "properties" not in kept:
+        kept["properties"] = merge_patch(row.properties if row is not None else {}, draft.properties)
+    return replace(draft, **kept)
 
 
 def next_change(project_id: int) -> int:

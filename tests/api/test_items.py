@@ -111,6 +111,31 @@ def test_an_item_is_changed_field_by_field(call, shop):
     assert Item.objects.get(item_id="a/b c").vector_due_at is not None
 
 
+def test_properties_are_merged_by_name_and_null_deletes_one(call):
+    properties = {"brand": "Acme", "stock": 9, "sale": True, "size": {"w": 4, "h": 2}}
+    call("PUT", "/items", {"items": [{"item_id": "i0", "properties": properties}]})
+
+    def patch(changes):
+        return call("PATCH", "/items/i0", {"properties": changes}).json()["properties"]
+
+    assert patch({"stock": 3}) == properties | {"stock": 3}
+    assert patch({"sale": None, "size": {"h": None, "d": 1}}) == {
+        "brand": "Acme",
+        "stock": 3,
+        "size": {"w": 4, "d": 1},
+    }
+    assert patch({}) == {"brand": "Acme", "stock": 3, "size": {"w": 4, "d": 1}}
+    assert patch({"brand": None, "stock": None, "size": 5}) == {"size": 5}
+    # Together they are as bounded as at once.
+    patch({"a": "x" * 20_000})
+    refused = call("PATCH", "/items/i0", {"properties": {"b": "x" * 20_000}})
+    assert (refused.status_code, refused.json()["error"]["field"]) == (400, "properties")
+    assert "b" not in call("GET", "/items/i0").json()["properties"]
+    # PUT stays whole.
+    call("PUT", "/items", {"items": [{"item_id": "i0", "properties": {"stock": 1}}]})
+    assert call("GET", "/items/i0").json()["properties"] == {"stock": 1}
+
+
 def test_the_catalogue_is_listed_page_by_page(call):
     first = call("GET", "/items?limit=4").json()
     assert (names(first["items"]), first["next"]) == (["i0", "i1", "i2", "i3"], "i3")

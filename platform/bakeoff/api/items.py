@@ -238,10 +238,17 @@ def get_item(request: HttpRequest, item_id: str) -> Any:
 
 @router.patch("/items/{path:item_id}", response={200: ItemOut})
 def change_item(request: HttpRequest, item_id: str, payload: ItemPatch) -> Any:
-    """Change some fields of an item; what is not named stays, properties are replaced as a whole."""
+    """Change some fields of an item; what is not named stays.
+
+    Properties are merged (RFC 7396): `{"properties": {"stock": 3, "sale": null}}` sets one, deletes
+    another and keeps all others.
+    """
     project = project_of(request)
     get_or_404(Item.objects.filter(project=project), "item", item_id=item_id)
-    patch_item(project_id=project.pk, item_id=item_id, changes=payload.dict(exclude_unset=True))
+    try:
+        patch_item(project_id=project.pk, item_id=item_id, changes=payload.dict(exclude_unset=True))
+    except BoundsError as error:
+        raise Problem(400, error.code, error.message, error.field) from error
     return get_or_404(Item.objects.filter(project=project), "item", item_id=item_id)
 
 
