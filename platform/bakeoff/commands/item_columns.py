@@ -45,6 +45,8 @@ class ItemColumns:
         named: Mapping[str, str | Sequence[str] | None],
         as_text: Sequence[str],
         stored: StoredKinds | None = None,
+        *,
+        replace: bool = False,
     ) -> None:
         """Begin with the columns that were named.
 
@@ -53,7 +55,9 @@ class ItemColumns:
             named: by field of an item, the column or columns that hold it.
             as_text: columns of properties that stay texts.
             stored: what the properties of items that are there hold; None does not look.
+            replace: whether items are written as a whole, what has no column included.
         """
+        self._replace, self._fields = replace, frozenset[str]()
         self._file, self._columns = file, FieldColumns(named)
         self._properties = PropertyColumns(file, as_text, stored=stored)
         self._ids: set[str] = set()
@@ -71,6 +75,7 @@ class ItemColumns:
         self._columns.check(self._file, stream.columns, ["item_id"])
         names = self._columns.names_of(stream.columns)
         rest = [name for name in names if name not in FIELDS]
+        self._fields = frozenset(FIELDS).intersection(names) | ({"properties"} if rest else set())
         self._properties.prepare(stream, rest)
         self._amounts.prepare(self._file, stream, self._columns)
         folded = {fold_name(field): field for field in FIELDS if field not in names}
@@ -87,7 +92,7 @@ class ItemColumns:
             id_of(fields, "item_id"),
             text_of(fields, "title", max_length=MAX_TITLE),
             text_of(fields, "text"),
-            self._properties.read(fields),
+            self._properties_of(fields),
             available=_truth(fields, "available"),
             published_at=_moment(fields, "published_at"),
             expires_at=_moment(fields, "expires_at"),
@@ -100,6 +105,16 @@ class ItemColumns:
         self.repeated += item.item_id in self._ids
         self._ids.add(item.item_id)
         return item
+
+    @property
+    def named(self) -> frozenset[str] | None:
+        """The fields that the file has columns of; None where items are replaced as a whole."""
+        return None if self._replace else self._fields
+
+    def _properties_of(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the properties of a row, and null for what its cell says that the item has no more."""
+        values = self._properties.read(row)
+        return values if self._replace else {**dict.fromkeys(self._properties.names), **values}
 
     @property
     def distinct(self) -> int:

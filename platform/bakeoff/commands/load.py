@@ -47,11 +47,18 @@ load.add_command(labelled)
 @column_options(ITEM)
 @as_text_option
 @new_kinds_option
+@click.option("--replace", is_flag=True, help="Empty what the file has no column for.")
 @project_option
 def items(
-    file: Path, slug: str | None, as_text: tuple[str, ...], *, new_kinds: bool, **named: Any
+    file: Path,
+    slug: str | None,
+    as_text: tuple[str, ...],
+    *,
+    new_kinds: bool,
+    replace: bool,
+    **named: Any,
 ) -> None:
-    """Columns: item_id; any other is optional.
+    """Columns: item_id; any other is optional. What has no column stays as it is stored.
 
     Known are title, text, available, published_at, expires_at, group_id, labels (between |), url,
     image_url and price, or the columns that the options name; any other is a property.
@@ -62,10 +69,16 @@ def items(
     from experiments.actions.load_catalogue import load_catalogue
 
     stored = None if new_kinds else partial(stored_texts, project.items.all(), "properties")
-    columns = ItemColumns(file, named, as_text, stored)
+    columns = ItemColumns(file, named, as_text, stored, replace=replace)
+    # Looked at before: what the file adds keeps nothing.
+    merges = not replace and project.items.exists()
     with read_file(file, columns.read, prepare=columns.prepare) as (rows, advance):
-        load_catalogue(project_id=project.pk, items=rows, by=OPERATOR, progress=advance)
+        load_catalogue(
+            project_id=project.pk, items=rows, by=OPERATOR, named=columns.named, progress=advance
+        )
     echo(f"{counted(columns.distinct, 'item')} loaded; a worker embeds their texts.")
+    if merges:
+        echo("What the file has no column for stayed as it was (--replace empties it).")
     for sentence in columns.sentences():
         echo(sentence)
 

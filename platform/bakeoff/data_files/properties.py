@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 
 class PropertyColumns:
-    """Reads properties, each as what its whole column holds; an empty cell is none."""
+    """Reads properties, each as what its whole column holds; an empty cell is none.
+
+    Attributes:
+        names: the columns that are properties.
+    """
 
     def __init__(
         self,
@@ -41,7 +45,7 @@ class PropertyColumns:
         """
         self._file, self._as_text, self._what = file, as_text, what
         self._stored = stored
-        self._names: Sequence[str] = ()
+        self.names: Sequence[str] = ()
         self._kinds = ColumnKinds(kept=as_text)
 
     def prepare(self, stream: RowStream, names: Sequence[str]) -> None:
@@ -55,7 +59,7 @@ class PropertyColumns:
             DatasetError: the file has no column of a name in `as_text`.
         """
         require_columns(self._file, stream.columns, self._as_text)
-        self._names = names
+        self.names = names
         if names and not stream.is_typed:
             rows = stream_rows(self._file).rows
             self._kinds = read_kinds(rows, names, as_text=self._as_text)
@@ -69,7 +73,7 @@ class PropertyColumns:
         Raises:
             BoundsError: they are too large, or hold what no database can.
         """
-        values = {name: self._kinds.value(name, as_json_value(row[name])) for name in self._names}
+        values = {name: self._kinds.value(name, as_json_value(row[name])) for name in self.names}
         values = {name: value for name, value in values.items() if value is not None}
         bounds.check(values, self._what, max_bytes=MAX_PROPERTIES_BYTES)
         return values

@@ -1,0 +1,70 @@
+"""A file of some columns changes these, and keeps the rest of each item."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inference.actions.load_items import ItemDraft, load_items
+from tests.support.load_files import items_of, load, write
+
+FULL = (
+    "item_id,title,text,available,published_at,group_id,labels,url,price,brand,stock\n"
+    "a,Heat,Crime,true,2020-01-01,g1,x|y,https://shop.example/a,9.5,Acme,4\n"
+    "b,Glass,Drama,false,2021-01-01,g2,z,https://shop.example/b,5,Zeta,7\n"
+)
+NAMES = ("title", "text", "available", "published_at", "group_id", "labels", "url", "price")
+KEPT = "What the file has no column for stayed as it was (--replace empties it)."
+
+
+def values_of(project):
+    return {
+        key: {name: getattr(item, name) for name in (*NAMES, "properties")}
+        for key, item in items_of(project).items()
+    }
+
+
+def test_a_price_feed_keeps_the_rest_of_each_item(tmp_path, project):
+    assert KEPT not in load("items", write(tmp_path, "full.csv", FULL), project)
+    before = values_of(project)
+    output = load("items", write(tmp_path, "prices.csv", "item_id,price\na,12.90\nc,3\n"), project)
+    assert "2 items loaded" in output
+    assert KEPT in output
+    after = values_of(project)
+    assert after["a"] == before["a"] | {"price": 12.9}
+    assert after["b"] == before["b"]
+    assert (after["c"]["title"], after["c"]["price"], after["c"]["available"]) == ("", 3.0, True)
+
+
+def test_an_empty_cell_empties_what_has_a_column(tmp_path, project):
+    load("items", write(tmp_path, "full.csv", FULL), project)
+    load("items", write(tmp_path, "some.csv", "item_id,price,stock,sale\na,,,true\nb,6,8,\n"), project)
+    after = values_of(project)
+    assert (after["a"]["price"], after["a"]["properties"]) == (None, {"brand": "Acme", "sale": True})
+    assert (after["b"]["price"], after["b"]["properties"]) == (6.0, {"brand": "Zeta", "stock": 8})
+    assert after["a"]["labels"] == ["x", "y"]
+
+
+def test_replace_writes_items_as_a_whole(tmp_path, project):
+    load("items", write(tmp_path, "full.csv", FULL), project)
+    output = load("items", write(tmp_path, "ids.csv", "item_id,title\na,Heat\n"), project, "--replace")
+    assert KEPT not in output
+    after = values_of(project)
+    assert (after["a"]["title"], after["a"]["price"], after["a"]["properties"]) == ("Heat", None, {})
+    assert after["b"]["price"] == 5.0
+
+
+def test_a_column_that_an_option_names_is_merged_as_its_field(tmp_path, project):
+    load("items", write(tmp_path, "full.csv", FULL), project)
+    file = write(tmp_path, "p.csv", "id,now\na,4.5\n")
+    load("items", file, project, "--item-id", "id", "--price", "now")
+    after = values_of(project)["a"]
+    assert (after["price"], after["title"], after["properties"]["brand"]) == (4.5, "Heat", "Acme")
+
+
+def test_a_vector_that_a_file_cannot_hold_is_kept(tmp_path, project):
+    draft = ItemDraft("v", "Old", vector=[0.1, -2.5])
+    load_items(project_id=project.pk, items=[draft])
+    load("items", write(tmp_path, "titles.csv", "item_id,title\nv,New\n"), project)
+    item = items_of(project)["v"]
+    assert item.title == "New"
+    assert bytes(item.vector) == np.array([0.1, -2.5], dtype="<f4").tobytes()
