@@ -374,6 +374,20 @@ def test_reports_for_programs_say_what_is_next_too(experiments, name, lane):
     assert (verdict["sentence"], verdict["next_step"]) == ENGLISH[name][3:]
 
 
+@pytest.mark.parametrize("name", ["ship", "day_1", "holdback_lost"])
+def test_a_report_prints_on_one_page(experiments, shared_lane, chromium, name):
+    experiment = experiments[name]
+    session = sign_in(experiment.project).cookies["sessionid"].value
+    context = chromium.new_context(base_url=shared_lane.url)
+    context.add_cookies([{"name": "sessionid", "value": session, "url": shared_lane.url}])
+    page = context.new_page()
+    page.goto(report_path(experiment))
+    printed = page.pdf(prefer_css_page_size=True)
+    context.close()
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1
+    assert re.search(rb"/MediaBox\s*\[0 0 59[45][.\d]* 84[12]", printed)  # A4, in points
+
+
 @pytest.mark.skipif(not SHOTS, reason="BAKEOFF_SHOTS names no folder")
 def test_screenshots(experiments, shared_lane, chromium):
     for name, experiment in experiments.items():
