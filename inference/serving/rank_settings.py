@@ -53,10 +53,10 @@ class RankSettings:
         """
         if not isinstance(data, dict):
             raise SettingsError(f"rank == {data!r:.80}, must be an object.", field="rank")
-        if unknown := sorted(set(data) - set(_BOUNDS)):
+        if unknown := sorted(set(data) - set(BOUNDS)):
             where = f"rank.{unknown[0]}"
             raise SettingsError(
-                f"{where}: unknown field, must be one of {sorted(_BOUNDS)}.", field=where
+                f"{where}: unknown field, must be one of {sorted(BOUNDS)}.", field=where
             )
         settings = cls(**{name: _number(value, name) for name, value in data.items()})
         settings._check()
@@ -88,7 +88,7 @@ class RankSettings:
         return np.clip(shares, 0.0, 1.0)
 
 
-_BOUNDS = {
+BOUNDS = {
     "control_share": (MIN_CONTROL_SHARE, 1.0),
     "explore": (0.0, 1.0),
     "wait_seconds": (1.0, MAX_WAIT_SECONDS),
@@ -98,13 +98,13 @@ _BOUNDS = {
     "sample": (0.0, 1.0),
     "apprentice": (0.0, 1.0),
 }
-assert set(_BOUNDS) == {one.name for one in fields(RankSettings)}  # noqa: S101  one rule each
+assert set(BOUNDS) == {one.name for one in fields(RankSettings)}  # noqa: S101  one rule each
 
 NO_RANK_SETTINGS = RankSettings()
 
 
 def _number(value: Any, name: str) -> float:
-    low, high = _BOUNDS[name]
+    low, high = BOUNDS[name]
     plain = isinstance(value, int | float) and not isinstance(value, bool)
     if not plain or not math.isfinite(value) or not low <= value <= high:
         raise SettingsError(

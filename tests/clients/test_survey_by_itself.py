@@ -15,7 +15,7 @@ from tests.support.dashboard import sign_in
 from tests.support.embed_page import stored
 
 QUESTION = "How do you like these?"
-FOUND = "Did you find it?"
+OTHER_QUESTION = "Did you find it?"
 TAG = '<script src="/sdk/v1.js" data-key="{key}" data-wait="0" {more}></script>'
 SHOW = "async () => (await bakeoff.recommend('home-feed', { k: 2 })).survey?.key"
 
@@ -151,7 +151,9 @@ def searching(lane, asking):
     """A second surface of the shop, with a question of its own."""
     surface = Surface.objects.create(project=asking.project, key="search", kind="recommend")
     builders.make_version(surface, list(range(10, 0, -1)), alias="champion")
-    create_survey(surface=surface, question=SurveyQuestion("found", "rating", FOUND), by="a test")
+    create_survey(
+        surface=surface, question=SurveyQuestion("found", "rating", OTHER_QUESTION), by="a test"
+    )
     lane.refresh()
     return asking
 
@@ -174,10 +176,10 @@ def test_each_element_asks_about_its_surface(opened, searching, order):
         page.evaluate("async (surface) => { await bakeoff.recommend(surface, { k: 2 }) }", surface)
         settle(page)
     page.get_by_role("group", name=QUESTION).wait_for()
-    page.get_by_role("group", name=FOUND).wait_for()
-    assert questions(page) == ["", FOUND, QUESTION]
-    page.get_by_role("group", name=FOUND).get_by_role("radio", name="4").check()
-    page.get_by_role("group", name=FOUND).get_by_role("button", name="Send").click()
+    page.get_by_role("group", name=OTHER_QUESTION).wait_for()
+    assert questions(page) == ["", OTHER_QUESTION, QUESTION]
+    page.get_by_role("group", name=OTHER_QUESTION).get_by_role("radio", name="4").check()
+    page.get_by_role("group", name=OTHER_QUESTION).get_by_role("button", name="Send").click()
     page.get_by_role("status").get_by_text("Thank you.").wait_for()
     assert questions(page) == ["", "", QUESTION]
     answered = Feedback.objects.get(project=searching.project)
@@ -192,7 +194,7 @@ def test_elements_for_any_surface_ask_one_question_each(opened, searching):
         page.evaluate("async (surface) => { await bakeoff.recommend(surface, { k: 2 }) }", surface)
         settle(page)
     page.get_by_role("group", name=QUESTION).wait_for()
-    assert questions(page) == [FOUND, QUESTION, ""]
+    assert questions(page) == [OTHER_QUESTION, QUESTION, ""]
 
 
 def test_an_element_of_another_surface_asks_nothing(opened, searching):
@@ -203,8 +205,8 @@ def test_an_element_of_another_surface_asks_nothing(opened, searching):
     assert (
         page.evaluate("async () => (await bakeoff.recommend('search', { k: 2 })).survey.key") == "found"
     )
-    page.get_by_role("group", name=FOUND).wait_for()
-    assert questions(page) == [FOUND]
+    page.get_by_role("group", name=OTHER_QUESTION).wait_for()
+    assert questions(page) == [OTHER_QUESTION]
 
 
 def test_a_page_whose_policy_forbids_the_script_shows_its_list_all_the_same(opened, asking, lane):

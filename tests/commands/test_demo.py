@@ -125,8 +125,8 @@ def slate(number, model="popularity@1", items=("i1",)):
 
 def comments_of(count, **fields):
     voice = FilmVoice("u1")
-    said = [voice.speak(slate(number, **fields), ["i1"]) for number in range(count)]
-    return [body for one in said for body in one.feedback]
+    remarks = [voice.speak(slate(number, **fields), ["i1"]) for number in range(count)]
+    return [body for one in remarks for body in one.feedback]
 
 
 def test_comments_on_films_are_repeatable_and_differ_by_what_was_shown():

@@ -13,6 +13,7 @@ from bakeoff.dashboard.rows_in_form import EMPTY_ROWS
 from bakeoff.dashboard.urls import urlpatterns
 from experiments.models import Experiment, Metric, Slate, Variant
 from inference.algorithms import CUSTOM, GENERATORS, RECOMMENDERS
+from inference.classifiers import CLASSIFIERS
 from inference.models import ModelVersion
 from inference.policies import POLICIES
 from inference.queues import QUEUES
@@ -403,9 +404,10 @@ def chosen_names(seeded: Seeded) -> list[str]:
         "secret",
         "missing",
     }
-    names |= {*RECOMMENDERS, *GENERATORS, *POLICIES, *QUEUES, "beat", "auto", "blend"}
+    names |= {*RECOMMENDERS, *CLASSIFIERS, *GENERATORS, *POLICIES, *QUEUES, "beat", "auto", "blend"}
     # What is typed as JSON: the same in every language.
     names |= {"per_value", "order", "context.NAME", "device", "language", "platform", "hour", "weekday"}
+    names |= {"openai", "gpt-5-mini", "input", "output", "algorithm", "params", "rate"}
     return sorted(names, key=len, reverse=True)
 
 

@@ -232,8 +232,8 @@ def test_home_counts_what_the_queue_of_feedback_shows(shop):
 def test_a_form_makes_a_surface_of_an_order(shop):
     client, slug = sign_in(shop.project, role="operator"), shop.project.slug
     fields = {
-        "key": "trending-now", "kind": "recommend", "list": "trending", "static_list": "[]",
-        "labels": "[]", "liked_events": "[]", "exploration": "0", "retrain_algorithm": "",
+        "key": "trending-now", "kind": "recommend", "list": "trending",
+        "exploration": "0", "retrain_algorithm": "",
         "retrain_every_seconds": "86400", "shadow_first": "0",
     }  # fmt: skip
     page = client.post(reverse("surfaces", args=[slug]), fields, follow=True).content.decode()
@@ -242,8 +242,12 @@ def test_a_form_makes_a_surface_of_an_order(shop):
     version = ModelVersion.objects.get(surface__project=shop.project, algorithm="trending")
     address = reverse("version", args=[slug, version.pk])
     assert "an order of items, which learns nothing" in client.get(address).content.decode()
-    refused = client.post(reverse("surfaces", args=[slug]), {**fields, "key": "other", "kind": "flag"})
+    refused = client.post(reverse("surfaces", args=[slug]), {**fields, "key": "other", "list": "odd"})
     assert refused.status_code == 422
+    # Of a flag no list is read.
+    flag = client.post(reverse("surfaces", args=[slug]), {**fields, "key": "other", "kind": "flag"})
+    assert flag.status_code == 302
+    assert not ModelVersion.objects.filter(surface__project=shop.project, surface__key="other").exists()
 
 
 def test_whatever_the_form_offers_to_train_is_trained(shop):

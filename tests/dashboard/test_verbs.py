@@ -151,7 +151,7 @@ def edit_metric(shop):
 
 
 SURFACE = {
-    "static_list": "[]", "labels": "[]", "liked_events": "[]", "exploration": "0.25",
+    "exploration": "0.25",
     "retrain_algorithm": "", "retrain_every_seconds": "86400", "shadow_first": "0",
 }  # fmt: skip
 
@@ -161,7 +161,11 @@ def make_surface(shop):
     page = reverse("surface", args=[shop.project.slug, "s"])
     address = reverse("surfaces", args=[shop.project.slug])
     return Step(
-        address, SURFACE | {"key": "s", "kind": "flag"}, created.exists, page, {"data_kind": "flag"}
+        address,
+        SURFACE | {"key": "s", "kind": "recommend"},
+        created.exists,
+        page,
+        {"data_kind": "recommend"},
     )
 
 

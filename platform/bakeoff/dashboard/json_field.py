@@ -21,6 +21,19 @@ class JsonField(forms.CharField):
         super().__init__(required=False, **options)
         self.kind = kind
 
+    def prepare_value(self, value: Any) -> Any:
+        """Show what is stored as JSON, and nothing where it is empty."""
+        if not isinstance(value, dict | list):
+            return value
+        return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() if value else ""
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Compare values, not how they are written."""
+        try:
+            return bool(self.to_python(self.prepare_value(initial)) != self.to_python(data))
+        except forms.ValidationError:
+            return True
+
     def to_python(self, value: Any) -> Any:
         """Parse.
 

@@ -80,6 +80,7 @@ PLACES: Mapping[str, str] = {
     "minimum_run_seconds": "minimum_days",
     "window_seconds": "window_hours",
 }
+ADVANCED = {"condition"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +92,14 @@ class Part:
         modes: separated by blanks; empty: all.
         title: of a group of fields.
         notes: sentences below, by their methods.
+        is_advanced: whether it is folded away: what rows can say is not written there.
     """
 
     fields: Sequence[Any]
     modes: str = ""
     title: Any = ""
     notes: Sequence[tuple[str, Any]] = ()
+    is_advanced: bool = False
 
 
 class ModeFields(forms.Form):
@@ -254,5 +257,6 @@ def parts_of(form: forms.Form, names: Iterable[str], lists: Mapping[str, Any]) -
             parts.append(Part(fields, name, HEADINGS[name]))
         else:
             notes = tuple(NOTES.items()) if name == "mode" else ()
-            parts.append(Part([form[name]], " ".join(MODES_OF.get(name, ())), notes=notes))
+            modes = " ".join(MODES_OF.get(name, ()))
+            parts.append(Part([form[name]], modes, notes=notes, is_advanced=name in ADVANCED))
     return parts

@@ -9,12 +9,23 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from bakeoff.dashboard.json_field import JsonField
+from bakeoff.dashboard.plain_fields import NumbersField, PairsField
 from experiments.reports.param_words import name_of_choice, name_of_param
 from inference.actions.find_encoder import encoders_of
-from inference.algorithms import AUTO, CUSTOM, ENCODER, algorithms_of, params_of, reads_texts
+from inference.algorithms import (
+    AUTO,
+    CUSTOM,
+    ENCODER,
+    algorithms_of,
+    params_of,
+    reads_texts,
+    why_not_trainable,
+)
 from inference.options import specs_of
 
 if TYPE_CHECKING:
+    from django.http import QueryDict
+
     from inference.actions.queue_training import CannotTrainError
     from inference.models import Surface
     from inference.options import ParamSpec
@@ -57,10 +68,12 @@ class TrainingForm(forms.Form):
             field.initial = scheduled.get(spec.name, spec.default)
             self.fields[PREFIX + spec.name] = field
         if cls is None and _is_of_a_package(surface.kind, algorithm):
-            self.fields[OTHERS] = JsonField(
-                dict,
+            self.fields[OTHERS] = PairsField(
                 label=gettext_lazy("Parameters"),
-                help_text=gettext_lazy("As JSON; the package that brings the algorithm says which."),
+                initial=scheduled,
+                help_text=gettext_lazy(
+                    "One a line, as “rate = 0.1”; the package that brings the algorithm says which."
+                ),
             )
         encoders = encoders_of(surface.project_id)
         if encoders and reads_texts(surface.kind, algorithm):
@@ -88,6 +101,36 @@ class TrainingForm(forms.Form):
         self.add_error(place if place in self.fields else None, str(error))
 
 
+class ScheduledParams(TrainingForm):
+    """Parameters of what a surface's schedule trains."""
+
+    def __init__(self, surface: Surface, *args: Any, **options: Any) -> None:
+        """Build the fields of the algorithm on schedule."""
+        super().__init__(surface, surface.retrain_algorithm, *args, **options)
+        self._surface = surface
+
+    @classmethod
+    def of(cls, surface: Surface, data: QueryDict | None) -> ScheduledParams | None:
+        """Return the form; None where nothing with parameters is trained, or another algorithm was chosen.
+
+        Args:
+            surface: whose schedule.
+            data: what was sent; without any parameter in it they stay as they are.
+        """
+        algorithm = surface.retrain_algorithm
+        if not algorithm or why_not_trainable(surface.kind, algorithm, {}):
+            return None
+        form = cls(surface, data)
+        sent = data is not None and any(name in data for name in form.fields)
+        is_same = data is None or data.get("retrain_algorithm") == algorithm
+        return form if form.fields and is_same and (data is None or sent) else None
+
+    def changes(self) -> dict[str, Any]:
+        """Return the surface's changed parameters; nothing where they are as they were."""
+        params = self.params()
+        return {"retrain_params": params} if params != self._surface.retrain_params else {}
+
+
 def _is_of_a_package(kind: str, algorithm: str) -> bool:
     if algorithm == AUTO or algorithm in CUSTOM:
         return False
@@ -103,14 +146,27 @@ def _field_of(spec: ParamSpec) -> forms.Field:
     if spec.type is bool:
         return forms.BooleanField(label=label, required=False)
     if spec.type is list:
-        names = all(isinstance(one, str) for one in spec.default) and spec.name == "algorithms"
-        if names:
-            help_text = _("Separated by commas. Empty: the usual ones.")
-            return ListField(label=label, required=False, help_text=help_text)
-        return JsonField(list, label=label, help_text=_("As a JSON list."))
+        return _list_field(spec, label)
     if spec.type is str:
         return forms.CharField(label=label, required=False, max_length=200)
     return _number_field(spec, label)
+
+
+def _list_field(spec: ParamSpec, label: str) -> forms.Field:
+    names = all(isinstance(one, str) for one in spec.default) and spec.name == "algorithms"
+    if names:
+        help_text = _("Separated by commas. Empty: the usual ones.")
+        return ListField(label=label, required=False, help_text=help_text)
+    if spec.name == "weights":
+        return NumbersField(label=label, required=False, help_text=_("Numbers, separated by commas."))
+    return JsonField(
+        list,
+        label=label,
+        help_text=_(
+            "A JSON list of names of algorithms, or of objects where one has parameters: "
+            '["trending", {"algorithm": "item-knn", "params": {"k": 50}}]'
+        ),
+    )
 
 
 def _number_field(spec: ParamSpec, label: str) -> forms.Field:

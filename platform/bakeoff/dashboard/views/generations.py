@@ -21,8 +21,8 @@ from redis.exceptions import RedisError
 
 from bakeoff.accounts.refused import RefusedError
 from bakeoff.dashboard.access import OPERATOR, project_for
-from bakeoff.dashboard.json_field import JsonField
 from bakeoff.dashboard.paging import page_of
+from bakeoff.dashboard.plain_fields import PairsField
 from bakeoff.dashboard.refusals import add_refusal
 from bakeoff.dashboard.saved_views import views_over
 from bakeoff.dashboard.text_box import TextBoxField
@@ -168,10 +168,9 @@ class PlaygroundForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 4}),
         help_text=gettext_lazy("What a user says. Empty: the messages of the version alone."),
     )
-    variables = JsonField(
-        dict,
+    variables = PairsField(
         label=gettext_lazy("Variables"),
-        help_text=gettext_lazy("Of the version's templates, as JSON."),
+        help_text=gettext_lazy("Of the version's templates, one a line: order = 1234."),
     )
 
     def __init__(self, surface: Surface, *args: Any, **options: Any) -> None:

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from bakeoff.accounts.refused import RefusedError
 from bakeoff.dashboard.access import OPERATOR, project_for
 from bakeoff.dashboard.json_field import JsonField
+from bakeoff.dashboard.plain_fields import PairsField
 from bakeoff.dashboard.refusals import add_refusal
 from bakeoff.page_services import PREVIEW, find_service
 from experiments.actions.change_surface import CannotChangeSurfaceError, patch_surface
@@ -54,10 +55,10 @@ class RulesForm(forms.Form):
         help_text=gettext_lazy("Whose list is shown. Empty: a new visitor's."),
     )
     k = forms.IntegerField(label=gettext_lazy("Items"), min_value=1, max_value=100, initial=10)
-    context = JsonField(
-        dict,
+    context = PairsField(
+        rows=2,
         label=gettext_lazy("Context"),
-        help_text=gettext_lazy("What the request says of the visitor, as JSON."),
+        help_text=gettext_lazy("What the request says of the visitor, one a line: country = DE."),
     )
     name = forms.CharField(
         label=gettext_lazy("Name of the version"),
