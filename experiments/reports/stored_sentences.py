@@ -53,7 +53,10 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ),
     (
         "the gain is gone: {lift} ({low} to {high}) after {duration}",
-        gettext_noop("The gain is gone: %(lift)s (%(low)s to %(high)s) after %(duration)s"),
+        gettext_noop(
+            "The gain is gone: %(lift)s against the former version (%(low)s to %(high)s) after "
+            "%(duration)s"
+        ),
     ),
     (
         "no clear gain: {lift} ({low} to {high}) after {duration}",

@@ -118,7 +118,7 @@ ENGLISH = {
         ["Worse now", "popularity@2 against popularity@1, after its promotion"],
         ["−57%", "Worse: −63% to −50%", "95% CI, valid at any time"],
         ["No problems", "120 users analysed", "Split 50% / 50%, as planned"],
-        "The gain is gone: −57% (−63% to −50%) after 21 days.",
+        "The gain is gone: −57% against the former version (−63% to −50%) after 21 days.",
         "popularity@2 still serves most users. Decide on the surface's autopilot page: approve to go back "
         "to popularity@1, or decline to keep popularity@2.",
     ),
@@ -258,7 +258,7 @@ CHINESE = {
         "更多用户也几乎不会改变结果，因此提前结束。现在由 popularity@1 服务所有用户。下一步可以尝试更大的改动。",
     ),
     "holdback_lost": (
-        "收益已消失：21 天后为 −57%（−63% 至 −50%）。",
+        "收益已消失：21 天后比前一版本变化 −57%（−63% 至 −50%）。",
         "popularity@2 仍为大多数用户服务。请在该推荐位的自动驾驶页面决定：批准以恢复 popularity@1，或拒绝以保留 popularity@2。",
     ),
     "interleave_prefers": ("用户更喜欢 popularity@2。popularity@2 的列表带来的 clicks 比 popularity@1 的多约 35%。按用户计：120 人偏好 popularity@2，60 人偏好 popularity@1，60 人无偏好。", "现在由 popularity@1 服务所有用户。请您决定：为 popularity@2 启动测试，因为列表中的偏好还不等于收益。"),

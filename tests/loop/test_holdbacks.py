@@ -177,7 +177,9 @@ def test_a_lost_gain_alerts_once_and_moves_nothing(shop):
     alert = Alert.objects.get(project=shop.project, event="holdback_lost")
     assert "the gain is gone: −" in alert.summary
     with override("zh-hans"):  # with the full stop of a stored sentence, too
-        assert " 秒后为" in show_stored("the gain is gone: −5% (−9% to −1%) after 3 seconds.")
+        assert " 秒后比前一版本变化" in show_stored(
+            "the gain is gone: −5% (−9% to −1%) after 3 seconds."
+        )
     assert Proposal.objects.get(project=shop.project).kind == "restore"
     assert holdbacks(shop, state="running").exists()
     assert shop.surface.versions.champions().get().number == 2

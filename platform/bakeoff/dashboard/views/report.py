@@ -200,7 +200,7 @@ def _pdf(request: HttpRequest, experiment: Experiment, name: str) -> HttpRespons
             _(
                 "PDF needs WeasyPrint and its libraries (Pango): pip install weasyprint, and on Debian apt install "
                 "libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0. "
-                "Until then, print the page to a PDF in your browser. (%(error)s)"
+                "Until then, share a copy and print it to a PDF in your browser. (%(error)s)"
             )
             % {"error": str(error)[:200]},
             content_type="text/plain; charset=utf-8",
