@@ -60,6 +60,8 @@ def _your_decision(report: ExperimentReport) -> str:
     if action == Decision.Action.SHIP and not ships_by_itself(experiment):
         return _("Your decision: ship it, or stop the experiment.")
     if action == Decision.Action.STOP_INCONCLUSIVE and not _ends_by_itself(experiment):
+        if _needs_users(report, report.look.reason if report.look is not None else ""):
+            return _("Your decision: too few users have a value, so stop it and plan more users.")
         return _("Your decision: more users would hardly change this, so you can stop the experiment.")
     if report.look is not None and TOO_GOOD in report.look.reason:
         return _("Your decision: check the data of so large a gain, then ship it or stop.")
@@ -170,10 +172,17 @@ def _advice(report: ExperimentReport) -> str:
     if decision.action == Decision.Action.HALT:
         return _("Find the cause, then start a new experiment.")
     if decision.action == Decision.Action.STOP_INCONCLUSIVE:
+        if _needs_users(report, decision.reason):
+            return _("Next, test it again with more users.")
         return _("Next, try a bolder change.")
     if decision.action == Decision.Action.PREFER:
         return _after_preference(report)
     return _("Nothing is left to do.")
+
+
+def _needs_users(report: ExperimentReport, reason: str) -> bool:
+    """Whether more users would settle it: too few have a value, and no forecast speaks against it."""
+    return report.verdict.too_few and not reason.startswith(FUTILE)
 
 
 def _after_preference(report: ExperimentReport) -> str:

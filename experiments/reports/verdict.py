@@ -46,6 +46,8 @@ DONE = {
 NAMED = {"ship", "prefer", "roll_back"}
 MAX_VALUE_LENGTH = 40  # of a flag's value in a sentence; a longer one goes by its variant's key
 SHARES = {"proportion", "retention", "funnel"}
+WORSE = "worse: "  # how reasons begin of what was significantly worse
+TOO_FEW = "expected "  # and those of a count gate: see `Shortfall.sentence`
 # An interval whose near end is below this share of the estimate says "better", but not how much.
 UNCERTAIN_SIZE = 0.1
 
@@ -64,6 +66,7 @@ class VerdictSummary:
         details: effect, interval and the rule's reason; empty before the first look.
         variant: key of the treatment that effect and interval are of; empty before the first look.
         name: of that treatment, as sentences call it.
+        too_few: whether it has no interval because too few users have a value.
     """
 
     action: str
@@ -75,6 +78,7 @@ class VerdictSummary:
     details: str = ""
     variant: str = ""
     name: str = ""
+    too_few: bool = False
 
 
 class _Ruling(NamedTuple):
@@ -136,6 +140,7 @@ def summarise_verdict(experiment: Experiment) -> VerdictSummary:
         details=_details(experiment, comparison, ruling.reason),
         variant=comparison.variant if comparison else "",
         name=label_of(variant_of(experiment, comparison.variant)) if comparison else "",
+        too_few=comparison is not None and has_too_few(comparison),
     )
 
 
@@ -182,7 +187,8 @@ def _describe_verdict(experiment: Experiment, comparison: Comparison, ruling: _R
     # The control, too, can be shipped: then the numbers are of another variant.
     is_named = ruling.action in NAMED and about == comparison.variant
     name = None if is_named else label_of(variant_of(experiment, comparison.variant))
-    parts = [head, _describe_comparison(experiment, comparison, name)]
+    is_worse = is_named and ruling.action == "roll_back" and ruling.reason.startswith(WORSE)
+    parts = [head, _describe_comparison(experiment, comparison, name, is_worse=is_worse)]
     if harmed := re.search(r"guardrail '([^']+)' is harmed", ruling.reason):
         parts.append(_("The guardrail metric %(metric)s got worse.") % {"metric": harmed[1]})
     if ruling.reason.startswith(("breaker: ", "shipped as the better bet")):
@@ -190,12 +196,44 @@ def _describe_verdict(experiment: Experiment, comparison: Comparison, ruling: _R
     return join_sentences(*parts)
 
 
-def _describe_comparison(experiment: Experiment, comparison: Comparison, name: str | None) -> str:
+def _describe_comparison(
+    experiment: Experiment, comparison: Comparison, name: str | None, *, is_worse: bool
+) -> str:
     """Return what a treatment changed; without a name it was named just before."""
     effect = comparison.effect
     if effect is None:
         return ""
+    if comparison.interval is None and comparison.lift_interval is None:
+        return _describe_unsized(experiment, comparison, effect, is_worse=is_worse)
     return _describe_change(experiment, effect, _change_of(comparison, effect), name)
+
+
+def _describe_unsized(
+    experiment: Experiment, comparison: Comparison, effect: Effect, *, is_worse: bool
+) -> str:
+    """Return what is known without an interval: at most the direction, of a version that was worse."""
+    metric = primary_of(experiment).metric
+    text = _("Too early to tell the change in %(metric)s: %(treatment)s against %(control)s so far.")
+    if has_too_few(comparison):
+        text = _(
+            "Too few users with a value to tell the change in %(metric)s: %(treatment)s against "
+            "%(control)s."
+        )
+    if is_worse:
+        text = _(
+            "It is worse in %(metric)s: %(treatment)s against %(control)s, with too few users with a "
+            "value to say by how much."
+        )
+    return text % {
+        "metric": _measure_in(experiment),
+        "treatment": level_of(metric, effect.treatment),
+        "control": level_of(metric, effect.control),
+    }
+
+
+def has_too_few(comparison: Comparison) -> bool:
+    """Whether a comparison has no interval because too few users have a value."""
+    return comparison.interval is None and comparison.why_not.startswith(TOO_FEW)
 
 
 class _Change(NamedTuple):

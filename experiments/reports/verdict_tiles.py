@@ -251,7 +251,8 @@ def _effect_tile(report: ExperimentReport) -> Tile:
         return _trip_tile(trips[0]) if trips else _no_effect_tile(report, title)
     interval = row.lift_interval if row.lift is not None else row.interval
     if interval is None or None in interval:
-        return Tile(title, _("Not known yet"), [row.described])
+        is_over = report.experiment.state == Experiment.State.ENDED
+        return Tile(title, _("Size not known") if is_over else _("Not known yet"), [row.described])
     is_relative = row.lift is not None and row.lift_interval is not None
     estimate = row.lift if is_relative else row.absolute
     change, low, high = (_write(value, is_relative=is_relative) for value in (estimate, *interval))
