@@ -5,14 +5,19 @@ is left of the totals before: a total halves with every half-life. What the cach
 anew from the log.
 
 Guarantees: one process counts a version at a time; an event is counted once. Units that are left out of
-analysis are not counted, from the next count on.
+analysis are not counted, from the next count on. A version that is about to serve is counted before it
+does, as far as that takes seconds and not minutes.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from django.db import OperationalError, connection, transaction
+from redis.exceptions import RedisError
 
 from experiments.actions.mark_units import versions_in_use
 from experiments.ingest.likes import parse_rules
@@ -33,15 +38,19 @@ from inference.serving.order_totals import (
 from inference.serving.orders import POPULAR, TRENDING, LiveOrder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    import redis
     from django.db.models import QuerySet
 
     from experiments.ingest.likes import LikeRule
     from inference.models import ModelVersion
 
+logger = logging.getLogger(__name__)
 LEASE_SECONDS = 600.0  # a first count reads the whole window of the log
 MIN_TOTAL = 1e-3
+MAX_START_SECONDS = 5  # that a start or a promotion waits for a count; the worker counts on else
+COUNTED = (POPULAR, TRENDING)
 
 
 def surfaces_with_orders() -> QuerySet[Surface]:
@@ -50,7 +59,7 @@ def surfaces_with_orders() -> QuerySet[Surface]:
 
 
 def _orders_in_use() -> QuerySet[ModelVersion]:
-    return versions_in_use().filter(algorithm__in=(POPULAR, TRENDING))
+    return versions_in_use().filter(algorithm__in=COUNTED).select_related("surface")
 
 
 def count_orders(*, surface: Surface) -> None:
@@ -61,15 +70,41 @@ def count_orders(*, surface: Surface) -> None:
     """
     client, rules = cache_client(), parse_rules(surface.liked_events)
     for version in _orders_in_use().filter(surface=surface):
-        order = LiveOrder.of(version.algorithm, version.params)
-        with lease(client, f"totals:{version.pk}", seconds=LEASE_SECONDS) as mine:
-            if mine is None:
-                continue
-            signature = f"{surface.project_id} {order} {sorted(map(str, rules))}"
-            last = OrderTotals.read(client, version.pk)
-            if last is None or last.about.signature != signature:
-                last = OrderTotals(TotalsAbout(at=0.0, upper=0, signature=signature))
-            _add(surface.project_id, order, rules, last).write(client, version.pk)
+        _count(version, client, rules)
+
+
+def count_before_serving(*, versions: Iterable[ModelVersion]) -> None:
+    """Count for versions that are about to serve, so that their first lists are not the newest items.
+
+    What takes too long, or cannot be counted now, is left to the worker: serving says so then.
+    """
+    for version in versions:
+        if version.algorithm not in COUNTED:
+            continue
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SHOW statement_timeout")
+                (before,) = cursor.fetchone()
+                cursor.execute(f"SET LOCAL statement_timeout = '{MAX_START_SECONDS}s'")
+                _count(version, cache_client(), parse_rules(version.surface.liked_events))
+                # The caller may be in a transaction of its own, whose limit this is not.
+                cursor.execute(f"SET LOCAL statement_timeout = '{before}'")
+        # Rules that cannot be read are named by the worker; a start does not fail for its first lists.
+        except (OperationalError, RedisError, OSError, ValueError) as error:
+            logger.warning("%s is counted later: %s", version.label, error)
+
+
+def _count(version: ModelVersion, client: redis.Redis, rules: Sequence[LikeRule]) -> None:
+    """Bring the totals of a version up to date, unless another process counts it."""
+    project_id, order = version.surface.project_id, LiveOrder.of(version.algorithm, version.params)
+    with lease(client, f"totals:{version.pk}", seconds=LEASE_SECONDS) as mine:
+        if mine is None:
+            return
+        signature = f"{project_id} {order} {sorted(map(str, rules))}"
+        last = OrderTotals.read(client, version.pk)
+        if last is None or last.about.signature != signature:
+            last = OrderTotals(TotalsAbout(at=0.0, upper=0, signature=signature))
+        _add(project_id, order, rules, last).write(client, version.pk)
 
 
 def _add(

@@ -12,6 +12,7 @@ from bakeoff.accounts.refused import RefusedError
 from experiments.actions.carry_out import Verdict, check_winner, end_by_verdict
 from experiments.actions.carry_out_exposure import carry_out_exposure
 from experiments.actions.change_programme import CannotChangeProgrammeError, change_programme
+from experiments.actions.count_orders import count_before_serving
 from experiments.actions.lock_order import lock_surface
 from experiments.actions.promote_version import check_place_of, confirm_champion, make_champion
 from experiments.actions.refresh_champion import refit_evidence
@@ -185,6 +186,7 @@ def _ship_version(proposal: Proposal, by: str) -> None:
             version
         )  # a test that runs compares the champion: the proposal waits for its end
     answered = check_servable(version)
+    count_before_serving(versions=[version])
     reason = _reason(proposal)
     with transaction.atomic():
         running = lock_surface(proposal.surface_id)
@@ -207,6 +209,7 @@ def _ship_version(proposal: Proposal, by: str) -> None:
 def _restore(proposal: Proposal, by: str) -> None:
     version = _version_of(proposal)
     answered: Mapping[str, float] = check_servable(version)
+    count_before_serving(versions=[version])
     reason = _reason(proposal)
     with transaction.atomic():
         running = lock_surface(proposal.surface_id)

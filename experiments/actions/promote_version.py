@@ -10,6 +10,7 @@ from django.db import transaction
 from redis.exceptions import RedisError
 
 from experiments.actions.close_holdback import close_overtaken
+from experiments.actions.count_orders import count_before_serving
 from experiments.actions.lock_order import lock_surface
 from experiments.actions.mark_units import mark_soon
 from experiments.actions.propose_promotion import HandPromotion, require_second_person
@@ -47,6 +48,7 @@ def promote_version(*, version: ModelVersion, by: str, reason: str, person: str 
     check_place_of(version)
     require_second_person(HandPromotion(version.surface, version, by, person or by, reason))
     answered = check_servable(version)
+    count_before_serving(versions=[version])
     # After the processes were asked, which takes seconds: no lock is held while they load it.
     with transaction.atomic():
         lock_surface(version.surface_id)
@@ -118,6 +120,8 @@ def promotion_evidence(version: ModelVersion, answered: Mapping[str, float]) -> 
 
 def confirm_champion(decision: Decision) -> None:
     """Announce a champion that was committed, and keep what serving says to it."""
+    if decision.promoted is not None:
+        count_before_serving(versions=[decision.promoted])  # whatever moved it; moments since the last
     announce_change(cache_client())
     mark_soon(surface=decision.surface)
     if decision.promoted_id is None:

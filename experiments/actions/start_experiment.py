@@ -8,6 +8,7 @@ from django.db import transaction
 
 from bakeoff.accounts.audit import record_audit
 from experiments.actions.check_assignment import CannotAssignError, check_place
+from experiments.actions.count_orders import count_before_serving
 from experiments.actions.edit_draft import draft_of, fingerprint_of
 from experiments.actions.layer_slots import free_slot
 from experiments.actions.mark_units import mark_soon
@@ -63,6 +64,7 @@ def start_experiment(
             check_artifact_of(version)
     except CannotPromoteError as error:
         raise CannotStartError(str(error).removesuffix(".")) from error
+    count_before_serving(versions=versions.select_related("surface"))  # holds no lock
     try:
         with transaction.atomic():
             # Of two starts, or a start and an edit, the second sees what the first has written.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 
 from experiments.actions.carry_out import Verdict, end_by_verdict
+from experiments.actions.count_orders import count_before_serving
 from experiments.actions.lock_order import lock_surface
 from experiments.actions.promote_version import check_place_of, confirm_champion, make_champion
 from experiments.actions.propose_promotion import HandPromotion, require_second_person
@@ -40,6 +41,7 @@ def stop_and_promote(*, version: ModelVersion, by: str, reason: str, person: str
         HandPromotion(version.surface, version, by, person or by, reason, stop_experiment=True)
     )
     answered = check_servable(version)
+    count_before_serving(versions=[version])
     with transaction.atomic():
         stop_tests(lock_surface(version.surface_id), by=by, reason=reason)
         check_place_of(version)

@@ -12,15 +12,26 @@ from experiments.reports.remaining import describe_seconds
 from experiments.reports.stored_text import show_stored
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from experiments.models import Experiment, Look
+    from experiments.models.served_variant import ServedVariant
 
 MIN_SLATES = 50  # of a variant, before shares of them are compared
 UNEQUAL_FALLBACK = 0.05  # difference of two shares from which models are not compared alone
 LATE_SECONDS = 6 * 3600
 
 
-def describe_doubts(experiment: Experiment, look: Look | None) -> list[str]:
-    """Return what makes the numbers doubtful without stopping the experiment."""
+def describe_doubts(
+    experiment: Experiment, look: Look | None, served: Sequence[ServedVariant]
+) -> list[str]:
+    """Return what makes the numbers doubtful without stopping the experiment.
+
+    Args:
+        experiment: of the report.
+        look: the last one.
+        served: how variants were served, as the report shows it.
+    """
     if look is None:
         return []
     doubts = [
@@ -28,7 +39,7 @@ def describe_doubts(experiment: Experiment, look: Look | None) -> list[str]:
         % {"variant": key, "reason": show_stored(reason)}
         for key, reason in reasons_left(experiment.decisions.all()).items()
     ]
-    enough = [row for row in look.served_variants if row.slates >= MIN_SLATES]
+    enough = [row for row in served if row.slates >= MIN_SLATES]
     shares = {row.variant: row.fallback for row in enough}
     if shares and max(shares.values()) - min(shares.values()) > UNEQUAL_FALLBACK:
         high, low = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)

@@ -26,6 +26,7 @@ from experiments.reports.quarantine import count_quarantined, describe_quarantin
 from experiments.reports.remaining import describe_remaining
 from experiments.reports.report_charts import ReportCharts, charts_of
 from experiments.reports.segment_words import describe_difference
+from experiments.reports.served_variants import read_served
 from experiments.reports.small_groups import hide_small_ratios, hide_small_segments
 from experiments.reports.stored_quality import (
     QualityPoint,
@@ -247,7 +248,7 @@ def report_on(experiment: Experiment) -> ExperimentReport:
     decisions = list(experiment.decisions.select_related("promoted", "replaced"))
     verdict = summarise_verdict(experiment)
     breaker = breaker_report_of(experiment, decisions)
-    users = _users_of(experiment, variants)
+    users, served = _users_of(experiment, variants), read_served(experiment, looks)
     return ExperimentReport(
         experiment=experiment,
         verdict=verdict,
@@ -269,11 +270,11 @@ def report_on(experiment: Experiment) -> ExperimentReport:
         segments=_segments(experiment, result) if result else [],
         differences=list(map(describe_difference, result.differences)) if result else [],
         mismatch=hide_small_ratios(result.mismatch) if result else [],
-        serving=_last_served(looks),
+        serving=served,
         remaining=describe_remaining(experiment, look),
         warnings=[
             *filter(None, [describe_quarantined(quarantined)]),
-            *describe_doubts(experiment, look),
+            *describe_doubts(experiment, look, served),
         ],
         interval_name=interval_name(experiment, primary=True),
         interval_meaning=interval_meaning(experiment),
@@ -326,15 +327,6 @@ def _models(variants: list[VariantRow]) -> dict[str, str]:
     """Return what each variant is, by its key, the control first; nothing of a flag's value."""
     rows = sorted(variants, key=lambda row: not row.is_control)
     return {row.key: "" if row.model == "none" else row.model for row in rows}
-
-
-def _last_served(looks: list[Look]) -> list[ServedVariant]:
-    """Return how variants were served before the last look that saw somebody served."""
-    for look in reversed(looks):
-        # A variant without slates has but answers that began before the look before.
-        if served := [row for row in look.served_variants if row.slates]:
-            return served
-    return []
 
 
 def _plots(metrics: list[ComparisonRow]) -> tuple[list[str], str]:

@@ -192,6 +192,37 @@ def test_unequal_fallbacks_and_old_numbers_are_said(shop, decided):
     assert "Item i1" in page
 
 
+def test_the_report_of_an_ended_experiment_adds_up_how_all_was_served(shop, decided):
+    """The first analysis saw fallbacks, the last one none: they are not forgotten at the end."""
+    looks = list(decided.looks.all())
+    row = {"latency_p95_ms": 1.0, "errors": 0.0, "items": 9, "samples": [["i1"]]}
+    quiet = {
+        "control": {**row, "slates": 30, "fallback": 0.0},
+        "treatment": {**row, "slates": 33, "fallback": 0.0},
+    }
+    first, last = looks[-1], decided.looks.last()
+    first.serving = {
+        "control": {**row, "slates": 170, "fallback": 0.0},
+        "treatment": {**row, "slates": 189, "fallback": 112 / 189, "latency_p95_ms": 7.5, "items": 12},
+    }
+    first.save()
+    last.pk, last.number, last.serving = None, first.number + 1, quiet
+    last.save()
+    client = sign_in(shop.project)
+    report = client.get(report_path(decided, "report.json")).json()
+    served = {one["variant"]: one for one in report["serving"]}
+    assert (served["control"]["slates"], served["treatment"]["slates"]) == (200, 222)
+    assert served["treatment"]["fallback"] == pytest.approx(112 / 222)
+    assert (served["treatment"]["latency_p95_ms"], served["treatment"]["items"]) == (7.5, 12)
+    assert "'treatment' used a fallback in 50% of its answers" in report["warnings"][0]
+    page = client.get(report_path(decided)).content.decode()
+    assert (
+        "used a fallback in 50% of its answers"
+        in page.partition('data-tile="health"')[2].partition("</div>")[0]
+    )
+    assert "Of all analyses together" in page
+
+
 def test_health_names_open_breakers_and_lags(lane, shop):
     experiment = shop.run_experiment()
     breaker = lane.gateway._remote.breaker(shop.champion.pk)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from bakeoff.accounts.models import AuditEntry
 from bakeoff.gateway.slates import live_orders
+from experiments.actions import count_orders as counting
 from experiments.actions.count_orders import count_orders
 from experiments.actions.load_catalogue import write_items
 from experiments.actions.start_experiment import start_experiment
@@ -17,6 +19,7 @@ from experiments.tasks import refresh_orders
 from inference.actions.load_items import ItemDraft
 from inference.cache import cache_client
 from inference.models import Item, ModelVersion, Surface
+from inference.serving.keys import totals_key
 from inference.serving.order_totals import OrderTotals
 from tests.support import builders
 from tests.support.waiting import wait_until
@@ -221,9 +224,54 @@ def test_the_first_answer_after_a_quiet_time_has_what_came(lane, shop, monkeypat
 
 
 def test_without_totals_the_newest_come_first_and_the_answer_says_so(lane, shop):
-    make_list(lane, shop)
+    surface = make_list(lane, shop)
+    cache_client().delete(totals_key(surface.versions.get().pk))  # as if the cache had lost them
     items, fallback = listed(lane, shop, k=5)
     assert (len(items), fallback) == (5, "no_totals")
+
+
+@pytest.mark.parametrize("seconds", ["started", "promoted"])
+def test_the_first_users_of_a_version_get_its_own_list(lane, shop, seconds):
+    """No worker counts here: what is about to serve was counted before."""
+    click(shop, {"i3": 5, "i4": 2})
+    surface = make_list(lane, shop)
+    assert listed(lane, shop, k=2) == (["i3", "i4"], None)
+    body = {"list": "trending", "list_params": {"half_life_hours": 2}}
+    manage(lane, shop, "POST", f"/surfaces/{surface.key}/orders", body)
+    second = surface.versions.get(number=2)
+    if seconds == "started":
+        shop.surface, shop.champion = surface, surface.versions.get(number=1)
+        start_experiment(experiment=shop.define(second), by="a test")
+    else:
+        lane.refresh()
+        answer = manage(
+            lane,
+            shop,
+            "POST",
+            f"/surfaces/{surface.key}/models/trending/2/promote",
+            {"reason": "faster"},
+        )
+        assert answer.status_code == 200, answer.text
+    lane.refresh()
+    answers = [ask(lane, shop, k=1, unit_id=f"u{n}").json() for n in range(12)]
+    assert {answer["fallback"] for answer in answers} == {None}
+    assert {answer["items"][0]["item_id"] for answer in answers} == {"i3"}
+    assert "trending@2" in {answer["model"] for answer in answers}
+
+
+def test_a_start_waits_for_no_count_for_long(lane, shop, monkeypatch, caplog):
+    surface = make_list(lane, shop)
+    order = {"list": "trending", "list_params": {"half_life_hours": 2}}
+    manage(lane, shop, "POST", f"/surfaces/{surface.key}/orders", order)
+    shop.surface, shop.champion = surface, surface.versions.get(number=1)
+    experiment = shop.define(surface.versions.get(number=2))
+    monkeypatch.setattr(counting, "MAX_START_SECONDS", 0.001)
+    monkeypatch.setattr(
+        counting, "read_watermark", lambda: connection.cursor().execute("SELECT pg_sleep(9)")
+    )
+    started = start_experiment(experiment=experiment, by="a test")
+    assert started.state == "running"
+    assert "trending@2 is counted later: canceling statement due to statement timeout" in caplog.text
 
 
 def test_orders_compete_in_experiments(lane, shop):
