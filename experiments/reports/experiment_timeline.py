@@ -100,8 +100,10 @@ def draw_timeline(rows: Sequence[TimelineRow], now: datetime) -> str:
     axis = TimeAxis(start, now, LEFT, WIDTH - RIGHT)
     parts: list[str] = []
     top = float(TOP)
+    is_one = len({row.experiment.project_id for row in drawn}) == 1
     for surface, tests in groupby(drawn, key=lambda row: row.experiment.surface):
-        name = escape(surface.key[:30])
+        project = next(row.experiment.project for row in drawn if row.experiment.surface == surface)
+        name = escape(surface.key[:30] if is_one else f"{project.slug} / {surface.key}"[:40])
         parts.append(f'<text class="group" x="0" y="{top + ROW / 2 + 4:.1f}">{name}</text>')
         top += ROW
         for row in tests:

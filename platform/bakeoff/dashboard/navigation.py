@@ -13,6 +13,7 @@ from bakeoff.dashboard.access import ADMIN, ANALYST, OPERATOR, may, projects_of
 from bakeoff.dashboard.second_factor_gate import owes_code
 from bakeoff.page_tickets import write_ticket
 from experiments.models import Experiment
+from inference.models import TrainingRun
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -93,6 +94,9 @@ HELP_PAGES = {
 }
 
 
+ACROSS = frozenset({"home", "health"})  # pages of all projects, unless their address names one
+
+
 def help_page(match: ResolverMatch | None) -> str:
     """Return the page of /help about a page: by its address' name, else by its section."""
     name = (match.url_name or "") if match is not None else ""
@@ -108,13 +112,20 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
         return {}
     projects = list(projects_of(person).order_by("slug")[:200])
     match = request.resolver_match
-    slug = (match.kwargs.get("slug") if match is not None else None) or request.GET.get("project")
-    current = next((p for p in projects if p.slug == slug), projects[0] if projects else None)
+    slug = _slug_of(request, match)
+    current = next((p for p in projects if p.slug == slug), None)
+    if current is None and slug:  # behind the first of a person with very many
+        current = projects_of(person).filter(slug=slug).first()
+    # Of several projects together no one is the page's own.
+    across = current is None and len(projects) > 1 and _names(match, ACROSS)
+    current = current or (projects[0] if projects else None)
     section = _section_of(match)
+    crumbs = [] if current is None else _crumbs(match, section, current)
     return {
         "projects": projects,
         "current": current,
-        "crumbs": _crumbs(match, section, current) if current is not None else [],
+        "across": across,
+        "crumbs": [(_("All projects"), reverse("home"))] if across else crumbs,
         "sections": SECTIONS,
         "ticket": write_ticket(settings.SECRET_KEY, current.pk) if current is not None else "",
         "section": section,
@@ -125,6 +136,19 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
             "administer": current is not None and may(person, current, ADMIN),
         },
     }
+
+
+def _slug_of(request: HttpRequest, match: ResolverMatch | None) -> str:
+    """Return the project that a page is of: as its address names it, or of the run that it shows."""
+    kwargs = match.kwargs if match is not None else {}
+    if "run_id" in kwargs:
+        runs = TrainingRun.objects.filter(pk=kwargs["run_id"])
+        return runs.values_list("surface__project__slug", flat=True).first() or ""
+    return kwargs.get("slug") or request.GET.get("project") or ""
+
+
+def _names(match: ResolverMatch | None, names: frozenset[str]) -> bool:
+    return match is not None and match.url_name in names
 
 
 def _section_of(match: ResolverMatch | None) -> str:

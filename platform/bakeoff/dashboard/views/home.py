@@ -123,13 +123,13 @@ def show_home(request: HttpRequest) -> HttpResponse:
             ),
             traffic,
         ),
-        "runs": TrainingRun.objects.filter(surface__project__in=projects).select_related("surface")[
-            :NEWEST
-        ],
+        "runs": TrainingRun.objects.filter(surface__project__in=projects).select_related(
+            "surface__project"
+        )[:NEWEST],
         "drift": DriftReport.objects.filter(surface__project__in=projects)
         .order_by("surface", "-measured_at")
         .distinct("surface")
-        .select_related("surface")[:SHOWN],
+        .select_related("surface__project")[:SHOWN],
     }
     return render(request, "dashboard/home.html", context)
 
