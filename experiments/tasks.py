@@ -162,7 +162,7 @@ def _close_if_over(holdback: Experiment) -> None:
 @shared_task
 def measure_holdouts() -> None:
     """Open and end the measurements of holdouts: a quarter begins, a metric or a share changes."""
-    surfaces = Surface.objects.filter(project__holdout__isnull=False)
+    surfaces = Surface.objects.unarchived().filter(project__holdout__isnull=False)
     for_each(surfaces, _measure_holdout, work="holdout")
 
 
@@ -199,8 +199,8 @@ def retrain_due_surfaces() -> None:
     """
     waiting = (ModelVersion.Alias.CHALLENGER, ModelVersion.Alias.SHADOW)
     surfaces = Surface.objects.filter(versions__alias__in=waiting) | surfaces_with_refits()
-    for_each(surfaces.distinct(), _send_advance, work="due challenger")
-    scheduled = Surface.objects.exclude(retrain_algorithm="")
+    for_each(surfaces.unarchived().distinct(), _send_advance, work="due challenger")
+    scheduled = Surface.objects.unarchived().exclude(retrain_algorithm="")
     for_each(scheduled, _send_retrain, work="due retrain")
 
 
@@ -211,7 +211,7 @@ def _send_advance(surface: Surface) -> None:
 @shared_task
 def advance_surface(surface_id: int) -> None:
     """Send on what passed its gate on one surface; asked twice, it starts one experiment."""
-    for_each(Surface.objects.filter(pk=surface_id), _advance, work="challenger")
+    for_each(Surface.objects.unarchived().filter(pk=surface_id), _advance, work="challenger")
 
 
 def _send_retrain(surface: Surface) -> None:
@@ -222,7 +222,7 @@ def _send_retrain(surface: Surface) -> None:
 @shared_task
 def retrain_scheduled_surface(surface_id: int) -> None:
     """Queue the run that one surface's schedule asks for; asked twice, it queues one."""
-    scheduled = Surface.objects.filter(pk=surface_id).exclude(retrain_algorithm="")
+    scheduled = Surface.objects.unarchived().filter(pk=surface_id).exclude(retrain_algorithm="")
     for_each(scheduled, _retrain, work="retrain")
 
 
@@ -304,7 +304,7 @@ def _judge(surface: Surface) -> None:
 @shared_task
 def measure_drift_everywhere() -> None:
     """Compare each surface's last days with the weeks before."""
-    for_each(Surface.objects.all(), _measure, work="drift")
+    for_each(Surface.objects.unarchived(), _measure, work="drift")
 
 
 def _measure(surface: Surface) -> None:

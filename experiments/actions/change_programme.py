@@ -69,6 +69,8 @@ def change_programme(
         # Two people may change two settings at once: each reads what the other has written. The row of
         # the surface is there before its programme is, and a start holds it too.
         locked = Surface.objects.select_for_update(no_key=True).get(pk=surface.pk)
+        if why := locked.archived_sentence:
+            raise CannotChangeProgrammeError(why)
         programme = programme_of(locked)
         # So that their margins can be set, and they be the primary, before the first experiment.
         create_serving_metrics(locked.project, locked.kind)
@@ -142,8 +144,10 @@ def _metric(programme: Programme, name: str, key: Any) -> Metric:
     """Return a metric of the surface's own project by its key."""
     metrics = Metric.objects.filter(project=programme.surface.project_id)
     metric = metrics.filter(key=key).first() if isinstance(key, str) else None
+    if metric is not None and (why := metric.archived_sentence):
+        raise CannotChangeProgrammeError(why, field=name.partition("[")[0])
     if metric is None:
-        known = sorted(metrics.values_list("key", flat=True))
+        known = sorted(metrics.unarchived().values_list("key", flat=True))
         raise CannotChangeProgrammeError(
             f"{name} == {key!r:.80}, must be a metric of this project: one of {known}.",
             field=name.partition("[")[0],

@@ -74,6 +74,10 @@ class SurfaceExistsError(CannotChangeSurfaceError):
     """The project has a surface of this key."""
 
 
+class ArchivedError(CannotChangeSurfaceError):
+    """A surface that is archived: it can be restored."""
+
+
 class KindIsFixedError(CannotChangeSurfaceError):
     """The kind of a surface that has versions or experiments."""
 
@@ -177,6 +181,7 @@ def put_surface(
                 field=reset[0],
                 code="would_reset",
             )
+        _require_unarchived(surface)
         changed = _change(surface, {**defaults, **values}, by)
         if order is not None:
             require_order(surface=changed, order=order, by=by)
@@ -192,7 +197,13 @@ def patch_surface(*, surface: Surface, changes: Mapping[str, Any], by: str) -> S
     with transaction.atomic():
         # Two people may change two fields at once: each reads what the other has written.
         locked = Surface.objects.select_for_update(no_key=True).get(pk=surface.pk)
+        _require_unarchived(locked)
         return _change(locked, changes, by)
+
+
+def _require_unarchived(surface: Surface) -> None:
+    if why := surface.archived_sentence:
+        raise ArchivedError(why, code="archived")
 
 
 def _change(surface: Surface, changes: Mapping[str, Any], by: str) -> Surface:
@@ -353,7 +364,9 @@ def _check_text_classifier(surface: Surface) -> None:
     named = surface.text_classifier
     if not named:
         return
-    rows = Surface.objects.filter(project=surface.project_id, key=named, kind=Surface.Kind.CLASSIFY)
+    rows = Surface.objects.unarchived().filter(
+        project=surface.project_id, key=named, kind=Surface.Kind.CLASSIFY
+    )
     if not rows.exists():
         raise CannotChangeSurfaceError(
             f"text_classifier == '{named:.64}', must be the key of a surface of kind 'classify'.",
@@ -369,7 +382,9 @@ def _check_text_classifier(surface: Surface) -> None:
 
 def _check_theme_namer(surface: Surface) -> None:
     named = surface.theme_namer
-    rows = Surface.objects.filter(project=surface.project_id, key=named, kind=Surface.Kind.GENERATE)
+    rows = Surface.objects.unarchived().filter(
+        project=surface.project_id, key=named, kind=Surface.Kind.GENERATE
+    )
     if named and not rows.exists():
         raise CannotChangeSurfaceError(
             f"theme_namer == '{named:.64}', must be the key of a surface of kind 'generate'.",

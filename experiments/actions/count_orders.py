@@ -55,7 +55,7 @@ COUNTED = (POPULAR, TRENDING)
 
 def surfaces_with_orders() -> QuerySet[Surface]:
     """Return surfaces that serve versions of orders which count likes."""
-    return Surface.objects.filter(versions__in=_orders_in_use()).distinct()
+    return Surface.objects.unarchived().filter(versions__in=_orders_in_use()).distinct()
 
 
 def _orders_in_use() -> QuerySet[ModelVersion]:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 def create_serving_metrics(project: Project, kind: str) -> dict[str, Metric]:
     """Return the serving metrics of a project's surfaces of a kind; those missing are created.
 
-    Part of the caller's change, whose audit entry it shares. Where a metric of another meaning has the
-    key, the serving metric has the key with `-2`, or the next number that is free.
+    Part of the caller's change, whose audit entry it shares. One that is archived is restored. Where a
+    metric of another meaning has the key, the serving metric has the key with `-2`, or the next number
+    that is free.
     """
     # Those of every kind, too: a project has them from its first surface on.
     wanted = {one.key: one for one in (*SERVING_METRICS, *serving_metrics_of(kind))}
@@ -29,8 +30,11 @@ def _metric(project: Project, one: ServingMetric) -> Metric:
     known = {metric.key: metric for metric in similar}
     names = (one.key, *(f"{one.key}-{number}" for number in range(2, len(known) + 2)))
     key = next(name for name in names if name not in known or known[name].event == one.event)
-    if key in known:
-        return known[key]
+    if (metric := known.get(key)) is not None:
+        if metric.archived_at is not None:
+            metric.archived_at = None
+            metric.save(update_fields=["archived_at"])
+        return metric
     # Two workers may create it at once: the second gets what the first has created.
     metric, _ = Metric.objects.get_or_create(
         project=project,

@@ -84,6 +84,7 @@ def check_draft(draft: ExperimentDraft) -> None:
         CannotDefineError: a name, policy, weight, allocation or key that breaks its rule, a version
             of another surface, or one that its gate refused and nobody answers for.
     """
+    _check_unarchived(draft)
     check_name(draft.name)
     check_tags_of(draft.tags)
     try:
@@ -116,6 +117,14 @@ def check_draft(draft: ExperimentDraft) -> None:
             f"segments == {list(draft.segments)}, must be at most {MAX_SEGMENTS} names of attributes.",
             field="segments",
         )
+
+
+def _check_unarchived(draft: ExperimentDraft) -> None:
+    if why := draft.surface.archived_sentence:
+        raise CannotDefineError(why, field="surface")
+    for one in draft.metrics:
+        if why := one.metric.archived_sentence:
+            raise CannotDefineError(why, field="metrics")
 
 
 def _check_mode(draft: ExperimentDraft, policy: Policy) -> None:

@@ -36,6 +36,8 @@ def edit_metric(*, metric: Metric, changes: Mapping[str, Any], by: str) -> Metri
     with transaction.atomic():
         # Two editors follow each other: the rules are checked on what is written.
         locked = Metric.objects.select_for_update().get(pk=metric.pk)
+        if why := locked.archived_sentence:
+            raise CannotCreateError(why)
         before = {name: getattr(locked, name) for name in changes}
         changed = [name for name, value in changes.items() if before[name] != value]
         for name in FIXED:

@@ -76,9 +76,16 @@ def mark_soon(*, surface: Surface) -> None:
         logger.warning("units of '%s' are marked later: %s", surface, error)
 
 
-def mark_later(*, project_id: int) -> None:
-    """Have the reconciler mark all units of a project: events came that no process has noted."""
+def mark_later(*, project_id: int, surface_id: int | None = None) -> None:
+    """Have the reconciler mark all units of a project: events came that no process has noted.
+
+    Args:
+        project_id: whose.
+        surface_id: for this surface alone; None: for all of them.
+    """
     surfaces = Surface.objects.filter(project_id=project_id, kind=Surface.Kind.RECOMMEND)
+    if surface_id is not None:
+        surfaces = surfaces.filter(pk=surface_id)
     keys = [marked_key(pk) for pk in surfaces.values_list("pk", flat=True)]
     # A cache that is away is found to be without marks anyway, or was not lost and lacks these events
     # until the units act again: the load itself must not fail.
@@ -92,7 +99,7 @@ def surfaces_to_mark() -> QuerySet[Surface]:
     used: dict[int, set[int]] = {}
     for surface_id, version_id in versions_in_use().values_list("surface_id", "pk"):
         used.setdefault(surface_id, set()).add(version_id)
-    surfaces = list(Surface.objects.filter(kind=Surface.Kind.RECOMMEND))
+    surfaces = list(Surface.objects.unarchived().filter(kind=Surface.Kind.RECOMMEND))
     marked, names, events = _marked(surfaces), history_names(surfaces), repeat_events(surfaces)
     unmarked = [
         surface.pk

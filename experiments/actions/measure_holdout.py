@@ -57,6 +57,9 @@ def measure_holdout(*, surface: Surface, now: datetime | None = None) -> Experim
     with transaction.atomic():
         # A change of the share holds this row too: it waits here, or this waits for it.
         holdout = Holdout.objects.select_for_update().filter(project=surface.project_id).first()
+        # An archive of the surface holds the holdout's row too: it is read after that.
+        if not Surface.objects.unarchived().filter(pk=surface.pk).exists():
+            return None
         metric = programme_of(surface).primary_metric
         if (running := _running_on(surface)) is not None:
             why = _why_over(running, holdout, metric, now)

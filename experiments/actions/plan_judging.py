@@ -84,6 +84,7 @@ def _judge(surface: Surface, name: str, value: Any) -> ModelVersion | None:
     found = ModelVersion.objects.filter(
         surface__project=surface.project_id,
         surface__key=key,
+        surface__archived_at=None,
         algorithm=algorithm,
         number=int(number) if number.isdecimal() and len(number) < 9 else 0,
     ).first()

@@ -98,8 +98,10 @@ def check_place_of(version: ModelVersion) -> None:
     """Refuse a version that cannot become champion now.
 
     Raises:
-        CannotPromoteError: the surface has a running test, or it is the champion already.
+        CannotPromoteError: the surface has a running test or is archived, or it is champion already.
     """
+    if why := version.surface.archived_sentence:
+        raise CannotPromoteError(why)
     if Experiment.objects.running().tests().filter(surface=version.surface).exists():
         raise CannotPromoteError(
             f"surface '{version.surface}' has a running experiment: stop it first, or in the same act "

@@ -81,7 +81,7 @@ def refresh_surface(*, surface: Surface) -> int:
 
 def surfaces_with_dirty_units() -> QuerySet[Surface]:
     """Tell surfaces which units liked something; return those with units to refresh."""
-    surfaces = list(Surface.objects.filter(kind=Surface.Kind.RECOMMEND))
+    surfaces = list(Surface.objects.unarchived().filter(kind=Surface.Kind.RECOMMEND))
     _hand_out(surfaces)
     pipe = cache_client().pipeline(transaction=False)
     for surface in surfaces:

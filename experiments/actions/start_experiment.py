@@ -70,7 +70,10 @@ def start_experiment(
             # Of two starts, or a start and an edit, the second sees what the first has written.
             locked = Experiment.objects.select_for_update(no_key=True).get(pk=experiment.pk)
             # Two starts on one surface, or in one layer, wait for each other here.
-            type(locked.surface).objects.select_for_update(no_key=True).get(pk=locked.surface_id)
+            surface = type(locked.surface).objects.select_for_update(no_key=True)
+            # A draft on it could have been written while it was archived.
+            if why := surface.get(pk=locked.surface_id).archived_sentence:
+                raise CannotStartError(why.removesuffix("."))
             proposal = None if automatic else _propose(locked, by, person or by, approvals)
             if proposal is None:
                 _freeze_and_begin(locked, by=by)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -11,6 +11,14 @@ from django.db.models.functions import Now
 
 from bakeoff.accounts.readable_times import times_are_readable
 from experiments.metrics.spec import MetricError, MetricSpec
+
+
+class MetricQuerySet(models.QuerySet["Metric"]):
+    """Sets of metrics."""
+
+    def unarchived(self) -> Self:
+        """Metrics that are listed and offered."""
+        return self.filter(archived_at=None)
 
 
 class Metric(models.Model):
@@ -115,7 +123,12 @@ class Metric(models.Model):
         blank=True,
         help_text='By which people find it: ["engagement"].',
     )
+    archived_at = models.DateTimeField(
+        null=True, editable=False, help_text="Since when it is offered no more; empty: it is."
+    )
     created_at = models.DateTimeField(db_default=Now())
+
+    objects = MetricQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -131,10 +144,16 @@ class Metric(models.Model):
                 condition=Q(quantile__gt=0) & Q(quantile__lt=1), name="a_quantile_is_a_share"
             ),
             times_are_readable("metric_times_are_readable", "created_at"),
+            times_are_readable("metric_archive_time_is_readable", "archived_at"),
         ]
 
     def __str__(self) -> str:
         return self.name or self.key
+
+    @property
+    def archived_sentence(self) -> str:
+        """Why nothing new is measured by it; empty unless it is archived."""
+        return f"metric '{self.key}' is archived: restore it first." if self.archived_at else ""
 
     def clean(self) -> None:
         """Check what the fields say together."""

@@ -203,7 +203,9 @@ def suggest_metrics(surface: Surface, *, without: Iterable[int]) -> list[Suggest
     for metric_id, role, experiments in counted:
         counts[metric_id][role] = experiments
     left_out = set(without)
-    metrics = surface.project.metrics.in_bulk([one for one in counts if one not in left_out])
+    metrics = surface.project.metrics.unarchived().in_bulk(
+        [one for one in counts if one not in left_out]
+    )
     suggested = [
         SuggestedMetric(metric, max(roles, key=lambda role: (roles[role], role)), sum(roles.values()))
         for pk, metric in metrics.items()

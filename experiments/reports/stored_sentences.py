@@ -10,6 +10,7 @@ from django.utils.translation import gettext_noop
 
 from experiments.reports.account_words import ACCOUNT_SENTENCES
 from experiments.reports.alert_words import ALERT_SENTENCES
+from experiments.reports.archive_words import ARCHIVE_SENTENCES
 from experiments.reports.autopilot_words import AUTOPILOT_SENTENCES
 from experiments.reports.judge_words import JUDGE_SENTENCES
 from experiments.reports.label_words import LABEL_SENTENCES
@@ -23,6 +24,7 @@ from experiments.reports.survey_words import SURVEY_SENTENCES
 SENTENCES: tuple[tuple[str, str], ...] = (
     # First: what a later sentence would match too, word by word.
     *ACCOUNT_SENTENCES,
+    *ARCHIVE_SENTENCES,
     *ALERT_SENTENCES,
     *SLATE_SENTENCES,
     *JUDGE_SENTENCES,

@@ -27,10 +27,12 @@ def move_champion(*, surface_id: int, version_id: int, by: str, reason: str) -> 
     against the gate's verdict is marked with it.
 
     Raises:
-        CannotPromoteError: it is another surface's, or the champion already.
+        CannotPromoteError: it is another surface's or the champion already, or the surface is archived.
     """
     # Two promotions of one surface take turns: each retires the champion that the other made.
-    Surface.objects.select_for_update(no_key=True).get(pk=surface_id)
+    surface = Surface.objects.select_for_update(no_key=True).get(pk=surface_id)
+    if why := surface.archived_sentence:
+        raise CannotPromoteError(why)
     version = ModelVersion.objects.get(pk=version_id)
     if version.surface_id != surface_id:
         raise CannotPromoteError(f"{version.label} belongs to surface '{version.surface}'.")

@@ -117,6 +117,8 @@ def _check_trainable(
     params: Mapping[str, Any],
     rows: Likes | Examples | Preferences | Decisions,
 ) -> None:
+    if why := surface.archived_sentence:
+        raise CannotTrainError(why)
     try:
         check_trainable(surface.kind, algorithm, params)
         if name := params.get("encoder"):
@@ -167,7 +169,10 @@ def queue_run(run: TrainingRun, *, action: str, subject: str) -> TrainingRun:
 
     Raises:
         RunActiveError: a run of this algorithm is active on the surface.
+        CannotTrainError: the surface is archived.
     """
+    if why := run.surface.archived_sentence:
+        raise CannotTrainError(why)
     actor = run.trigger  # the trail names a person in full
     run.trigger = actor[:MAX_TRIGGER]
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, Self
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import HashIndex
@@ -194,6 +194,14 @@ def default_credited_events() -> list[str]:
     return ["conversion"]
 
 
+class SurfaceQuerySet(models.QuerySet["Surface"]):
+    """Sets of surfaces."""
+
+    def unarchived(self) -> Self:
+        """Surfaces that are listed, served and trained."""
+        return self.filter(archived_at=None)
+
+
 class Surface(models.Model):
     """A place in a product that asks for an answer."""
 
@@ -342,7 +350,12 @@ class Surface(models.Model):
         editable=False,
         help_text="A process freezes the training data; if it dies, another may from then on.",
     )
+    archived_at = models.DateTimeField(
+        null=True, editable=False, help_text="Since when it is served and listed no more; empty: it is."
+    )
     created_at = models.DateTimeField(db_default=Now())
+
+    objects = SurfaceQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -356,7 +369,13 @@ class Surface(models.Model):
             times_are_readable(
                 "surface_times_are_readable", "last_retrained_at", "retraining_until", "created_at"
             ),
+            times_are_readable("surface_archive_time_is_readable", "archived_at"),
         ]
 
     def __str__(self) -> str:
         return self.key
+
+    @property
+    def archived_sentence(self) -> str:
+        """Why nothing happens on it; empty unless it is archived."""
+        return f"surface '{self.key}' is archived: restore it first." if self.archived_at else ""

@@ -138,11 +138,11 @@ COMMANDS = {
     ),
     "surfaces": (
         "surfaces:surfaces",
-        "List the project's surfaces and their changes; `bakeoff config` makes and changes them.",
+        "List, archive and delete the project's surfaces; `bakeoff config` makes and changes them.",
     ),
     "metrics": (
         "surfaces:metrics",
-        "List the project's metrics; `bakeoff config` makes and changes them.",
+        "List, archive and delete the project's metrics; `bakeoff config` makes and changes them.",
     ),
     "keys": ("keys:keys", "Make, list, change and revoke API keys."),
     "usage": ("usage:usage", "Show what the project used, month by month, and its quotas."),

@@ -185,6 +185,20 @@ def at(address, body=None):
 
 
 # Operation → what makes its address and body.
+def put_away(kind, act):
+    """An unused surface or metric, archived where it is to be restored."""
+
+    def prepare(shop):
+        at = builders.now() if act == "restore" else None
+        rows = getattr(shop.project, kind)
+        fields = {"kind": "mean", "event": "buy"} if kind == "metrics" else {}
+        rows.create(key="unused", archived_at=at, **fields)
+        address = f"/v1/{kind}/unused"
+        return address if act == "delete" else f"{address}/{act}", None
+
+    return prepare
+
+
 CALLS = {
     ("put", "/v1/surfaces"): at("/v1/surfaces", {"key": "sidebar"}),
     ("post", "/v1/surfaces/{key}/orders"): at("/v1/surfaces/home-feed/orders", {"list": "latest"}),
@@ -231,6 +245,12 @@ CALLS = {
         {},
     ),
     ("post", "/v1/metrics"): at("/v1/metrics", {"key": "buys", "kind": "mean", "event": "buy"}),
+    **{
+        ("post", f"/v1/{kind}/{{key}}/{act}"): put_away(kind, act)
+        for kind in ("surfaces", "metrics")
+        for act in ("archive", "restore")
+    },
+    **{("delete", f"/v1/{kind}/{{key}}"): put_away(kind, "delete") for kind in ("surfaces", "metrics")},
     ("patch", "/v1/metrics/{key}"): at("/v1/metrics/clicks", {"owner": "Discovery"}),
     ("post", "/v1/experiments"): at("/v1/experiments", EXPERIMENT),
     ("patch", "/v1/experiments/{key}"): lambda s: (

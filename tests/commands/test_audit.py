@@ -245,9 +245,25 @@ def exported(shop, folder):
     ]
 
 
+def unused(kind, act):
+    def prepare(shop, _folder):
+        fields = {"kind": "mean", "event": "buy"} if kind == "metrics" else {}
+        archived_at = builders.now() if act == "restore" else None
+        getattr(shop.project, kind).create(key="unused", archived_at=archived_at, **fields)
+        return ["unused", *(["--yes"] if act == "delete" else [])]
+
+    return prepare
+
+
 # Command → what makes its arguments; all but the project.
 CALLS = {
     "load items": lambda _shop, folder: [csv_of(folder, item_id="a", title="Heat")],
+    "surfaces archive": lambda _shop, _folder: ["home-feed", "--yes"],
+    "surfaces restore": unused("surfaces", "restore"),
+    "surfaces delete": unused("surfaces", "delete"),
+    "metrics archive": lambda _shop, _folder: ["clicks", "--yes"],
+    "metrics restore": unused("metrics", "restore"),
+    "metrics delete": unused("metrics", "delete"),
     "load users": lambda _shop, folder: [csv_of(folder, user_id="u1", country="DE")],
     "load events": lambda _shop, folder: [
         csv_of(folder, event_id="1", name="click", unit_id="u1", occurred_at="2020-01-01")

@@ -33,14 +33,16 @@ INSIDE = {"/v1/surfaces/{key}/autopilot": "settings"}
 WHO_AND_WHEN = "who made it and when is history"
 KEY = "it is the key under which the section stands"
 STATE = "state, which acts change"
+ARCHIVED = "an act, as an experiment's end is: what is archived is left out"
 EXCEPTIONS = {
     "project": {"slug": "--project names it", "share": "the field is `holdout`"},
     "groups.*": {"key": KEY},
     "layers": {"key": "a layer is nothing but its key", "slots": "experiments state theirs"},
-    "metrics.*": {"key": KEY},
+    "metrics.*": {"key": KEY, "archived_at": ARCHIVED},
     "surfaces.*": {
         "key": KEY,
         "champion": STATE,
+        "archived_at": ARCHIVED,
         "list": "of the champion; `versions` state each order",
         "list_params": "of the champion; `versions` state each order",
     },

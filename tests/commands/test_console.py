@@ -19,7 +19,7 @@ from tests.support import builders
 from tests.support.commands import run
 from tests.support.console import NO_REDIS, NOWHERE, SCRIPT
 from tests.support.load_calls import FOREIGN_FILES, LOADS
-from tests.support.offline_calls import OFFLINE
+from tests.support.offline_calls import OFFLINE, PUT_AWAY
 
 ROOT = Path(__file__).parents[2]
 CSV = "variant,bought,pre,country,week\n" + "".join(
@@ -127,7 +127,7 @@ ONLINE = [
     (["project", "quota", "{id}", "--answers", "none"], 0, "no quota"),
     (["config", "export"], 0, "home-feed:"),
     (["surfaces", "list"], 0, "popularity@"), (["surfaces", "history", "home-feed", "--limit", "9", "--json"], 0, '"part": "autopilot"'),
-    (["metrics", "list"], 0, "clicks"),
+    (["metrics", "list"], 0, "clicks"), *PUT_AWAY,
     (["completion", "bash"], 0, "_BAKEOFF_COMPLETE=bash_complete"),
     *[([*listed, "--json"], 0, "[") for listed in LISTS],
     (["config", "schema"], 0, "2020-12"),

@@ -231,26 +231,20 @@ def visit_acts(visit: Visit, seeded: Seeded) -> None:
     visit.post("act", slug, seeded.running.key, "ship", status=409)
     visit.post("act", slug, seeded.running.key, "start", status=409)
     visit.post("act", slug, seeded.shipped.key, "learn", learnings="")
+    for name, key in (("surface-act", "home-feed"), ("metric-act", "clicks")):
+        for verb in ("archive", "delete", "restore"):
+            visit.get(name, slug, key, verb)
+        visit.post(name, slug, key, "restore", status=409)
+    visit.get("surfaces", slug, query="?archived")
+    visit.get("metrics", slug, query="?archived")
 
 
 def visit_registry(visit: Visit, seeded: Seeded) -> None:
     shop, slug = seeded.shop, seeded.slug
     for name in (
-        "impact",
-        "metrics",
-        "surfaces",
-        "models",
-        "runs",
-        "units",
-        "events",
-        "feedback",
-        "feedback-themes",
-        "feedback-surveys",
-        "alerts",
-        "usage",
-        "team",
-        "search",
-    ):
+        "impact", "metrics", "surfaces", "models", "runs", "units", "events", "feedback",
+        "feedback-themes", "feedback-surveys", "alerts", "usage", "team", "search",
+    ):  # fmt: skip
         visit.get(name, slug)
     for words in (shop.surface.key, "nothing-like-it"):
         visit.get("search", slug, query=f"?q={words}")

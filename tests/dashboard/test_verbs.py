@@ -14,6 +14,7 @@ from uuid_utils import uuid7
 
 from bakeoff.accounts.models import ApiKey, AuditEntry
 from bakeoff.dashboard import urls
+from bakeoff.dashboard.views.archiving import METRIC_ACTS, SURFACE_ACTS
 from bakeoff.dashboard.views.autopilot_acts import PROPOSAL_ACTS, QUEUE_ACTS, RAMP_ACTS
 from bakeoff.dashboard.views.experiments import ACTS
 from bakeoff.dashboard.views.models import VERSION_ACTS
@@ -24,6 +25,7 @@ from experiments.models import Experiment, Feedback, ReportShare
 from inference.models import Surface, TrainingRun
 from tests.support import builders
 from tests.support.alert_verbs import ALERT_VERBS
+from tests.support.archive_verbs import ARCHIVE_VERBS_OF_METRICS, ARCHIVE_VERBS_OF_SURFACES
 from tests.support.autopilot_verbs import AUTOPILOT_VERBS
 from tests.support.builders import Shop
 from tests.support.comment_verbs import COMMENT_VERBS, COMMENT_VERBS_OF_ADMINS
@@ -351,6 +353,8 @@ VERBS = {
     "revoke-share": (ANALYSE, revoke_share),
     **{verb: (ANALYSE, prepare) for verb, prepare in {**COMMENT_VERBS, **PICTURE_VERBS}.items()},
     **{verb: (ADMINISTER, prepare) for verb, prepare in COMMENT_VERBS_OF_ADMINS.items()},
+    **{verb: (OPERATE, prepare) for verb, prepare in ARCHIVE_VERBS_OF_SURFACES.items()},
+    **{verb: (ANALYSE, prepare) for verb, prepare in ARCHIVE_VERBS_OF_METRICS.items()},
     "metrics": (ANALYSE, make_metric),
     "metric-edit": (ANALYSE, edit_metric),
     "surfaces": (OPERATE, make_surface),
@@ -386,6 +390,8 @@ READ_ONLY = {
 SEVERAL = {  # one address, several verbs
     "act": ACTS,
     "version-act": VERSION_ACTS,
+    "surface-act": SURFACE_ACTS,
+    "metric-act": METRIC_ACTS,
     "autopilot-ramp": RAMP_ACTS,
     "autopilot-queue": QUEUE_ACTS,
     "autopilot-proposal": PROPOSAL_ACTS,

@@ -57,6 +57,8 @@ SEEDED_PAGES = [
     ("surface-history", "/p/{p}/surfaces/home-feed/history/"),
     ("surface-edit", "/p/{p}/surfaces/home-feed/edit/"),
     ("metric-edit", "/p/{p}/metrics/clicks/edit/"),
+    ("metric-act", "/p/{p}/metrics/clicks/act/restore/"),
+    ("surface-act", "/p/{p}/surfaces/home-feed/act/restore/"),
     ("survey-answers", "/p/{p}/feedback/surveys/why/"),
     ("unit", "/p/{p}/units/?unit=control-1"),
     ("search", "/p/{p}/search/?q=home"),

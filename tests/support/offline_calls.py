@@ -67,3 +67,15 @@ OFFLINE = [
     (["local-llm", "--host", "256.0.0.1", "--port", "1", "--slots", "2", "--waiting", "8", "--seconds", "9", "--context", "512"],
       1, "Port 1 on 256.0.0.1 cannot be used"),
 ]  # fmt: skip
+
+# Of a platform with a shop: what put its surfaces and metrics away.
+PUT_AWAY = [
+    (["surfaces", "list", "--archived"], 0, "No surface is archived."),
+    (["surfaces", "archive", "attic", "--yes"], 2, "surface == 'attic', must be one of"),
+    (["surfaces", "restore", "home-feed"], 1, "surface 'home-feed' is not archived."),
+    (["surfaces", "delete", "home-feed", "--yes"], 1, "surface 'home-feed' "),
+    (["metrics", "list", "--archived"], 0, "No metric is archived."),
+    (["metrics", "archive", "ghost", "--yes"], 2, "metric == 'ghost', must be one of"),
+    (["metrics", "restore", "clicks"], 1, "metric 'clicks' is not archived."),
+    (["metrics", "delete", "ghost", "--yes"], 2, "metric == 'ghost', must be one of"),
+]

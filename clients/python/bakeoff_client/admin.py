@@ -138,9 +138,9 @@ class Admin(Connected):
                 return
             offset += PAGE
 
-    def surfaces(self) -> Iterator[dict[str, Any]]:
-        """Read surfaces by key."""
-        return self.rows("/v1/surfaces")
+    def surfaces(self, *, archived: bool = False) -> Iterator[dict[str, Any]]:
+        """Read surfaces by key, but for archived ones; or those alone."""
+        return self.rows("/v1/surfaces", archived=str(archived).lower())
 
     def surface(self, key: str) -> dict[str, Any]:
         """Read a surface."""
@@ -150,9 +150,21 @@ class Admin(Connected):
         """Change the named fields of a surface."""
         return cast("dict[str, Any]", self.ask("PATCH", f"/v1/surfaces/{_name(key)}", changes))
 
-    def metrics(self) -> Iterator[dict[str, Any]]:
-        """Read metrics by key."""
-        return self.rows("/v1/metrics")
+    def archive_surface(self, key: str) -> dict[str, Any]:
+        """Archive a surface that nobody uses: it is served, trained and listed no more."""
+        return cast("dict[str, Any]", self.ask("POST", f"/v1/surfaces/{_name(key)}/archive"))
+
+    def restore_surface(self, key: str) -> dict[str, Any]:
+        """Restore an archived surface."""
+        return cast("dict[str, Any]", self.ask("POST", f"/v1/surfaces/{_name(key)}/restore"))
+
+    def delete_surface(self, key: str) -> None:
+        """Delete a surface for good that was never used."""
+        self.ask("DELETE", f"/v1/surfaces/{_name(key)}")
+
+    def metrics(self, *, archived: bool = False) -> Iterator[dict[str, Any]]:
+        """Read metrics by key, but for archived ones; or those alone."""
+        return self.rows("/v1/metrics", archived=str(archived).lower())
 
     def make_metric(self, key: str, *, kind: str, event: str, **fields: Any) -> dict[str, Any]:
         """Declare a metric over events."""
@@ -162,6 +174,18 @@ class Admin(Connected):
     def patch_metric(self, key: str, **changes: Any) -> dict[str, Any]:
         """Change the named fields of a metric; started experiments count as before."""
         return cast("dict[str, Any]", self.ask("PATCH", f"/v1/metrics/{_name(key)}", changes))
+
+    def archive_metric(self, key: str) -> dict[str, Any]:
+        """Archive a metric that nobody uses: no new experiment has it."""
+        return cast("dict[str, Any]", self.ask("POST", f"/v1/metrics/{_name(key)}/archive"))
+
+    def restore_metric(self, key: str) -> dict[str, Any]:
+        """Restore an archived metric."""
+        return cast("dict[str, Any]", self.ask("POST", f"/v1/metrics/{_name(key)}/restore"))
+
+    def delete_metric(self, key: str) -> None:
+        """Delete a metric for good that no experiment has had."""
+        self.ask("DELETE", f"/v1/metrics/{_name(key)}")
 
     def experiments(self, *, state: State | None = None) -> Iterator[Experiment]:
         """Read experiments, newest first."""

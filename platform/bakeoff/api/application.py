@@ -15,6 +15,7 @@ from psycopg.errors import QueryCanceled
 from redis.exceptions import RedisError
 
 from bakeoff import __version__
+from bakeoff.api import archiving as _archiving  # noqa: F401  its operations join two routers
 from bakeoff.api.access import SecretKey
 from bakeoff.api.alerts import router as alerts
 from bakeoff.api.audit import router as audit

@@ -20,7 +20,7 @@ from bakeoff.api.paging import UNREADABLE
 SOURCE = Path(__file__).with_name("fast_lane.yaml")
 MAX_HEADER = 1000
 # What any route may answer; 405, 408, 413, 415 and 431 come before a body is read.
-REFUSALS = ("400", "401", "403", "404", "405", "408", "413", "415", "429", "431", "503")
+REFUSALS = ("400", "401", "403", "404", "405", "408", "410", "413", "415", "429", "431", "503")
 # What operations of the management API may answer beside.
 MORE_REFUSALS = ("409", "422", "507")
 

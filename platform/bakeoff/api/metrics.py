@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from django.http import HttpRequest
@@ -11,7 +12,7 @@ from bakeoff.api.access import actor_of, project_of
 from bakeoff.api.errors import Problem
 from bakeoff.api.field_types import KEY, Name
 from bakeoff.api.lookup import get_or_404
-from bakeoff.api.paging import ROWS, Limit, Offset, page_of
+from bakeoff.api.paging import ROWS, Archived, Limit, Offset, page_of
 from bakeoff.api.renamed import OldName
 from bakeoff.api.request_schema import RequestSchema
 from experiments.actions.create_metric import CannotCreateError, TakenError, create_metric
@@ -77,14 +78,23 @@ class MetricIn(MetricPatch):
     kind: MetricKind
 
 
-@router.get("/metrics", response={200: list[MetricIn]})
-def list_metrics(request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0) -> Any:
-    """List the project's metrics."""
-    rows = Metric.objects.filter(project=project_of(request)).order_by("key")
-    return page_of(request, rows, MetricIn, limit=limit, offset=offset)
+class MetricOut(MetricIn):
+    """A metric."""
+
+    archived_at: datetime | None = None
 
 
-@router.post("/metrics", response={201: MetricIn})
+@router.get("/metrics", response={200: list[MetricOut]})
+def list_metrics(
+    request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0, *, archived: Archived = False
+) -> Any:
+    """List the project's metrics, but for archived ones; or those alone."""
+    rows = Metric.objects.filter(project=project_of(request), archived_at__isnull=not archived)
+    rows = rows.order_by("key")
+    return page_of(request, rows, MetricOut, limit=limit, offset=offset)
+
+
+@router.post("/metrics", response={201: MetricOut})
 def make_metric(request: HttpRequest, payload: MetricIn) -> Any:
     """Declare a metric over events; what a running experiment counts never changes."""
     metric = Metric(project=project_of(request), **payload.dict())
@@ -96,13 +106,13 @@ def make_metric(request: HttpRequest, payload: MetricIn) -> Any:
         raise Problem(422, "cannot_count", str(error), error.field) from error
 
 
-@router.get("/metrics/{key}", response={200: MetricIn})
+@router.get("/metrics/{key}", response={200: MetricOut})
 def show_metric(request: HttpRequest, key: str) -> Any:
     """Show a metric."""
     return get_or_404(Metric.objects.filter(project=project_of(request)), "metric", key=key)
 
 
-@router.patch("/metrics/{key}", response={200: MetricIn})
+@router.patch("/metrics/{key}", response={200: MetricOut})
 def change_metric(request: HttpRequest, key: str, payload: MetricPatch) -> Any:
     """Change the named fields of a metric, never its key or kind.
 

@@ -16,6 +16,8 @@ MAX_ROWS = 1000
 ROWS = 100  # of a page, unless the client says how many
 Limit = Annotated[int, Query(ge=1, le=MAX_ROWS, description="How many rows at most.")]
 Offset = Annotated[int, Query(ge=0, le=1_000_000, description="How many rows to leave out.")]
+# Of what can be archived: one list or the other, as the pages have them.
+Archived = Annotated[bool, Query(description="The archived ones alone; else all others.")]
 UNREADABLE = "Bakeoff-Unreadable"  # header with the names of rows that are left out
 
 Row = TypeVar("Row", bound="Model")

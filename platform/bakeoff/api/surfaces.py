@@ -15,11 +15,12 @@ from bakeoff.api.errors import Problem
 from bakeoff.api.field_types import KEY, Id, Name, Properties
 from bakeoff.api.lookup import get_or_404
 from bakeoff.api.models import VersionOut
-from bakeoff.api.paging import ROWS, Limit, Offset, page_of
+from bakeoff.api.paging import ROWS, Archived, Limit, Offset, page_of
 from bakeoff.api.renamed import OldName
 from bakeoff.api.request_schema import RequestSchema
 from experiments.actions.add_order import CannotOrderError, add_order, list_of, read_order
 from experiments.actions.change_surface import (
+    ArchivedError,
     CannotChangeSurfaceError,
     KindIsFixedError,
     SurfaceExistsError,
@@ -178,6 +179,7 @@ class SurfaceOut(SurfaceIn):
     slices: Texts
     key: str
     champion: str | None = None
+    archived_at: datetime | None = None
 
     @staticmethod
     def resolve_champion(surface: Surface) -> str | None:
@@ -248,9 +250,12 @@ class SurfaceChangeOut(Schema):
 
 
 @router.get("/surfaces", response={200: list[SurfaceOut]})
-def list_surfaces(request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0) -> Any:
-    """List the project's surfaces."""
-    rows = Surface.objects.filter(project=project_of(request)).order_by("key")
+def list_surfaces(
+    request: HttpRequest, limit: Limit = ROWS, offset: Offset = 0, *, archived: Archived = False
+) -> Any:
+    """List the project's surfaces, but for archived ones; or those alone."""
+    rows = Surface.objects.filter(project=project_of(request), archived_at__isnull=not archived)
+    rows = rows.order_by("key")
     return page_of(request, rows, SurfaceOut, limit=limit, offset=offset)
 
 
@@ -319,5 +324,6 @@ def _order_problem(error: CannotOrderError) -> Problem:
 
 
 def _problem(error: CannotChangeSurfaceError) -> Problem:
-    conflict = isinstance(error, WouldResetError | KindIsFixedError | SurfaceExistsError)
+    conflicts = WouldResetError | KindIsFixedError | SurfaceExistsError | ArchivedError
+    conflict = isinstance(error, conflicts)
     return Problem(409 if conflict else 422, error.code, str(error), error.field)

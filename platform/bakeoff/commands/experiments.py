@@ -13,10 +13,10 @@ from bakeoff.commands.lists import json_option, show_rows
 from bakeoff.commands.names import complete_experiments
 from bakeoff.commands.project import (
     find_experiment,
+    find_metric,
     find_project,
     find_surface,
     find_version,
-    must_be_one_of,
     project_option,
 )
 from bakeoff.commands.terminal import echo, fail
@@ -119,11 +119,7 @@ def _draft(project: Project, key: str, options: dict[str, str]) -> ExperimentDra
     )
 
     surface = find_surface(project, options["surface"])
-    metric = project.metrics.filter(key=options["metric"]).first()
-    if metric is None:
-        known = sorted(project.metrics.values_list("key", flat=True))
-        rule = must_be_one_of(known, none="create one on the page Metrics or by POST /v1/metrics")
-        raise click.UsageError(f"metric == '{options['metric']}', {rule}")
+    metric = find_metric(project, options["metric"])
     try:
         policy = json.loads(options["policy"])
     except json.JSONDecodeError as error:

@@ -1,4 +1,4 @@
-"""Names that a shell completes: surfaces and experiments of the project."""
+"""Names that a shell completes: surfaces, metrics and experiments of the project."""
 
 from __future__ import annotations
 
@@ -33,4 +33,6 @@ def _complete(read: Callable[[Project], Any]) -> Callable[..., list[str]]:
 
 complete_surfaces = _complete(lambda project: project.surfaces)
 complete_experiments = _complete(lambda project: project.experiments)
+complete_metrics = _complete(lambda project: project.metrics)
+metric_argument = click.argument("metric", shell_complete=complete_metrics)
 surface_argument = click.argument("surface", shell_complete=complete_surfaces)

@@ -21,7 +21,9 @@ def waits_for(version: ModelVersion) -> str:
     obstacle = find_obstacle(programme_of(surface), timezone.now())
     if obstacle is None:
         return f"{version.label} waits for its experiment: `bakeoff experiments list` shows it."
-    keys = list(Metric.objects.filter(project=surface.project).values_list("key", flat=True)[:1])
+    keys = list(
+        Metric.objects.unarchived().filter(project=surface.project).values_list("key", flat=True)[:1]
+    )
     return f"{version.label} waits. {obstacle.sentence} {_way_out(version, obstacle, keys)}".rstrip()
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from bakeoff.accounts.models import Project
-    from experiments.models import Experiment
+    from experiments.models import Experiment, Metric
     from inference.models import ModelVersion, Surface
 
 project_option = click.option(
@@ -73,6 +73,20 @@ def find_surface(project: Project, key: str) -> Surface:
         rule = must_be_one_of(known, none="create one on the page Surfaces or by PUT /v1/surfaces")
         raise click.UsageError(f"surface == '{key}', {rule}")
     return surface
+
+
+def find_metric(project: Project, key: str) -> Metric:
+    """Return a metric of a project.
+
+    Raises:
+        click.UsageError: there is no such one.
+    """
+    metric = project.metrics.filter(key=key).first()
+    if metric is None:
+        known = sorted(project.metrics.unarchived().values_list("key", flat=True))
+        rule = must_be_one_of(known, none="create one on the page Metrics or by POST /v1/metrics")
+        raise click.UsageError(f"metric == '{key}', {rule}")
+    return metric
 
 
 def find_experiment(project: Project, key: str) -> Experiment:

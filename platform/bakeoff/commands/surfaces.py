@@ -1,4 +1,4 @@
-"""`bakeoff surfaces` and `bakeoff metrics`: what a project has."""
+"""`bakeoff surfaces` and `bakeoff metrics`: what a project has, and what it no longer needs."""
 
 from __future__ import annotations
 
@@ -7,23 +7,32 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands.lists import json_option, show_rows
-from bakeoff.commands.names import surface_argument
-from bakeoff.commands.project import find_project, find_surface, project_option
+from bakeoff.commands.names import metric_argument, surface_argument
+from bakeoff.commands.project import find_metric, find_project, find_surface, project_option
+from bakeoff.commands.terminal import echo, fail
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from experiments.reports.surface_history import DiffLine
 
 
 @click.group()
 def surfaces() -> None:
-    """List the project's surfaces and their changes; `bakeoff config` makes and changes them."""
+    """List, archive and delete the project's surfaces; `bakeoff config` makes and changes them."""
+
+
+archived_option = click.option("--archived", is_flag=True, help="The archived ones alone.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
 @surfaces.command("list")
+@archived_option
 @json_option
 @project_option
-def list_surfaces(*, as_json: bool, slug: str | None) -> None:
+def list_surfaces(*, archived: bool, as_json: bool, slug: str | None) -> None:
     """List surfaces with their champions."""
     project = find_project(slug)
     from inference.models import ModelVersion
@@ -40,9 +49,10 @@ def list_surfaces(*, as_json: bool, slug: str | None) -> None:
             "champion": champions.get(surface.pk),
             "running": sorted(key for surface_id, key in running if surface_id == surface.pk),
         }
-        for surface in project.surfaces.order_by("key")
+        for surface in project.surfaces.filter(archived_at__isnull=not archived).order_by("key")
     ]
-    show_rows(rows, as_json=as_json, empty="No surfaces yet: see docs/quickstart.md.")
+    empty = "No surface is archived." if archived else "No surfaces yet: see docs/quickstart.md."
+    show_rows(rows, as_json=as_json, empty=empty)
 
 
 @surfaces.command()
@@ -84,20 +94,114 @@ def _in_words(line: DiffLine) -> str:
     return f"{name}: {', '.join(parts) or f'{line.before} → {line.after}'}"
 
 
+@surfaces.command("archive")
+@surface_argument
+@yes_option
+@project_option
+def archive_one_surface(surface: str, *, yes: bool, slug: str | None) -> None:
+    """Archive SURFACE: it is served, trained and listed no more, and keeps its history."""
+    target = find_surface(find_project(slug), surface)
+    from experiments.actions.archive_surface import archive_surface
+
+    if not yes:
+        click.confirm(f"Archive '{surface}'? Requests for it are refused from then on.", abort=True)
+    _carry_out(lambda: archive_surface(surface=target, by=OPERATOR))
+    echo(f"Surface '{surface}' archived. `bakeoff surfaces restore {surface}` takes it back.")
+
+
+@surfaces.command("restore")
+@surface_argument
+@project_option
+def restore_one_surface(surface: str, *, slug: str | None) -> None:
+    """Restore SURFACE: its champion serves, schedule and autopilot go on."""
+    target = find_surface(find_project(slug), surface)
+    from experiments.actions.archive_surface import restore_surface
+
+    _carry_out(lambda: restore_surface(surface=target, by=OPERATOR))
+    echo(f"Surface '{surface}' restored.")
+
+
+@surfaces.command("delete")
+@surface_argument
+@yes_option
+@project_option
+def delete_one_surface(surface: str, *, yes: bool, slug: str | None) -> None:
+    """Delete SURFACE for good, where it was never used."""
+    target = find_surface(find_project(slug), surface)
+    from experiments.actions.archive_surface import delete_surface
+
+    if not yes:
+        click.confirm(f"Delete '{surface}' for good?", abort=True)
+    _carry_out(lambda: delete_surface(surface=target, by=OPERATOR))
+    echo(f"Surface '{surface}' deleted.")
+
+
+def _carry_out(act: Callable[[], object]) -> None:
+    from experiments.actions.archive_surface import CannotArchiveError
+
+    try:
+        act()
+    except CannotArchiveError as error:
+        raise fail(str(error)) from error
+
+
 @click.group()
 def metrics() -> None:
-    """List the project's metrics; `bakeoff config` makes and changes them."""
+    """List, archive and delete the project's metrics; `bakeoff config` makes and changes them."""
+
+
+@metrics.command("archive")
+@metric_argument
+@yes_option
+@project_option
+def archive_one_metric(metric: str, *, yes: bool, slug: str | None) -> None:
+    """Archive METRIC: no new experiment has it; reports show it as before."""
+    target = find_metric(find_project(slug), metric)
+    from experiments.actions.archive_metric import archive_metric
+
+    if not yes:
+        click.confirm(f"Archive '{metric}'? No new experiment has it from then on.", abort=True)
+    _carry_out(lambda: archive_metric(metric=target, by=OPERATOR))
+    echo(f"Metric '{metric}' archived. `bakeoff metrics restore {metric}` takes it back.")
+
+
+@metrics.command("restore")
+@metric_argument
+@project_option
+def restore_one_metric(metric: str, *, slug: str | None) -> None:
+    """Restore METRIC: experiments can have it again."""
+    target = find_metric(find_project(slug), metric)
+    from experiments.actions.archive_metric import restore_metric
+
+    _carry_out(lambda: restore_metric(metric=target, by=OPERATOR))
+    echo(f"Metric '{metric}' restored.")
+
+
+@metrics.command("delete")
+@metric_argument
+@yes_option
+@project_option
+def delete_one_metric(metric: str, *, yes: bool, slug: str | None) -> None:
+    """Delete METRIC for good, where no experiment has had it."""
+    target = find_metric(find_project(slug), metric)
+    from experiments.actions.archive_metric import delete_metric
+
+    if not yes:
+        click.confirm(f"Delete '{metric}' for good?", abort=True)
+    _carry_out(lambda: delete_metric(metric=target, by=OPERATOR))
+    echo(f"Metric '{metric}' deleted.")
 
 
 @metrics.command("list")
+@archived_option
 @json_option
 @project_option
-def list_metrics(*, as_json: bool, slug: str | None) -> None:
+def list_metrics(*, archived: bool, as_json: bool, slug: str | None) -> None:
     """List metrics: what each counts, which change is good, whose it is, and how much it is used."""
     project = find_project(slug)
     from experiments.reports.metric_library import usage_of
 
-    metrics = list(project.metrics.order_by("key"))
+    metrics = list(project.metrics.filter(archived_at__isnull=not archived).order_by("key"))
     usage = usage_of(metrics)
     rows = [
         {
@@ -112,4 +216,5 @@ def list_metrics(*, as_json: bool, slug: str | None) -> None:
         }
         for metric in metrics
     ]
-    show_rows(rows, as_json=as_json, empty="No metrics yet: a surface brings those of its serving.")
+    none = "No metrics yet: a surface brings those of its serving."
+    show_rows(rows, as_json=as_json, empty="No metric is archived." if archived else none)

@@ -49,7 +49,7 @@ def export_config(project: Project) -> dict[str, Any]:
         "layers": list(project.layers.order_by("key").values_list("key", flat=True)),
         "metrics": {
             metric.key: {name: getattr(metric, name) for name in METRIC_FIELDS}
-            for metric in project.metrics.order_by("key")
+            for metric in project.metrics.unarchived().order_by("key")
         },
         "surfaces": {surface.key: surface_as_config(surface) for surface in _surfaces(project)},
         "experiments": {
@@ -200,7 +200,7 @@ def placeholder_of(name: str) -> str:
 
 
 def _surfaces(project: Project) -> list[Surface]:
-    return list(project.surfaces.order_by("key"))
+    return list(project.surfaces.unarchived().order_by("key"))
 
 
 def _experiments(project: Project) -> list[Experiment]:

@@ -209,8 +209,8 @@ class ExperimentForm(ModeFields):
                 has_stored=True,
             ),
         }
-        surfaces = Surface.objects.filter(project=project).order_by("key")
-        metrics = Metric.objects.filter(project=project).order_by("key")
+        surfaces = Surface.objects.unarchived().filter(project=project).order_by("key")
+        metrics = Metric.objects.unarchived().filter(project=project).order_by("key")
         for name, rows in (
             ("surface", surfaces),
             ("primary", metrics),

@@ -122,7 +122,12 @@ def _fields_of(template: Template, project: Project) -> dict[str, Any]:
     if len(rows) == len(NEW_ROWS):
         rows = [dict(row) for row in NEW_ROWS]
     fields: dict[str, Any] = {**template.fields, "variants": rows}
-    surface = Surface.objects.filter(project=project, kind__in=template.kinds).order_by("key").first()
+    surface = (
+        Surface.objects.unarchived()
+        .filter(project=project, kind__in=template.kinds)
+        .order_by("key")
+        .first()
+    )
     if surface is None:
         return fields
     fields["surface"] = surface.pk

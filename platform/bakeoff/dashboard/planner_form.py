@@ -106,13 +106,15 @@ class PlannerForm(forms.Form):
         for name, rows in (("surface", project.surfaces), ("primary", project.metrics)):
             field = self.fields[name]
             assert isinstance(field, forms.ModelChoiceField)  # noqa: S101  as declared above
-            field.queryset = rows.order_by("key")
+            field.queryset = rows.unarchived().order_by("key")
             field.empty_label = None
 
     @classmethod
     def with_first_of_each(cls, project: Project) -> PlannerForm:
         """Return the form as it begins: filled in with the first surface and metric, if there are any."""
-        surface, metric = (rows.order_by("key").first() for rows in (project.surfaces, project.metrics))
+        surface, metric = (
+            rows.unarchived().order_by("key").first() for rows in (project.surfaces, project.metrics)
+        )
         if surface is None or metric is None:
             return cls(project)
         initial = {name: field.initial for name, field in cls.base_fields.items()}

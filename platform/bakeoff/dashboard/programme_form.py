@@ -194,7 +194,8 @@ class ProgrammeForm(forms.Form):
         """
         stored = settings_of(programme_of(surface))
         metrics = list(
-            Metric.objects.filter(project=surface.project_id)
+            Metric.objects.unarchived()
+            .filter(project=surface.project_id)
             .order_by("key")
             .values_list("key", flat=True)
         )

@@ -7,6 +7,7 @@ from bakeoff.dashboard.signing_in import SignIn
 from bakeoff.dashboard.views import (
     account,
     alerts,
+    archiving,
     autopilot,
     autopilot_acts,
     comments,
@@ -83,6 +84,8 @@ of_project: list[URLPattern | URLResolver] = [
     path("metrics/<slug:key>/edit/", metrics.edit, name="metric-edit"),
     path("surfaces/", surfaces.list_surfaces, name="surfaces"),
     path("surfaces/<slug:key>/", surfaces.show_surface, name="surface"),
+    path("metrics/<slug:key>/act/<slug:verb>/", archiving.act_on_metric, name="metric-act"),
+    path("surfaces/<slug:key>/act/<slug:verb>/", archiving.act_on_surface, name="surface-act"),
     path("surfaces/<slug:key>/edit/", surfaces.edit_surface, name="surface-edit"),
     path("surfaces/<slug:key>/history/", surface_history.show_history, name="surface-history"),
     path("surfaces/<slug:key>/list/", surface_lists.edit_list, name="surface-list"),

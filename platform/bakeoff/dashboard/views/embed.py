@@ -68,7 +68,8 @@ def show_demo(request: HttpRequest) -> HttpResponse:
     """Show a little film site or a support chat: choose a surface, paste a public key, try it."""
     kinds = (Surface.Kind.RECOMMEND, Surface.Kind.GENERATE)
     surfaces = (
-        Surface.objects.filter(project__in=projects_of(request.user), kind__in=kinds)
+        Surface.objects.unarchived()
+        .filter(project__in=projects_of(request.user), kind__in=kinds)
         .select_related("project")
         .order_by("project__slug", "key")
     )

@@ -119,7 +119,9 @@ def show_home(request: HttpRequest) -> HttpResponse:
         "decisions": decisions[:NEWEST],
         "surfaces": _with_traffic(
             with_champions(
-                Surface.objects.filter(project__in=projects).select_related("project")[:SHOWN]
+                Surface.objects.unarchived()
+                .filter(project__in=projects)
+                .select_related("project")[:SHOWN]
             ),
             traffic,
         ),
@@ -136,7 +138,7 @@ def show_home(request: HttpRequest) -> HttpResponse:
 
 def _without_metric(projects: QuerySet[Project]) -> QuerySet[Surface]:
     """Return surfaces whose challengers wait in vain: nobody said which metric decides."""
-    waiting = Surface.objects.filter(
+    waiting = Surface.objects.unarchived().filter(
         project__in=projects,
         start_experiments=True,
         versions__alias=ModelVersion.Alias.CHALLENGER,

@@ -17,6 +17,7 @@ from bakeoff.dashboard.metric_form import MetricChangeForm, MetricForm
 from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.refusals import add_refusal
 from bakeoff.dashboard.saved_views import views_over
+from bakeoff.dashboard.views.archiving import ARCHIVED
 from experiments.actions.create_metric import CannotCreateError, create_metric
 from experiments.actions.edit_metric import edit_metric
 from experiments.models import Experiment, Metric
@@ -47,7 +48,8 @@ def list_metrics(request: HttpRequest, slug: str) -> HttpResponse:
             messages.success(request, _("Metric created."))
             return redirect("metrics", slug)
     wanted = {name: request.GET.get(name, "").strip() for name in ("q", "kind", "tag")}
-    page = page_of(request, _matching(project, wanted))
+    archived = ARCHIVED in request.GET
+    page = page_of(request, _matching(project, wanted).filter(archived_at__isnull=not archived))
     usage = usage_of(page)
     tags = project.metrics.exclude(tags=[]).values_list("tags", flat=True)
     context = {
@@ -56,6 +58,8 @@ def list_metrics(request: HttpRequest, slug: str) -> HttpResponse:
         "form": form,
         "project": project,
         **views_over(request, project, "metrics"),
+        "archived": archived,
+        "archived_count": project.metrics.filter(archived_at__isnull=False).count(),
         "words": wanted["q"],
         "kind": wanted["kind"],
         "tag": wanted["tag"],

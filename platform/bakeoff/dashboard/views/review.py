@@ -212,7 +212,7 @@ def show_feedback(request: HttpRequest, slug: str) -> HttpResponse:
         "rates": JudgePlan.objects.filter(surface__project=project, label_share__gt=0).exists(),
         "to_rate": next_answer_to_rate(project=project, reviewer=person) if reviews else None,
         "labels_agreement": labels_agreement(project.pk),
-        "classifying": Surface.objects.filter(project=project, kind=Surface.Kind.CLASSIFY),
+        "classifying": Surface.objects.unarchived().filter(project=project, kind=Surface.Kind.CLASSIFY),
         "project": project,
         "counts": counts,
         "review": review,

@@ -16,6 +16,7 @@ from bakeoff.dashboard.judging_form import JudgingForm
 from bakeoff.dashboard.refusals import refused_page
 from bakeoff.dashboard.surface_form import SurfaceChangeForm, SurfaceForm
 from bakeoff.dashboard.training_form import ScheduledParams
+from bakeoff.dashboard.views.archiving import ARCHIVED
 from bakeoff.dashboard.views.home import with_champions
 from bakeoff.dashboard.views.surface_history import latest_changes
 from bakeoff.dashboard.views.surface_lists import read_params
@@ -53,8 +54,15 @@ def list_surfaces(request: HttpRequest, slug: str) -> HttpResponse:
             path = name or ("chat/completions" if kind == Surface.Kind.GENERATE else kind)
             messages.success(request, _("Surface created. Call it with /v1/%(kind)s.") % {"kind": path})
             return redirect("surface", slug, key)
-    rows = with_champions(project.surfaces.order_by("key"))
-    context = {"rows": rows, "form": form, "project": project}
+    archived = ARCHIVED in request.GET
+    rows = with_champions(project.surfaces.filter(archived_at__isnull=not archived).order_by("key"))
+    context = {
+        "rows": rows,
+        "form": form,
+        "project": project,
+        "archived": archived,
+        "archived_count": project.surfaces.filter(archived_at__isnull=False).count(),
+    }
     return render(request, "dashboard/surfaces.html", context, status=422 if form.errors else 200)
 
 

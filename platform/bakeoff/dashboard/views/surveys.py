@@ -52,7 +52,7 @@ def show_surveys(request: HttpRequest, slug: str) -> HttpResponse:
         "form": form,
         "attributes": KNOWN_ATTRIBUTES,
         "reviews": may(request.user, project, ANALYST),
-        "classifying": Surface.objects.filter(project=project, kind=Surface.Kind.CLASSIFY),
+        "classifying": Surface.objects.unarchived().filter(project=project, kind=Surface.Kind.CLASSIFY),
     }
     return render(
         request,

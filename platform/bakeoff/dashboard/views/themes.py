@@ -35,7 +35,7 @@ def show_themes(request: HttpRequest, slug: str) -> HttpResponse:
             "chart": draw_themes(report, label=_("Share of the users who wrote, %")),
             "weeks": report.shares_by_week(),
             "drawn": report.rows[:DRAWN],
-            "classifying": surfaces.filter(kind=Surface.Kind.CLASSIFY),
+            "classifying": surfaces.unarchived().filter(kind=Surface.Kind.CLASSIFY),
             "classifier": report.classifier,
             "reviews": may(request.user, project, ANALYST),
         }

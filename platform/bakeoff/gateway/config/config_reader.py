@@ -49,7 +49,7 @@ _KEYS = """SELECT k.digest, k.project_id, p.slug, k.kind, k.allowed_origins, k.s
     FROM accounts_apikey AS k JOIN accounts_project AS p ON p.id = k.project_id
     WHERE k.revoked_at IS NULL"""
 _SURFACES = """SELECT s.id, s.project_id, s.key, s.kind, s.static_list, s.candidates, s.exploration,
-    s.liked_events, s.rules, s.costs, s.abstain_cost, s.generate, s.rank,
+    s.liked_events, s.rules, s.costs, s.abstain_cost, s.generate, s.rank, s.archived_at,
     CASE WHEN EXISTS (SELECT 1 FROM inference_modelversion AS shadow
         WHERE shadow.surface_id = s.id AND shadow.alias = 'shadow') THEN s.shadow_share ELSE 0 END
     AS shadow_share,
@@ -65,7 +65,8 @@ _LINKED = """SELECT id FROM accounts_project AS p WHERE EXISTS (
     SELECT 1 FROM experiments_link WHERE project_id = p.id AND alias IS NOT NULL)"""
 _SURVEYS = """SELECT project_id, surface_id, key, kind, question, choices, share, period_days,
     asks_comment, condition, variants, translations, enabled FROM experiments_survey"""
-_CREDITED = "SELECT project_id, key, credited_events FROM inference_surface"
+_CREDITED = """SELECT project_id, key, credited_events FROM inference_surface
+    WHERE archived_at IS NULL"""
 
 
 class ServingConfigReader:
@@ -114,7 +115,7 @@ class ServingConfigReader:
         keys = _read_keys(connection, reader, last)
         flags = read_project_flags(connection, reader, last.flags)
         versions = self._load_variants(flags)
-        surfaces = self._read_surfaces(connection, reader, flags, last)
+        surfaces, archived = self._read_surfaces(connection, reader, flags, last)
         for retired in connection.execute(_WARM):
             self.versions.load(VersionReference(*retired))
         rows = connection.execute(_PROBED, [list(probed_ids)]) if probed_ids else ()
@@ -127,6 +128,7 @@ class ServingConfigReader:
         return ServingConfig(
             keys=keys,
             surfaces=surfaces,
+            archived=archived,
             linked=linked,
             credited=credited,
             surveys=surveys,
@@ -160,11 +162,15 @@ class ServingConfigReader:
         reader: RowReader,
         flags: Mapping[int, ProjectFlags],
         last: ServingConfig,
-    ) -> dict[int, dict[str, SurfaceConfig]]:
+    ) -> tuple[dict[int, dict[str, SurfaceConfig]], dict[int, set[str]]]:
         surfaces: dict[int, dict[str, SurfaceConfig]] = {}
+        archived: dict[int, set[str]] = {}
         with connection.cursor(row_factory=dict_row) as cursor:
             for row in cursor.execute(_SURFACES):
                 project, key = row["project_id"], row["key"]
+                if row["archived_at"] is not None:  # nothing of it is loaded: its key alone is known
+                    archived.setdefault(project, set()).add(key)
+                    continue
                 of_project = flags.get(project, NO_FLAGS)
                 running = [one for one in of_project.running.values() if one.surface == key]
                 before = last.surfaces.get(project, {}).get(key)
@@ -172,7 +178,7 @@ class ServingConfigReader:
                 surfaces.setdefault(project, {})[key] = replace(
                     surface, holdout=of_project.holdouts.get(key)
                 )
-        return surfaces
+        return surfaces, archived
 
     def _surface(
         self,

@@ -14,7 +14,7 @@ from inference.serving.label_costs import NO_COSTS, LabelCosts
 from inference.serving.rank_settings import NO_RANK_SETTINGS, RankSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Set
 
     from bakeoff.gateway.config.open_surveys import OpenSurvey
     from bakeoff.gateway.config.quotas import UsedUp
@@ -107,6 +107,7 @@ class ServingConfig:
     Attributes:
         keys: by digest.
         surfaces: by project, by key.
+        archived: keys of surfaces that are archived, by project.
         linked: projects in which an id stands for another.
         credited: by project, names of events that are credited to a slate if they name none.
         surveys: by project, by key; also those that are off.
@@ -125,6 +126,7 @@ class ServingConfig:
     surfaces: Mapping[int, Mapping[str, SurfaceConfig]] = field(
         default_factory=lambda: MappingProxyType({})
     )
+    archived: Mapping[int, Set[str]] = field(default_factory=lambda: MappingProxyType({}))
     linked: frozenset[int] = frozenset()
     credited: Mapping[int, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
     surveys: Mapping[int, Mapping[str, SurveyQuestion]] = field(

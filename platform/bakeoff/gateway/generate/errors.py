@@ -12,12 +12,18 @@ if TYPE_CHECKING:
 # Ours, and what OpenAI's clients know it by.
 CODES = {
     "unknown_surface": "model_not_found",
+    "surface_archived": "model_not_found",
     "no_valid_key": "invalid_api_key",
     "rate_limited": "rate_limit_exceeded",
     "budget_spent": "insufficient_quota",
     "quota_used_up": "insufficient_quota",
 }
-_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
+_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    410: "not_found_error",
+}
 _FIELDS = {"surface": "model"}
 
 

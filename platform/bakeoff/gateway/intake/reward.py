@@ -171,12 +171,12 @@ def _surface_of(config: ServingConfig, project_id: int, surface_id: int) -> Surf
     """Return a decision's surface.
 
     Raises:
-        ApiError: 404, it is not there any more.
+        ApiError: 404, it is archived or deleted.
     """
     for surface in config.surfaces.get(project_id, {}).values():
         if surface.surface_id == surface_id:
             return surface
-    raise ApiError(404, "unknown_surface", "The surface of this decision does not exist any more.")
+    raise ApiError(404, "unknown_surface", "The surface of this decision is archived or deleted.")
 
 
 def _check_value(value: float, surface: SurfaceConfig) -> None:

@@ -11,6 +11,7 @@ from bakeoff.gateway.http.errors import ApiError, invalid, not_found
 from experiments.assignment import decide
 from experiments.assignment.holdouts import HELD
 from experiments.assignment.qa_links import LinkError, read_link
+from experiments.bounds import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,10 +89,14 @@ def find_surface(config: ServingConfig, key: KeyConfig, name: str, kind: str) ->
     """Return the surface that a request names.
 
     Raises:
-        ApiError: 404 when the key's project has no such surface, 422 when it is of another kind.
+        ApiError: 404 when the key's project has no such surface, 410 when it is archived, 422 when it
+            is of another kind.
     """
     surfaces = config.surfaces.get(key.project_id, {})
     surface = surfaces.get(name)
+    if name in config.archived.get(key.project_id, ()):
+        message = f"surface == {shown(name)}, is archived: restore it, or ask another surface."
+        raise ApiError(410, "surface_archived", message, field="surface")
     if surface is None:
         raise not_found("surface", name, key.project, surfaces)
     if surface.kind != kind:
