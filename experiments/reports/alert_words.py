@@ -54,6 +54,69 @@ ALERT_SENTENCES: tuple[tuple[str, str], ...] = (
         gettext_noop("The mail server answered %(status)s; 2xx is expected"),
     ),
     (
+        "the SMTP server refuses the recipient ({answer}): check the address.",
+        gettext_noop("The mail server rejects the recipient (%(answer)s): check the address"),
+    ),
+    (
+        "the SMTP server refuses the sign-in ({answer}): check BAKEOFF_SMTP_USER and "
+        "BAKEOFF_SMTP_PASSWORD.",
+        gettext_noop(
+            "The mail server rejects the sign-in (%(answer)s): check BAKEOFF_SMTP_USER and "
+            "BAKEOFF_SMTP_PASSWORD"
+        ),
+    ),
+    (
+        "the SMTP server refuses the sender ({answer}): set BAKEOFF_SMTP_FROM to an address that it "
+        "sends for.",
+        gettext_noop(
+            "The mail server rejects the sender (%(answer)s): set BAKEOFF_SMTP_FROM to an address that "
+            "it sends for"
+        ),
+    ),
+    (
+        "the SMTP server answers {answer}: try again later.",
+        gettext_noop("The mail server answered %(answer)s: try again later"),
+    ),
+    (
+        "the SMTP server answers {answer}: ask who runs it.",
+        gettext_noop("The mail server answered %(answer)s: ask who runs it"),
+    ),
+    (
+        "the SMTP server at {address} does not speak as set: check BAKEOFF_SMTP_SECURITY and "
+        "BAKEOFF_SMTP_PORT.",
+        gettext_noop(
+            "The mail server at %(address)s expects another encryption: check BAKEOFF_SMTP_SECURITY "
+            "and BAKEOFF_SMTP_PORT"
+        ),
+    ),
+    (
+        "TLS with the SMTP server at {address} fails ({error}): check its certificate, "
+        "BAKEOFF_SMTP_SECURITY and BAKEOFF_SMTP_PORT.",
+        gettext_noop(
+            "TLS with the mail server at %(address)s fails (%(error)s): check its certificate, "
+            "BAKEOFF_SMTP_SECURITY and BAKEOFF_SMTP_PORT"
+        ),
+    ),
+    (
+        "the SMTP server '{host}' has no address: check BAKEOFF_SMTP_HOST.",
+        gettext_noop("The mail server %(host)s has no address: check BAKEOFF_SMTP_HOST"),
+    ),
+    (
+        "no SMTP server listens at {address}: check BAKEOFF_SMTP_HOST and BAKEOFF_SMTP_PORT.",
+        gettext_noop(
+            "No mail server listens at %(address)s: check BAKEOFF_SMTP_HOST and BAKEOFF_SMTP_PORT"
+        ),
+    ),
+    (
+        "the SMTP server at {address} said nothing for {seconds} s: check BAKEOFF_SMTP_HOST and "
+        "BAKEOFF_SMTP_PORT, and firewalls between.",
+        gettext_noop(
+            "The mail server at %(address)s did not answer within %(seconds)s s: check "
+            "BAKEOFF_SMTP_HOST and BAKEOFF_SMTP_PORT, and firewalls between"
+        ),
+    ),
+    # As releases before said it
+    (
         "the SMTP server refuses the recipient.",
         gettext_noop("The mail server rejects the recipient"),
     ),

@@ -128,7 +128,7 @@ def test_an_e_mail_goes_through_smtp_and_a_repeated_one_has_the_same_id(project,
     delivery = alerts.delivery_of(team)
     assert (delivery.state, delivery.last_error) == (
         "waiting",
-        "the SMTP server refuses the recipient.",
+        "the SMTP server refuses the recipient (550 no such mailbox): check the address.",
     )
     mailbox.refused = set()
     clock.forward(60)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import socket
 from dataclasses import replace
 
 import pytest
 import redis
+from aiosmtpd.smtp import AuthResult
 from django.test import Client
 
 from bakeoff.accounts.invite import (
@@ -19,12 +21,14 @@ from bakeoff.accounts.invite import (
 from bakeoff.accounts.models import AuditEntry
 from bakeoff.dashboard.sign_in_throttle import MAX_MAILS, MailThrottle
 from bakeoff.dashboard.views import invitations
+from bakeoff.delivery import invitation_mail
 from bakeoff.public_address import PublicUrl
 from inference.cache import cache_client
 from tests.support import builders
 from tests.support.dashboard import make_user, sign_in
 from tests.support.mailbox import smtp_sink
 
+REFUSED = "No e-mail was sent: The mail server {}."
 LINK = re.compile(r"https://bakeoff\.example(/invited/[\w-]+/)")
 
 
@@ -116,7 +120,7 @@ def test_one_that_is_sent_again_has_a_new_link_alone(project, admin, mailbox):
 def test_what_the_server_refuses_is_said_and_the_link_is_good(project, admin, mailbox):
     mailbox.refused = {address(project)}
     shown = invited(admin, project, address(project))
-    assert "No e-mail was sent: the SMTP server refuses the recipient." in shown
+    assert REFUSED.format("rejects the recipient (550 no such mailbox): check the address") in shown
     assert Client().get(LINK.search(shown).group(1)).status_code == 200
     assert project.invitations.get().mailed_at is None
     assert actions(project) == ["invite"]
@@ -124,12 +128,70 @@ def test_what_the_server_refuses_is_said_and_the_link_is_good(project, admin, ma
 
 def test_a_server_that_is_away_is_said(project, admin, mailbox, settings):
     settings.EMAIL_PORT = 1
-    chinese = {"accept-language": "zh-Hans"}
-    assert "SMTP 服务器不接受此邮件：ConnectionRefusedError。" in invited(
-        admin, project, address(project), **chinese
-    )
+    chinese = invited(admin, project, address(project), **{"accept-language": "zh-Hans"})
+    assert "127.0.0.1:1 上没有邮件服务器：请检查 BAKEOFF_SMTP_HOST" in chinese
     shown = invited(admin, project, address(project))
-    assert "No e-mail was sent: the SMTP server does not take it: ConnectionRefusedError." in shown
+    assert "No e-mail was sent: No mail server listens at 127.0.0.1:1: check BAKEOFF_SMTP_HOST" in shown
+    settings.EMAIL_HOST = "mail.invalid"
+    shown = invited(admin, project, f"b{address(project)}")
+    assert REFUSED.format("mail.invalid has no address: check BAKEOFF_SMTP_HOST") in shown
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        (
+            {"sender_answer": "553 not yours"},
+            "rejects the sender (553 not yours): set BAKEOFF_SMTP_FROM",
+        ),
+        ({"data_answer": "451 try later"}, "answered 451 try later: try again later."),
+        ({"data_answer": "554 no thanks"}, "answered 554 no thanks: ask who runs it."),
+    ],
+)
+def test_the_answer_of_the_server_is_said_with_what_to_do(project, admin, mailbox, answers, words):
+    for name, answer in answers.items():
+        setattr(mailbox, name, answer)
+    assert words in invited(admin, project, address(project))
+
+
+def refuse_with_password(_server, _session, _envelope, _mechanism, data):
+    """A server that repeats what it was told."""
+    text = f"535 5.7.8 wrong: {data.password.decode()}"
+    return AuthResult(success=False, handled=False, message=text)
+
+
+def test_a_refused_sign_in_names_its_settings_and_never_the_password(project, admin, settings, caplog):
+    settings.PUBLIC = PublicUrl.parse("https://bakeoff.example")
+    settings.ALLOWED_HOSTS = ["*"]
+    settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = "ops", "hunter-two"
+    with smtp_sink(settings, authenticator=refuse_with_password, auth_require_tls=False):
+        shown = invited(admin, project, address(project))
+    words = (
+        "rejects the sign-in (535 5.7.8 wrong: …): check BAKEOFF_SMTP_USER and BAKEOFF_SMTP_PASSWORD."
+    )
+    assert REFUSED.format(words.removesuffix(".")) in shown
+    assert "hunter-two" not in shown + caplog.text
+    assert "an e-mail was not sent" in caplog.text
+
+
+def test_a_server_without_what_is_set_names_the_setting(project, admin, mailbox, settings):
+    settings.EMAIL_USE_TLS = True  # it has no STARTTLS
+    shown = invited(admin, project, address(project))
+    assert "expects another encryption: check BAKEOFF_SMTP_SECURITY and BAKEOFF_SMTP_PORT." in shown
+    settings.EMAIL_USE_TLS, settings.EMAIL_USE_SSL = False, True
+    shown = invited(admin, project, f"b{address(project)}")
+    assert "TLS with the mail server at 127.0.0.1" in shown
+
+
+def test_nobody_waits_long_for_a_server_that_says_nothing(
+    project, admin, mailbox, settings, monkeypatch
+):
+    monkeypatch.setattr(invitation_mail, "MAX_SILENCE_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings.EMAIL_PORT = silent.getsockname()[1]
+        shown = invited(admin, project, address(project))
+    assert "did not answer within 0.2 s: check BAKEOFF_SMTP_HOST and BAKEOFF_SMTP_PORT" in shown
+    assert LINK.search(shown)
 
 
 def test_nobody_fills_a_mailbox_through_us(project, admin, mailbox):

@@ -19,6 +19,12 @@ class Mailbox:
     def __init__(self) -> None:
         self.messages: list = []
         self.refused: set[str] = set()
+        self.sender_answer = "250 OK"
+        self.data_answer = "250 OK"
+
+    async def handle_MAIL(self, _server, _session, envelope, address, _options):  # noqa: N802
+        envelope.mail_from = address
+        return self.sender_answer
 
     async def handle_RCPT(self, _server, _session, envelope, address, _options):  # noqa: N802
         if address in self.refused:
@@ -27,17 +33,18 @@ class Mailbox:
         return "250 OK"
 
     async def handle_DATA(self, _server, _session, envelope):  # noqa: N802
-        self.messages.append(message_from_bytes(envelope.content, policy=policy.default))
-        return "250 OK"
+        if self.data_answer.startswith("250"):
+            self.messages.append(message_from_bytes(envelope.content, policy=policy.default))
+        return self.data_answer
 
 
 @contextmanager
-def smtp_sink(settings):
-    """Run one for a block; `settings` is pytest-django's."""
+def smtp_sink(settings, **options):
+    """Run one for a block; `settings` is pytest-django's, `options` are the server's own."""
     mailbox = Mailbox()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
+    controller = Controller(mailbox, hostname="127.0.0.1", port=port, **options)
     controller.start()
     smtp = Smtp("127.0.0.1", port, "", "", "none", "bakeoff@shop.example")
     settings.BAKEOFF = replace(django_settings.BAKEOFF, smtp=smtp)

@@ -167,6 +167,8 @@ DELIVERY_ERRORS = (
     "url == 'https://hooks.example/bakeoff', gave no usable answer within 10000 ms, or is no address that "
     "may be asked (see BAKEOFF_OUTGOING_ALLOW).",
     "the SMTP server refuses the recipient.",
+    "the SMTP server refuses the sign-in (535 5.7.8): check BAKEOFF_SMTP_USER and "
+    "BAKEOFF_SMTP_PASSWORD.",
 )
 
 

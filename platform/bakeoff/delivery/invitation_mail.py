@@ -15,9 +15,14 @@ from django.utils.translation import gettext as _
 from bakeoff.accounts.invite import DAYS, note_mailed
 from bakeoff.delivery.email import try_to_send
 from experiments.reports.code_names import name_of
+from experiments.reports.stored_text import end_sentence, show_stored
 
 if TYPE_CHECKING:
     from bakeoff.accounts.models import Invitation
+
+
+# Whoever invites waits meanwhile; the link is there in any case.
+MAX_SILENCE_SECONDS = 5.0
 
 
 def why_no_mail() -> str:
@@ -40,9 +45,11 @@ def mail_invitation(invitation: Invitation, *, path: str, by: str) -> str:
     public = settings.PUBLIC
     if (why := why_no_mail()) or public is None:
         return why
-    if not (why := try_to_send(_message(invitation, f"{public.origin}{path}", by))):
-        note_mailed(invitation=invitation, by=by)
-    return why
+    message = _message(invitation, f"{public.origin}{path}", by)
+    if why := try_to_send(message, seconds=MAX_SILENCE_SECONDS):
+        return end_sentence(show_stored(why))
+    note_mailed(invitation=invitation, by=by)
+    return ""
 
 
 def _message(invitation: Invitation, link: str, by: str) -> EmailMessage:
