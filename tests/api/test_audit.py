@@ -185,6 +185,11 @@ def at(address, body=None):
 
 
 # Operation → what makes its address and body.
+def labelled(shop):
+    shop.surface.examples.create(example_id="e1", text="too dear", label="price")
+    return "/v1/surfaces/home-feed/examples"
+
+
 def put_away(kind, act):
     """An unused surface or metric, archived where it is to be restored."""
 
@@ -284,6 +289,8 @@ CALLS = {
         f"/v1/experiments/{s.run_experiment().key}/ship",
         {"variant": "treatment"},
     ),
+    ("delete", "/v1/surfaces/{key}/examples"): lambda s: (f"{labelled(s)}?every=true", None),
+    ("delete", "/v1/surfaces/{key}/examples/{example_id}"): lambda s: (f"{labelled(s)}/e1", None),
     ("post", "/v1/surfaces/{key}/training-runs"): liked,
     ("post", "/v1/surfaces/{key}/model-imports"): imported,
     ("post", "/v1/surfaces/{key}/prompt-searches"): searched,

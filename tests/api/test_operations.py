@@ -169,6 +169,7 @@ def world(shared_lane) -> World:
     )
     slate = builders.make_slate(shop, f"{MINE}-unit")
     builders.write(Rows(feedback=[builders.feedback(shop, slate, kind="text", text=MINE)]))
+    surface.examples.create(example_id=f"{MINE}-example", text=MINE, label="refund")
     project.surveys.create(surface=surface, key=f"{MINE}-survey", kind="nps", question="Good?")
     Layer.objects.create(project=project, key=f"{MINE}-layer")
     SavedGroup.objects.create(project=project, key=f"{MINE}-group", attribute="id", values=["u1"])
@@ -192,6 +193,7 @@ def world(shared_lane) -> World:
         "/models/{name}": shop.champion.algorithm,
         "/{number}": str(shop.champion.number),
         "/{item_id}": "i0",
+        "/examples/{example_id}": f"{MINE}-example",
         "/comments/{comment_id}": str(comment.pk),
         "/queue/{version}": queued.label,
         "/proposals/{proposal_id}": str(proposal.pk),

@@ -101,7 +101,7 @@ NO_CONFIGURATION = {
         "history",
     ),
     **dict.fromkeys(
-        ("/v1/items", "/v1/items/{item_id}", "/v1/feedback", "/v1/surfaces/{key}/data-sets"), "data"
+        ("/v1/items", "/v1/items/{item_id}", "/v1/feedback", "/v1/surfaces/{key}/data-sets", "/v1/surfaces/{key}/examples"), "data"
     ),
     **dict.fromkeys(
         (

@@ -264,6 +264,14 @@ class Admin(Connected):
         body = {"algorithm": algorithm, "params": dict(params or {})}
         return cast("Run", self.ask("POST", f"/v1/surfaces/{_name(surface)}/training-runs", body))
 
+    def examples(self, surface: str) -> Iterator[dict[str, Any]]:
+        """Read a surface's labelled examples, newest first."""
+        return self.rows(f"/v1/surfaces/{_name(surface)}/examples")
+
+    def delete_example(self, surface: str, example_id: str) -> None:
+        """Delete one labelled example for good."""
+        self.ask("DELETE", f"/v1/surfaces/{_name(surface)}/examples/{quote(example_id, safe='')}")
+
     def import_model(self, surface: str, file: str | Path | bytes, *, labels: Sequence[str] = (), inputs: Mapping[str, list[str]] | None = None, item_ids: Sequence[str] = (), **fields: Any) -> Run:  # fmt: skip
         """Import a model as a file, and queue the run by which the surface's gate judges it.
 

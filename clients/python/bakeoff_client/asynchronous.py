@@ -148,6 +148,8 @@ class AsyncAdmin(_InThreads[Admin]):
         self.runs = _in_thread(client.runs)
         self.run = _in_thread(client.run)
         self.train = _in_thread(client.train)
+        self.examples = _all_in_thread(client.examples)
+        self.delete_example = _in_thread(client.delete_example)
         self.import_model = _in_thread(client.import_model)
         self.wait_for_experiment = _in_thread(client.wait_for_experiment)
         self.wait_for_run = _in_thread(client.wait_for_run)

@@ -31,6 +31,7 @@ from bakeoff.api.impact import router as impact
 from bakeoff.api.items import router as items
 from bakeoff.api.judging import router as judging
 from bakeoff.api.keys import router as keys
+from bakeoff.api.labelled import router as labelled
 from bakeoff.api.metrics import router as metrics
 from bakeoff.api.model_imports import router as model_imports
 from bakeoff.api.models import router as models
@@ -68,6 +69,7 @@ api.add_router("/v1", autopilot)
 api.add_router("/v1", policies)
 api.add_router("/v1", judging)
 api.add_router("/v1", items)
+api.add_router("/v1", labelled)
 api.add_router("/v1", metrics)
 api.add_router("/v1", experiments)
 api.add_router("/v1", experiment_acts)
