@@ -126,8 +126,9 @@ def _invert(gram: NDArray[np.float64], l2: float, options: FitOptions) -> NDArra
 
 
 def _place_cold(data: TrainingData, weights: NDArray[np.float64], weight: float) -> None:
-    """Let the likes of text neighbours speak for items that nobody liked yet."""
+    """Let text neighbours speak for items that nobody liked yet, and these for them in a history."""
     neighbours = nearest_by_content(data)
     if neighbours is not None:
         cold, warm, cosines = neighbours
         weights[warm, cold[:, None]] = weight * cosines
+        weights[cold[:, None], warm] = weight * cosines

@@ -78,7 +78,7 @@ def _neighbours(
         for row, begin, end in zip(rows, together.indptr, together.indptr[1:], strict=False):
             others, counts = together.indices[begin:end], together.data[begin:end]
             near, cosines = _nearest(row, others, counts, norms, params)
-            more, texts = cold.row(row)
+            more, texts = cold.row(row, near)
             nearest.append(np.concatenate([near, more]).astype(np.int32))
             weights.append(np.concatenate([cosines, texts]).astype(np.float32))
             starts.append(starts[-1] + len(nearest[-1]))
@@ -114,7 +114,10 @@ def _nearest(
 
 @dataclass(frozen=True, slots=True)
 class _ColdRows:
-    """Per item the cold ones whose text or image is near, and what a like of it adds to them."""
+    """What texts and images add to the rows: to a warm item's the cold ones near it, and the reverse.
+
+    A cold item's own row would be empty otherwise, and a history of cold items would rank nothing.
+    """
 
     starts: NDArray[np.int64]
     items: Indices
@@ -127,11 +130,23 @@ class _ColdRows:
             nothing = np.zeros(0, np.float32)
             return cls(np.zeros(len(data.item_ids) + 1, np.int64), nothing.astype(np.int32), nothing)
         cold, warm, cosines = neighbours
-        order = np.argsort(warm, axis=None, kind="stable")
-        starts = np.searchsorted(warm.ravel()[order], np.arange(len(data.item_ids) + 1))
-        items = np.repeat(cold, warm.shape[1])[order]
-        return cls(starts, items, np.float32(weight) * cosines.ravel()[order])
+        added = np.float32(weight) * cosines.ravel()
+        is_near = added > 0
+        cold, warm, added = (
+            np.repeat(cold, warm.shape[1])[is_near],
+            warm.ravel()[is_near],
+            added[is_near],
+        )
+        rows, items = np.concatenate([warm, cold]), np.concatenate([cold, warm])
+        order = np.argsort(rows, kind="stable")
+        starts = np.searchsorted(rows[order], np.arange(len(data.item_ids) + 1))
+        return cls(starts, items[order], np.tile(added, 2)[order])
 
-    def row(self, item: int) -> tuple[Indices, Floats]:
+    def row(self, item: int, others: Indices) -> tuple[Indices, Floats]:
+        """Return an item's near ones by content that are not among others, and their weights."""
         span = slice(self.starts[item], self.starts[item + 1])
-        return self.items[span], self.weights[span]
+        items, weights = self.items[span], self.weights[span]
+        if len(items) and len(others):
+            added = ~np.isin(items, others)  # two who refused both make a cold item near by behaviour
+            items, weights = items[added], weights[added]
+        return items, weights

@@ -84,10 +84,14 @@ def _listed(
     ranker: ItemRanker, request: SlateRequest, recent: list[int], banned: Set[int]
 ) -> tuple[Indices, str | None]:
     """Return the best list there is for the unit, and why it is not the precomputed one."""
+    is_known = bool(recent) and ranker.knows(recent)
     if request.precomputed is not None:
-        return np.frombuffer(request.precomputed, dtype=np.int32), None
+        # Of a history of which the version knows nothing, the list is the default one.
+        is_default = bool(recent) and ranker.reads_history and not is_known
+        reason = request.default_reason if is_default else None
+        return np.frombuffer(request.precomputed, dtype=np.int32), reason
     limit = request.max_candidates
-    if recent and ranker.reads_history:
+    if is_known:
         items = ranker.nearline(recent, limit + len(banned))
         fallback = request.nearline_reason
     else:
@@ -116,7 +120,7 @@ def _widen(ranker: ItemRanker, request: SlateRequest, recent: Sequence[int]) -> 
     every = request.eligible.all_of(ranker)
     if ranker.is_remote:
         return every[: request.max_candidates]
-    if len(every) <= MAX_SCORED or not recent or not ranker.reads_history:
+    if len(every) <= MAX_SCORED or not recent or not ranker.knows(recent):
         return every[:MAX_SCORED]
     # As many as leave a list of the usual length, on average, with some to spare.
     share = len(every) / len(ranker.item_ids)

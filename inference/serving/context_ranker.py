@@ -67,6 +67,10 @@ class ContextRanker:
         """Return vectors of items, (m, d)."""
         return self.base.vectors_of(items)
 
+    def knows(self, recent: Sequence[int]) -> bool:
+        """Whether any of these items changes the version's scores."""
+        return self.base.knows(recent)
+
     def nearline(self, recent: Sequence[int], limit: int) -> Indices:
         """Return the best items for a unit in this context."""
         if not self.is_small:

@@ -1,7 +1,8 @@
 """What is like an item by behaviour, fused with the items whose texts and images are nearest to it.
 
 The two lists are joined by reciprocal rank fusion (Cormack, Clarke & Buettcher 2009): the score of an
-item is the sum of weight / (`RANK_OFFSET` + rank) over the lists that have it.
+item is the sum of weight / (`RANK_OFFSET` + rank) over the lists that have it. A version that has
+learnt nothing of the item has no list: its scores would tie in an order that is the same for all.
 """
 
 from __future__ import annotations
@@ -44,9 +45,10 @@ class FusedRanker:
 
     def score(self, items: Indices, recent: Sequence[int]) -> Floats:
         """Return the scores (m,) of items, by their ranks among these in both lists."""
-        order = np.argsort(-self.base.score(items, recent), kind="stable")
-        scores = np.empty(len(items), dtype=np.float64)
-        scores[order] = 1 / (RANK_OFFSET + np.arange(1, len(items) + 1))
+        scores = np.zeros(len(items), dtype=np.float64)
+        if self.base.knows(recent):
+            order = np.argsort(-self.base.score(items, recent), kind="stable")
+            scores[order] = 1 / (RANK_OFFSET + np.arange(1, len(items) + 1))
         among = np.flatnonzero(np.isin(items, self.near))
         place = {item: rank for rank, item in enumerate(self.near.tolist())}
         nearest = among[np.argsort([place[item] for item in items[among].tolist()], kind="stable")]
@@ -60,6 +62,10 @@ class FusedRanker:
     def vectors_of(self, items: Indices) -> Floats:
         """Return vectors of items, (m, d)."""
         return self.base.vectors_of(items)
+
+    def knows(self, recent: Sequence[int]) -> bool:  # noqa: ARG002  of one item alone
+        """Say yes: the nearest items are its own."""
+        return True
 
     def nearline(self, recent: Sequence[int], limit: int) -> Indices:
         """Return the best items of both lists."""

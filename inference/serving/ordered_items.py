@@ -76,6 +76,10 @@ class OrderedItems:
     def contributions(self, items: Indices, recent: Sequence[int]) -> Floats | None:
         """Return None: no recent item counts."""
 
+    def knows(self, recent: Sequence[int]) -> bool:  # noqa: ARG002  alike for all
+        """Say no: no recent item counts."""
+        return False
+
     def nearline(self, recent: Sequence[int], limit: int) -> Indices:  # noqa: ARG002  alike for all
         """Return the best items."""
         return self.default_order[:limit]

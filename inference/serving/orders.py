@@ -114,6 +114,10 @@ class FixedOrder:
         """Return the scores of every item, (u, n)."""
         return np.tile(self.bias, (len(histories), 1))
 
+    def knows(self, recent: Sequence[int]) -> bool:  # noqa: ARG002  alike for all
+        """Say no: no history is read."""
+        return False
+
 
 def draft_order(
     order: LiveOrder, *, item_ids: Sequence[str] = (), scores: Floats | None = None

@@ -96,6 +96,10 @@ class PlacedItems:
         other.base = base
         return other
 
+    def places(self, item_id: str) -> bool:
+        """Whether an item is one of the placed ones."""
+        return self.index.get(item_id, -1) >= len(self.base.item_ids)
+
     def neighbours_of(self, item_id: str) -> Indices:
         """Return the version's items that a placed one is nearest to, nearest first."""
         place = self.index[item_id] - len(self.base.item_ids)
@@ -127,6 +131,10 @@ class PlacedItems:
     def vectors_of(self, items: Indices) -> Floats:
         """Return vectors of items, (m, d); of width 0 where there are none."""
         return self._mean(items, self.base.vectors_of)
+
+    def knows(self, recent: Sequence[int]) -> bool:
+        """Whether any of these items, or what it is placed by, changes the version's scores."""
+        return self.base.knows(self._known(recent))
 
     def nearline(self, recent: Sequence[int], limit: int) -> Indices:
         """Return the best of the version's items for a unit without precomputed candidates."""

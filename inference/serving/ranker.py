@@ -80,6 +80,9 @@ class ItemRanker(Protocol):
     def vectors_of(self, items: Indices) -> Floats:
         """Return vectors of items, (m, d), of any length; of width 0 where there are none."""
 
+    def knows(self, recent: Sequence[int]) -> bool:
+        """Whether any of these items changes the scores as a history."""
+
     def nearline(self, recent: Sequence[int], limit: int) -> Indices:
         """Return the best items for a unit without precomputed candidates."""
 
@@ -124,9 +127,13 @@ class Ranker:
         vectors = vectors_of(self.scorer)
         return np.zeros((len(items), 0), np.float32) if vectors is None else np.asarray(vectors[items])
 
+    def knows(self, recent: Sequence[int]) -> bool:
+        """Whether any of these items changes the scores as a history."""
+        return self.reads_history and len(recent) > 0 and self.scorer.knows(recent)
+
     def nearline(self, recent: Sequence[int], limit: int) -> Indices:
         """Return the best items for a unit without precomputed candidates."""
-        if not self.reads_history or not len(recent):
+        if not self.knows(recent):
             return self.default_order[:limit]
         return self._best_unseen([recent], [()], limit)[0]
 
@@ -160,7 +167,7 @@ class Ranker:
         if contexts is not None and self.features:
             rows = zip(histories, seen, contexts, strict=True)
             return [self._best_in_context(*row, limit=limit) for row in rows]
-        known = [row for row, history in enumerate(histories) if self.reads_history and len(history)]
+        known = [row for row, history in enumerate(histories) if self.knows(history)]
         best = self._best_unseen([histories[row] for row in known], [seen[row] for row in known], limit)
         ranked = dict(zip(known, best, strict=True))
         return [

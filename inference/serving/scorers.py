@@ -56,6 +56,10 @@ class Scorer(Protocol):
         """Return the scores (u, n) of every item for units of whom something is known."""
         ...
 
+    def knows(self, recent: Sequence[int]) -> bool:
+        """Whether any of these items changes the scores; asked only where histories are read."""
+        ...
+
 
 class Neighbours:
     """What the recent items' nearest neighbours say, added up."""
@@ -77,6 +81,10 @@ class Neighbours:
         weights = np.concatenate([self.weights[span] for span in spans])
         line: Floats = np.bincount(items, weights, minlength=len(self.bias)).astype(np.float32)
         return line + self.bias
+
+    def knows(self, recent: Sequence[int]) -> bool:
+        """Whether any of these items has a neighbour."""
+        return any(self.starts[j + 1] > self.starts[j] for j in recent[:MAX_HISTORY])
 
     def near(self, histories: Sequence[Sequence[int]], count: int) -> list[Indices]:  # noqa: ARG002
         """Return the items to which any recent one adds something, all of them, by unit."""
@@ -130,6 +138,10 @@ class CandidateOrder:
         """Keep the order of the items."""
         return np.tile(-np.arange(self._items, dtype=np.float32), (len(histories), 1))
 
+    def knows(self, recent: Sequence[int]) -> bool:  # noqa: ARG002
+        """Say no: no history is read."""
+        return False
+
 
 class Blend:
     """The weighted sum of what its parts say; each part's arrays stand under a prefix of their own."""
@@ -172,6 +184,10 @@ class Blend:
     def score_all(self, histories: Sequence[Sequence[int]]) -> Floats:
         """Score every item for many units."""
         return self._sum([part.score_all(histories) for part in self.parts])
+
+    def knows(self, recent: Sequence[int]) -> bool:
+        """Whether any of these items changes the scores of a part."""
+        return any(part.reads_history and part.knows(recent) for part in self.parts)
 
     def contributions(self, items: Indices, recent: Sequence[int]) -> Floats | None:
         """Return what each recent item adds to the scores, (m, h); None where a part cannot say."""

@@ -54,6 +54,10 @@ class ByVector:
         scores: Floats = self._units(histories) @ self.item_vectors.T + self.bias
         return scores
 
+    def knows(self, recent: Sequence[int]) -> bool:
+        """Whether any of these items has a vector other than 0."""
+        return bool(self.item_vectors[np.asarray(recent[:MAX_HISTORY], dtype=np.int64)].any())
+
     def near(self, histories: Sequence[Sequence[int]], count: int) -> list[Indices] | None:
         """Return about the best items of units, at most `count`; None without an index."""
         return None if self.index is None else self.index.search(self._units(histories), count)
@@ -79,6 +83,11 @@ class Vectors(ByVector):
         weights, context = self._attend(recent)
         unit: Floats = weights @ context
         return unit
+
+    def knows(self, recent: Sequence[int]) -> bool:
+        """Whether any of these items has a context vector other than 0."""
+        read = np.asarray(recent[: len(self.recency)], dtype=np.int64)
+        return bool(self.context_vectors[read].any())
 
     def _attend(self, recent: Sequence[int]) -> tuple[Floats, Floats]:
         """Return the weight of each recent item (h,), and their context vectors (h, d)."""

@@ -48,6 +48,7 @@ SLOW_FILES = (
     "dashboard/test_open_page.py", "loop/test_queue.py", "looks/test_decisions.py",
     "packaging/test_wheel.py", "clients/test_react.py", "dashboard/test_planner_modes.py",
     "looks/test_interaction.py", "clients/test_python_client.py", "gateway/test_writer.py",
+    "gateway/test_cold_items.py",
     "generate/test_limits.py", "looks/test_breaker_watch.py", "api/test_audit.py",
     "assignment/test_rules.py", "generate/test_clusters.py", "api/test_api.py",
     "api/test_operations.py", "dashboard/test_programme_page.py", "themes/test_sentiment.py", "themes/test_names_by_model.py",

@@ -1,10 +1,11 @@
 """What a slate of `/v1/similar` goes by: one item as the whole history, or what stands in for it.
 
 A recommender that reads histories answers for any item that it has learnt, and the items whose texts
-and images are nearest join its list, the more the fewer have liked the item. One that it has not learnt
-is answered for by another variant of the same product, by the known item whose text is nearest, or else
-by the labels that items share. One that reads none ranks alike beside every item: there labels and
-nearest texts come first, and its own order fills the rest.
+and images are nearest join its list, the more the fewer have liked the item; they are all of the list
+where it has learnt nothing of the item. One that it does not know is answered for by another variant
+of the same product, by the known item whose text is nearest, or else by the labels that items share.
+One that reads none ranks alike beside every item: there labels and nearest texts come first, and its
+own order fills the rest.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from experiments.slate_rules.filters import Filters
     from inference.serving.artifact import Floats
+    from inference.serving.near_items import NearItems
     from inference.serving.ranker import ItemRanker
 
 SIMILAR_TO = "$similar_to"  # in a slate's context: no product names a value of its own so
@@ -122,12 +124,15 @@ def stand_in_for(subject: Subject, ranker: ItemRanker | None, filters: Filters) 
     if version is None or version.is_remote:
         return StandIn(ranker, recent)
     if version.reads_history:
-        if subject.item_id in version.index:
-            return StandIn(_fused(ranker, version, subject.item_id), recent)
-        if variants := tuple(item_id for item_id in subject.variants if item_id in version.index):
+        if _can_rank_by(version, subject.item_id):
+            is_learnt = version.knows([version.index[subject.item_id]])
+            fused = _fused(ranker, version, subject.item_id)
+            return StandIn(fused, recent, nearline_reason=None if is_learnt else BY_TEXT)
+        variants = tuple(item_id for item_id in subject.variants if _can_rank_by(version, item_id))
+        if variants:
             fused = _fused(ranker, version, variants[0])
             return StandIn(fused, variants, nearline_reason=BY_GROUP)
-        if ranker is not None and subject.item_id in ranker.index:  # placed: it reads as its neighbour
+        if isinstance(ranker, PlacedItems) and ranker.places(subject.item_id):  # as its neighbour
             return StandIn(_beside_placed(ranker, subject.item_id), recent, nearline_reason=BY_TEXT)
     shared = _shared_labels(subject, version, filters)
     if shared is None:
@@ -135,9 +140,22 @@ def stand_in_for(subject: Subject, ranker: ItemRanker | None, filters: Filters) 
     return StandIn(OrderedItems.of(version, shared), recent, default_reason=BY_LABELS)
 
 
+def _can_rank_by(version: ItemRanker, item_id: str) -> bool:
+    """Whether a version has learnt anything of an item, or knows items with texts near its own."""
+    place = version.index.get(item_id)
+    if place is None:
+        return False
+    lines = _near_items_of(version)
+    return version.knows([place]) or (lines is not None and len(lines.of(place)) > 0)
+
+
+def _near_items_of(version: ItemRanker) -> NearItems | None:
+    return version.near_items if isinstance(version, Ranker) else None
+
+
 def _fused(ranker: ItemRanker | None, version: ItemRanker, item_id: str) -> ItemRanker | None:
     """Return a ranker whose lists the nearest items of one join; the same where none is known."""
-    lines = version.near_items if isinstance(version, Ranker) else None
+    lines = _near_items_of(version)
     if lines is None:
         return ranker
     place = version.index[item_id]
@@ -148,10 +166,8 @@ def _fused(ranker: ItemRanker | None, version: ItemRanker, item_id: str) -> Item
     return ranker.on(fused) if isinstance(ranker, PlacedItems) else fused
 
 
-def _beside_placed(ranker: ItemRanker, item_id: str) -> ItemRanker:
+def _beside_placed(ranker: PlacedItems, item_id: str) -> ItemRanker:
     """Return a ranker whose lists the known items join among which a new one is placed."""
-    if not isinstance(ranker, PlacedItems):
-        return ranker
     return ranker.on(FusedRanker(ranker.base, ranker.neighbours_of(item_id), weight_of(0)))
 
 
