@@ -145,7 +145,7 @@ NAMES = {
     "by_visitors": gettext_noop("From visitors"),
     "likes": gettext_noop("Positive signals"),
     "recorded_live": gettext_noop("Recorded live"),
-    "gap_seconds": gettext_noop("Gap (s)"),
+    "gap_seconds": gettext_noop("Gap before the held-out data"),
     "examples": gettext_noop("Examples"),
     "labels": gettext_noop("Labels"),
     "held_out": gettext_noop("Held out"),

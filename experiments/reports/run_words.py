@@ -281,6 +281,23 @@ RUN_SENTENCES: tuple[tuple[str, str], ...] = (
             "%(maximum)s"
         ),
     ),
+    (
+        "what is exported does no worse than what was judged",
+        gettext_noop("The exported version, trained on all data, does no worse than the evaluated one"),
+    ),
+    (
+        "no fall against the artifact that serves now",
+        gettext_noop("No fall against the version that serves now"),
+    ),
+    ("ndcg {exported}, judged {judged}", gettext_noop("NDCG %(exported)s, evaluated %(judged)s")),
+    (
+        "not judged: {count} units with likes that neither has seen",
+        gettext_noop("not evaluated: %(count)s users with signals that neither was trained on"),
+    ),
+    (
+        "not judged: {count} examples that neither has seen",
+        gettext_noop("not evaluated: %(count)s examples that neither was trained on"),
+    ),
     ("nothing serves", gettext_noop("no champion to compare with")),
     ("not judged: {why}", gettext_noop("not evaluated: %(why)s")),
     ("{count} units", gettext_noop("%(count)s users")),

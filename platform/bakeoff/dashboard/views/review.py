@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import Count
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -36,6 +35,7 @@ from experiments.actions.queue_labels import queue_improbable_examples, queue_un
 from experiments.actions.rate_answer import CannotRateError, next_answer_to_rate, rate_answer
 from experiments.actions.review_feedback import CannotReviewError
 from experiments.models import Feedback, JudgePlan, LabelTask, SampledAnswer, Survey
+from experiments.reports.feedback_counts import count_feedback
 from experiments.reports.reviewed_answer import answer_of
 from experiments.reports.reviewers_agreement import labels_agreement, reviewers_agreement
 from inference.actions.check_labelling import labels_of
@@ -198,13 +198,6 @@ def show_feedback(request: HttpRequest, slug: str) -> HttpResponse:
             address = reverse("feedback", args=[slug])
             return show_page_again(request, address, error, form="review", fields=("reason",))
         return redirect("feedback", slug)
-    counts = (
-        Feedback.objects.counted()
-        .filter(project=project)
-        .values("kind", "variant__experiment__key", "variant__key")
-        .annotate(count=Count("id"))
-        .order_by("kind", "variant__experiment__key", "variant__key")[:100]
-    )
     reviews = may(request.user, project, ANALYST)
     review = claim_next_review(project=project, reviewer=person) if reviews else None
     context = {
@@ -214,7 +207,7 @@ def show_feedback(request: HttpRequest, slug: str) -> HttpResponse:
         "labels_agreement": labels_agreement(project.pk),
         "classifying": Surface.objects.unarchived().filter(project=project, kind=Surface.Kind.CLASSIFY),
         "project": project,
-        "counts": counts,
+        "counts": count_feedback(project),
         "review": review,
         "reviewed_answer": answer_of(review),
         "waiting": feedback_to_review(project).count(),
