@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
+from inference.serving.composed_text import composed
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -92,15 +94,16 @@ class Column:
         if column is None:
             return
         numbers = np.array([value if _is_number(value) else np.nan for value in column.values])
-        for value in column.values[1:]:
-            self._encode(value)
-        self._codes = np.array(column.codes)
-        self._numbers = numbers[self._codes]
+        # By the codes here: two values of the file may be one when they are composed.
+        codes = np.array([self._encode(value) for value in column.values], dtype=np.int32)
+        self._codes = codes[column.codes]
+        self._numbers = numbers[column.codes]
         self._seen = len(stored)
 
     def _encode(self, value: Any) -> int:
         if value is None:
             return MISSING
+        value = composed(value)  # items that an earlier release wrote may not be
         key = orjson.dumps(value)
         code = self._code_of.get(key)
         if code is None:

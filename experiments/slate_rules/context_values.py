@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from inference.serving.composed_text import composed
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -34,3 +36,15 @@ def _filled(value: Any, context: Mapping[str, Any]) -> Any:
         items = [one for one in (_filled(one, context) for one in value) if one is not _LEFT_OUT]
         return items if items or not value else _LEFT_OUT
     return value
+
+
+def composed_condition(condition: Any) -> Any:
+    """Return a filter whose texts and paths are composed, as items' are; ids stay as they are sent."""
+    if isinstance(condition, dict):
+        return {
+            composed(name): one if name in {"item_id", "$context"} else composed_condition(one)
+            for name, one in condition.items()
+        }
+    if isinstance(condition, list):
+        return [composed_condition(one) for one in condition]
+    return composed(condition)

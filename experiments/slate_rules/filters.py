@@ -17,7 +17,7 @@ import orjson
 from experiments.assignment.comparisons import LIST_OPERATORS
 from experiments.assignment.conditions import ConditionError, compile_condition
 from experiments.slate_rules.columns import Column
-from experiments.slate_rules.context_values import fill
+from experiments.slate_rules.context_values import composed_condition, fill
 from experiments.slate_rules.item_times import (
     RULE,
     SAMPLE,
@@ -136,7 +136,7 @@ class Filters:
             RuleError: a value of the context is of a kind that its place does not take.
         """
         self._follow()
-        stored, condition = condition, fill(condition, context)
+        stored, condition = condition, composed_condition(fill(condition, context))
         key = orjson.dumps(condition)
         mask = self._masks.get(key)
         if mask is None or len(mask) != len(self.catalogue):
@@ -162,7 +162,7 @@ class Filters:
             RuleError: it names a property that no item has had, or compares it with another kind.
         """
         self._follow()
-        condition = fill(condition, context)
+        condition = composed_condition(fill(condition, context))
         key = orjson.dumps(condition)
         if key in self._checked:
             return

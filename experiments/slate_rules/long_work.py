@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from experiments.slate_rules.context_values import fill
+from experiments.slate_rules.context_values import composed_condition, fill
 from experiments.slate_rules.filters import (
     about_lists,
     compares_numbers,
@@ -72,7 +72,7 @@ def work_for_condition(
         return [partial(filters.read_anew, path) for path in unread]
     work: list[Work] = []
     if any(_is_wide(filters.read_column(path)) for path, _ in _leaves(condition)):
-        for path, wanted in _leaves(fill(condition, context)):
+        for path, wanted in _leaves(composed_condition(fill(condition, context))):
             column = filters.read_column(path)
             if column is not None and _is_wide(column):
                 work += _work_for_test(column, wanted)

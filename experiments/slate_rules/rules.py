@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from experiments.slate_rules.context_values import composed_condition
 from experiments.slate_rules.filters import MAX_FILTER_BYTES, check_condition
 from experiments.slate_rules.repeat import parse_repeat
 from experiments.slate_rules.rule_error import RuleError, short_repr
+from inference.serving.composed_text import composed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -197,7 +199,7 @@ def _filters(value: Any, name: str, *, stored: bool) -> tuple[Mapping[str, Any],
     if size > MAX_FILTER_BYTES:
         raise RuleError(name, f"{name} == {size} bytes, must be at most {MAX_FILTER_BYTES}.")
     check_condition(value, name, stored=stored)
-    return (value,)
+    return (composed_condition(value),)
 
 
 def _boosts(value: Any, *, stored: bool) -> tuple[Boost, ...]:
@@ -242,7 +244,7 @@ def _caps(value: Any) -> dict[str, int]:
         number = _number(limit, f"caps.{path[:80]}", 1, MAX_POSITION)
         if number != int(number):
             raise RuleError(f"caps.{path}", f"caps.{path} == {number:g}, must be a whole number.")
-        caps[path] = int(number)
+        caps[composed(path)] = int(number)
     return caps
 
 
@@ -254,7 +256,7 @@ def _diversity(value: Any) -> DiversityRule | None:
     if not isinstance(by, str) or not 1 <= len(by) <= MAX_NAME:
         raise RuleError("diversity.by", f"diversity.by == {short_repr(by)}, must name a property.")
     strength = _number(value.get("strength", 0.3), "diversity.strength", 0, 1)
-    return DiversityRule(by, strength) if strength > 0 else None
+    return DiversityRule(composed(by), strength) if strength > 0 else None
 
 
 def _half_life(value: Any) -> float | None:

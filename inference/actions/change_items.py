@@ -14,6 +14,7 @@ from inference.actions.load_items import as_bytes, next_change
 from inference.actions.merge_patch import merge_patch
 from inference.actions.store_image import erase_unused_images
 from inference.models import Item
+from inference.serving.composed_text import composed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,6 +53,8 @@ def change_item(*, project_id: int, item_id: str, changes: Mapping[str, Any]) ->
     values = dict(changes)
     if "vector" in values:
         values["vector"] = as_bytes(values["vector"])
+    if "labels" in values:
+        values["labels"] = composed(values["labels"])
     if EMBEDDED & set(values):
         values["vector_due_at"] = Now()
     with transaction.atomic():
@@ -59,7 +62,7 @@ def change_item(*, project_id: int, item_id: str, changes: Mapping[str, Any]) ->
         items = Item.objects.filter(project_id=project_id, item_id=item_id)
         if "properties" in values:
             stored = items.values_list("properties", flat=True).first()
-            values["properties"] = merge_patch(stored, values["properties"])
+            values["properties"] = merge_patch(composed(stored), composed(values["properties"]))
         before = set(items.values_list("image_sha256", flat=True)) - {""}
         changed = items.update(**values)
         if "image_sha256" in values:

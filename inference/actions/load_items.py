@@ -15,6 +15,7 @@ from inference.actions.collect_words import add_words
 from inference.actions.known_properties import remember_properties
 from inference.actions.merge_patch import merge_patch
 from inference.models import Item
+from inference.serving.composed_text import composed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -63,8 +64,8 @@ class ItemDraft:
         return Item(
             **{
                 **values,
-                "properties": dict(self.properties),
-                "labels": list(self.labels),
+                "properties": composed(dict(self.properties)),
+                "labels": composed(list(self.labels)),
                 "vector": as_bytes(self.vector),
             },
             project_id=project_id,
@@ -118,7 +119,7 @@ def load_items(
             rows_written = Item.objects.filter(project_id=project_id, item_id__in=drafts)
             keys = list(rows_written.values_list("pk", flat=True))
             add_words(project_id=project_id, item_pks=keys)
-            properties = {name for draft in drafts.values() for name in draft.properties}
+            properties = {composed(name) for draft in drafts.values() for name in draft.properties}
             remember_properties(project_id=project_id, names=properties)
             written += keys
         progress(len(chunk))
@@ -143,7 +144,9 @@ def _merged(draft: ItemDraft, row: Item | None, named: Collection[str]) -> ItemD
     if kept.get("vector") is not None:
         kept["vector"] = np.frombuffer(kept["vector"], dtype="<f4").tolist()
     if "properties" not in kept:
-        kept["properties"] = merge_patch(row.properties if row is not None else {}, draft.properties)
+        kept["properties"] = merge_patch(
+            composed(row.properties) if row is not None else {}, composed(dict(draft.properties))
+        )
     return replace(draft, **kept)
 
 

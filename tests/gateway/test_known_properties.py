@@ -50,7 +50,9 @@ def branded(shop):
     items = [ItemDraft(f"i{n}", properties={"brand": "Acme"}) for n in range(10)]
     write_items(project_id=project, items=items)
     write_items(project_id=project, items=[ItemDraft(f"i{n}") for n in range(8)])
-    patch_item(project_id=project, item_id="i8", changes={"properties": {"maker": "Acme"}})
+    patch_item(
+        project_id=project, item_id="i8", changes={"properties": {"brand": None, "maker": "Acme"}}
+    )
     remove_items(project_id=project, item_ids=["i9"])
     return shop
 
