@@ -154,7 +154,8 @@ def rule_more(
 def _explain(ranker: ItemRanker, slate: ServedSlate, recent: Sequence[int]) -> ServedSlate:
     """Name in each slot the recent item that adds most to its score; none where none adds anything.
 
-    Nor in a slot that owes its place to a pin, or holds what the version does not know.
+    Nor in a slot that owes its place to a pin, or holds what the version does not know. An item that is
+    shown again is no reason for itself.
     """
     scored = [
         place for place, slot in enumerate(slate.slots) if slot.rank > 0 and slot.score is not None
@@ -163,6 +164,7 @@ def _explain(ranker: ItemRanker, slate: ServedSlate, recent: Sequence[int]) -> S
     added = ranker.contributions(items, recent)
     if added is None or not added.size:
         return slate
+    added = np.where(items[:, None] == np.asarray(recent[: added.shape[1]]), 0.0, added)
     slots = list(slate.slots)
     for place, line in zip(scored, added, strict=True):
         most = int(np.argmax(line))

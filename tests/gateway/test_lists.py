@@ -185,6 +185,17 @@ def recommended(lane, shop, **body):
     return {item["item_id"]: item.get("because") for item in answer.json()["items"]}
 
 
+@pytest.mark.parametrize("algorithm", ["item-knn", "als"])
+def test_an_item_that_is_shown_again_is_no_reason_for_itself(lane, shop, algorithm):
+    shop.surface.versions.champions().update(alias="retired")
+    builders.make_learnt_version(shop.surface, LIKED, algorithm=algorithm, alias="champion")
+    lane.refresh()
+    cache_client().rpush(recent_key(history_of(shop.surface), "u1"), "i8", "i2", "i0")
+    because = recommended(lane, shop, k=3, candidates=["i0", "i2", "i8"])
+    assert len(because) == 3
+    assert not any(item == reason for item, reason in because.items())
+
+
 @pytest.mark.parametrize("algorithm", ["item-knn", "ease"])
 def test_because_names_the_recent_item_that_adds_most(lane, shop, algorithm):
     shop.surface.versions.champions().update(alias="retired")
