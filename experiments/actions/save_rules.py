@@ -154,6 +154,6 @@ def _saved_names(surface: Surface) -> set[str]:
 
 def _paths_in(rules: Mapping[str, Any]) -> list[str]:
     try:
-        return [path for path, _ in named_properties(SlateRules.parse(rules))]
+        return [path for path, _ in named_properties(SlateRules.parse(rules, stored=True))]
     except RuleError:  # rows that an older version wrote, which it is told of elsewhere
         return []

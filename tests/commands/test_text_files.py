@@ -69,6 +69,22 @@ def test_commands_refuse_such_files_with_the_rule(tmp_path, shop):
     assert not (tmp_path / "x.parquet").exists()
 
 
+def test_a_data_set_is_read_like_other_files(tmp_path, shop):
+    shop.surface.kind = "generate"
+    shop.surface.save()
+    file = tmp_path / "rows.jsonl"
+    row = '{"messages": [{"role": "user", "content": "Grüße"}]}'
+    slug = ("--project", shop.project.slug)
+    file.write_bytes(f"{row}\n\n{row}\n".encode("utf-16"))
+    assert "2 rows" in run("data-sets", "load", "home-feed", "greetings", str(file), *slug)
+    file.write_bytes(f"{row}\n\nnot json\n".encode("utf-16"))
+    refused = run("data-sets", "load", "home-feed", "greetings", str(file), *slug, status=1)
+    assert "line 3" in refused
+    file.write_bytes(row.encode("latin-1"))
+    output = " ".join(run("data-sets", "load", "home-feed", "x", str(file), *slug, status=2).split())
+    assert "must be UTF-8, or UTF-16 with its byte order mark" in output
+
+
 def write(folder, called, /, **columns):
     file = folder / called
     pq.write_table(pa.table(columns), file)

@@ -13,6 +13,7 @@ from bakeoff.commands.lists import json_option, show_rows
 from bakeoff.commands.names import surface_argument
 from bakeoff.commands.project import find_project, find_surface, project_option
 from bakeoff.commands.terminal import echo, fail
+from bakeoff.commands.text_files import lines_of, text_of
 from bakeoff.plurals import counted
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ def load(surface: str, key: str, file: Path, slug: str | None, **options: Any) -
     from experiments.actions.load_data_set import CannotLoadDataSetError, read_rows
 
     try:
-        with file.open("rb") as lines:
-            rows = read_rows(lines)
+        # With empty lines: a refusal names a line by its number.
+        rows = read_rows(line.encode() for line in lines_of(file, with_empty=True))
     except CannotLoadDataSetError as error:
         raise fail(str(error)) from error
     _store(target, key, rows, options)
@@ -83,7 +84,7 @@ def _store(
     assertions: Any = []
     if options["assertions"] is not None:
         try:
-            assertions = orjson.loads(options["assertions"].read_bytes())
+            assertions = orjson.loads(text_of(options["assertions"]))
         except orjson.JSONDecodeError as error:
             raise click.UsageError(f"'{options['assertions']}' is not JSON: {error}.") from error
     try:

@@ -24,8 +24,8 @@ def text_of(path: Path) -> str:
         return read_text(path)
 
 
-def lines_of(path: Path) -> Iterator[str]:
-    """Yield the lines of a file, one at a time; empty ones are left out.
+def lines_of(path: Path, *, with_empty: bool = False) -> Iterator[str]:
+    """Yield the lines of a file, one at a time; empty ones are left out, unless wanted.
 
     Raises:
         click.UsageError: it cannot be read as a text; the message names file and rule.
@@ -33,7 +33,7 @@ def lines_of(path: Path) -> Iterator[str]:
     from bakeoff.data_files.text import stream_lines
 
     with _refusals():
-        yield from stream_lines(path)
+        yield from stream_lines(path, with_empty=with_empty)
 
 
 @contextmanager

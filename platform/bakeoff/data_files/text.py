@@ -21,8 +21,8 @@ def read_text(path: Path) -> str:
         return file.read()
 
 
-def stream_lines(path: Path) -> Iterator[str]:
-    """Read the lines of a text without blanks around them; empty ones are left out.
+def stream_lines(path: Path, *, with_empty: bool = False) -> Iterator[str]:
+    """Read the lines of a text without blanks around them; empty ones are left out, unless wanted.
 
     A line ends where an editor ends it: an id may hold other characters that separate lines.
 
@@ -31,5 +31,6 @@ def stream_lines(path: Path) -> Iterator[str]:
     """
     with named_errors(path), open_text(path) as file:
         for line in file:
-            if text := line.strip():
+            text = line.strip()
+            if text or with_empty:
                 yield text
