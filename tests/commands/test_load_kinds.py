@@ -114,7 +114,7 @@ def test_a_missing_item_or_value_of_an_event_is_none(tmp_path, project):
     pq.write_table(table, tmp_path / "e.parquet")
     load("events", str(tmp_path / "e.parquet"), project)
     events = Event.objects.filter(project=project).order_by("event_id")
-    assert [(one.item_id, one.value) for one in events] == [(None, None), ("7.0", 2.5)]
+    assert [(one.item_id, one.value) for one in events] == [(None, None), ("7", 2.5)]
     blank = write(tmp_path, "e.csv", "event_id,name,unit_id,occurred_at\n3,buy, ,2026-01-01\n")
     assert "unit_id == ''" in load("events", blank, project, status=2)
 
