@@ -284,10 +284,22 @@ def _check_version(draft: ExperimentDraft, variant: VariantDraft) -> None:
     refused = variant.version.alias == ModelVersion.Alias.REJECTED
     if refused and not draft.against_gate:
         raise CannotDefineError(
-            f"{variant.version.label} was refused by its gate; against_gate must be true to put it "
-            "before users.",
+            f"{variant.version.label} {_why_rejected(variant.version)}; against_gate must be true to "
+            "put it before users.",
             field="against_gate",
         )
+
+
+def _why_rejected(version: ModelVersion) -> str:
+    """Say what rejected a version: its gate, or a test that it lost."""
+    if not version.passed_gate:
+        return "was refused by its gate"
+    move = version.moves.filter(after=ModelVersion.Alias.REJECTED).last()
+    if move is None:
+        return "passed its gate and was rejected later"
+    test = move.evidence.get("experiment")
+    where = f"lost experiment '{test}'" if test else "was rejected"
+    return f"passed its gate and {where} ({move.reason.removesuffix('.')})"
 
 
 def columns_of(draft: ExperimentDraft) -> dict[str, Any]:

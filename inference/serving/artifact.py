@@ -28,7 +28,7 @@ from inference.serving.remote_store import RemoteStoreError, remote_of
 from inference.serving.text_table import TextTable, table_arrays
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int32]
@@ -173,8 +173,16 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_artifact(root: Path, digest: str) -> tuple[Path, Mapping[str, Any]]:
+def check_artifact(
+    root: Path, digest: str, *, spare: Collection[str] = ()
+) -> tuple[Path, Mapping[str, Any]]:
     """Return the folder and the manifest of an artifact whose every byte is as its name says.
+
+    Args:
+        root: folder of artifacts.
+        digest: of the artifact.
+        spare: files that it serves without: those that are missing or damaged are left out of the
+            manifest's `files` and named in `damaged`.
 
     Raises:
         ArtifactError: it is missing, damaged, or holds what its manifest does not name.
@@ -190,17 +198,31 @@ def check_artifact(root: Path, digest: str) -> tuple[Path, Mapping[str, Any]]:
     if hashlib.sha256(manifest).hexdigest() != digest:
         raise ArtifactError(f"manifest of artifact {digest[:12]} was changed.")
     content, files = _parse_manifest(manifest, digest[:12])
-    for name, expected in files.items():
-        if Path(name).name != name:
-            raise ArtifactError(f"file '{name}' of artifact {digest[:12]} lies outside of it.")
-        if not (folder / name).is_file() or _sha256(folder / name) != expected:
-            raise ArtifactError(f"file {name} of artifact {digest[:12]} was changed.")
+    damaged = _damaged_files(folder, files, digest[:12])
+    if needed := [name for name in damaged if name not in spare]:
+        raise ArtifactError(f"file {needed[0]} of artifact {digest[:12]} was changed.")
     strangers = {path.name for path in folder.iterdir()} - set(files) - {"manifest.json"}
     if strangers:
         raise ArtifactError(
             f"artifact {digest[:12]} holds {sorted(strangers)}, which its manifest does not name."
         )
-    return folder, content
+    whole = {name: expected for name, expected in files.items() if name not in damaged}
+    return folder, {**content, "files": whole, "damaged": damaged}
+
+
+def _damaged_files(folder: Path, files: Mapping[str, str], name: str) -> list[str]:
+    """Return the files of an artifact that are missing or not as its manifest says.
+
+    Raises:
+        ArtifactError: one lies outside of it.
+    """
+    damaged = []
+    for file, expected in files.items():
+        if Path(file).name != file:
+            raise ArtifactError(f"file '{file}' of artifact {name} lies outside of it.")
+        if not (folder / file).is_file() or _sha256(folder / file) != expected:
+            damaged.append(file)
+    return damaged
 
 
 def _fetch(root: Path, digest: str) -> None:

@@ -30,6 +30,7 @@ class ServingHeartbeat:
         champion: by surface id, the champion's version id; none that could not be loaded.
         experiment: by surface id, the id of the running experiment.
         unserved: ids of champions and variants that cannot be loaded.
+        impaired: ids of those that serve without a damaged file which only `/v1/similar` needs.
         breakers: ids of versions whose circuit breaker is open.
         changes: how many announced changes the process has read.
         probes: by version id, the fields of a `ProbeResult`.
@@ -40,6 +41,7 @@ class ServingHeartbeat:
     champion: Mapping[str, int] = field(default_factory=dict)
     experiment: Mapping[str, int] = field(default_factory=dict)
     unserved: Sequence[int] = ()
+    impaired: Sequence[int] = ()
     breakers: Sequence[int] = ()
     changes: int = 0
     probes: Mapping[str, Sequence[Any]] = field(default_factory=dict)

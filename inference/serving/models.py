@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from inference.serving.artifact import check_artifact, form_of
 from inference.serving.linear_policy import LINEAR_POLICY, LinearPolicy
+from inference.serving.near_items import NEAR_FILES
 from inference.serving.onnx_model import ONNX
 from inference.serving.prompts import PROMPT, Prompt
 from inference.serving.ranker import Ranker
@@ -103,7 +104,7 @@ def open_model(root: Path, digest: str) -> Model:
         ArtifactError: it is missing or damaged.
         PromptError: what it says of a prompt breaks a rule.
     """
-    folder, manifest = check_artifact(root, digest)
+    folder, manifest = check_artifact(root, digest, spare=NEAR_FILES)
     form, about = form_of(manifest), manifest["about"]
     if form == PROMPT:
         return Model(prompt=Prompt.parse(about))

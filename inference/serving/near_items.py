@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from inference.serving.artifact import Floats, Indices
 
 NEAR_ITEMS, NEAR_WEIGHTS = "near_items", "near_weights"  # arrays of an artifact
+NEAR_FILES = (f"{NEAR_ITEMS}.npy", f"{NEAR_WEIGHTS}.npy")  # for `/v1/similar` alone
 MAX_NEAR = 20  # of an item: more than a list of similar items shows
 # Beside the version's own list, of an item with n likes: COLD_WEIGHT / (1 + n / HALF_LIKES).
 COLD_WEIGHT, HALF_LIKES = 0.5, 2.0
@@ -57,9 +58,9 @@ class NearItems:
 
 
 def open_near_items(folder: Path, files: Mapping[str, object]) -> NearItems | None:
-    """Return the nearest items of an artifact; None where it has none.
+    """Return the nearest items of an artifact; None where it has none that are whole.
 
     Raises:
         ArtifactError: they cannot be read.
     """
-    return NearItems(folder) if f"{NEAR_ITEMS}.npy" in files else None
+    return NearItems(folder) if all(name in files for name in NEAR_FILES) else None

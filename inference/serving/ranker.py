@@ -18,7 +18,7 @@ from inference.serving.artifact import (
     load_item_ids,
 )
 from inference.serving.item_index import open_index
-from inference.serving.near_items import open_near_items
+from inference.serving.near_items import NEAR_FILES, open_near_items
 from inference.serving.orders import ORDER, LiveOrder
 from inference.serving.scorers import (
     DENSE_ITEMS,
@@ -101,7 +101,8 @@ class Ranker:
         Raises:
             ArtifactError: it is missing, damaged or no recommender.
         """
-        folder, manifest = check_artifact(root, digest)
+        folder, manifest = check_artifact(root, digest, spare=NEAR_FILES)
+        self.damaged: Sequence[str] = manifest["damaged"]  # files that it serves without
         self.folder, self.digest = folder, digest
         self.about: dict[str, Any] = manifest["about"]
         self.item_ids, self.index = load_item_ids(folder, manifest)

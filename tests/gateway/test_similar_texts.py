@@ -14,7 +14,12 @@ from inference.recommenders import RECOMMENDERS
 from inference.serving.artifact import save_artifact
 from inference.training.data import TrainingData
 from inference.training.near_items import with_near_items
+from tests.support.dashboard import sign_in
+from tests.support.waiting import wait_until
 
+NEAREST_DAMAGED = (
+    "its file of nearest items is damaged, so similar items go by behaviour alone. Restore the file"
+)
 # Twenty units like even items, twenty like odd ones; only the first likes i9.
 TASTES = [[n % 2, n % 2 + 2, n % 2 + 4, n % 2 + 6] for n in range(40)]
 
@@ -108,3 +113,41 @@ def test_a_new_item_is_beside_those_that_it_is_placed_among(lane, shop):
     assert data["fallback"] == "similar_by_text"
     # Its nearest text, what is liked with that, and the next nearest, which nobody likes with it.
     assert {"i3", "i8", "i1", "i5", "i7"} <= set(names(data))
+
+
+def test_a_damaged_file_of_nearest_items_takes_nothing_else_away(lane, shop, caplog):
+    version = crown(shop, alike=[(9, 2)])
+    file = settings.BAKEOFF.artifacts / version.artifact_sha256 / "near_items.npy"
+    whole = file.read_bytes()
+    file.chmod(0o644)
+    file.write_bytes(whole[:-4] + b"\1\2\3\4")
+    try:
+        for _ in range(3):
+            lane.refresh()
+        body = {"surface": "home-feed", "unit_id": "u1", "k": 5}
+        data = lane.post("/v1/recommend", body, shop.public).json()
+        assert (data["model"], len(data["items"])) == ("item-knn@1", 5)
+        assert data["fallback"] != "model_unavailable"
+        assert len(names(similar(lane, shop, "i9", k=6))) == 6
+        said = [one.message for one in caplog.records if "near_items.npy" in one.message]
+        assert said == ["version item-knn@1 serves without near_items.npy, which was changed"]
+        client = sign_in(shop.project)
+        wait_until(lambda: NEAREST_DAMAGED in client.get("/health/").content.decode())
+    finally:
+        file.write_bytes(whole)
+
+
+def test_a_damaged_file_that_answers_need_is_logged_once(lane, shop, caplog):
+    version = crown(shop)
+    file = settings.BAKEOFF.artifacts / version.artifact_sha256 / "default_order.npy"
+    whole = file.read_bytes()
+    file.chmod(0o644)
+    file.write_bytes(whole[:-4] + b"\1\2\3\4")
+    for _ in range(3):
+        lane.refresh()
+    body = {"surface": "home-feed", "unit_id": "u1", "k": 5}
+    assert lane.post("/v1/recommend", body, shop.public).json()["fallback"] == "model_unavailable"
+    assert sum("cannot be served" in one.message for one in caplog.records) == 1
+    file.write_bytes(whole)
+    lane.refresh()
+    assert lane.post("/v1/recommend", body, shop.public).json()["fallback"] != "model_unavailable"

@@ -157,6 +157,7 @@ def _describe_processes(
             "surfaces": len(one.champion),
             "breakers": [labels[pk] for pk in one.breakers if pk in labels],
             "unserved": [labels[pk] for pk in one.unserved if pk in labels],
+            "impaired": [labels[pk] for pk in one.impaired if pk in labels],
         }
         for name, one in heartbeats.items()
     ]
@@ -164,7 +165,7 @@ def _describe_processes(
 
 def _labels_of(heartbeats: Iterable[ServingHeartbeat], projects: QuerySet[Project]) -> dict[int, str]:
     """Return surface and label of the versions that heartbeats name, those of other projects left out."""
-    named = {pk for one in heartbeats for pk in (*one.breakers, *one.unserved)}
+    named = {pk for one in heartbeats for pk in (*one.breakers, *one.unserved, *one.impaired)}
     versions = ModelVersion.objects.filter(pk__in=named, surface__project__in=projects)
     return {v.pk: f"{v.surface}: {v.label}" for v in versions.select_related("surface")}
 
@@ -201,10 +202,13 @@ def _serving_issues(processes: Sequence[Mapping[str, Any]]) -> list[HealthIssue]
         return [HealthIssue(_("web processes"), what, _("Restart them; their logs say why."))]
     unserved = _("it cannot be loaded, so lists answer in its place")
     promote = _("Promote another version, or train one; the web process's log says why.")
+    impaired = _("its file of nearest items is damaged, so similar items go by behaviour alone")
+    restore = _("Restore the file from a backup, or train the version anew.")
     broken = _("it failed again and again, so its circuit breaker is open")
     wait = _("It is tried again by itself; roll back if it stays. The log has its reason.")
     return [
         *(HealthIssue(label, unserved, promote) for label in _labels_in(processes, "unserved")),
+        *(HealthIssue(label, impaired, restore) for label in _labels_in(processes, "impaired")),
         *(HealthIssue(label, broken, wait) for label in _labels_in(processes, "breakers")),
     ]
 

@@ -213,6 +213,7 @@ class ServingConfigWatcher:
             champion={str(s): one.version_id for s, one in champions.items() if one.model},
             experiment={str(s.surface_id): s.tests[0].experiment_id for s in surfaces if s.tests},
             unserved=self.current.unserved,
+            impaired=self.current.impaired,
             breakers=self.open_breakers(),
             changes=self._changes,
             probes={str(v): one.as_json() for v, one in self._probe_results.items()},

@@ -169,6 +169,13 @@ class ServingConfig:
     @property
     def unserved(self) -> list[int]:
         """Champions and variants that cannot be loaded here, by id."""
+        return sorted({one.version_id for one in self._serving() if one.model is None})
+
+    @property
+    def impaired(self) -> list[int]:
+        """Champions and variants that serve without a file that only some answers need, by id."""
+        return sorted({one.version_id for one in self._serving() if one.is_impaired})
+
+    def _serving(self) -> list[ServingVersion]:
         champions = [surface.champion for surface in self.all_surfaces()]
-        serving = [*champions, *self.versions.values()]
-        return sorted({one.version_id for one in serving if one is not None and one.model is None})
+        return [one for one in [*champions, *self.versions.values()] if one is not None]

@@ -39,6 +39,11 @@ class ServingVersion:
         return self.model.ranker if self.model is not None else None
 
     @property
+    def is_impaired(self) -> bool:
+        """Whether it serves without a file that only some answers need."""
+        return self.ranker is not None and bool(self.ranker.damaged)
+
+    @property
     def cost_per_answer(self) -> float:
         """What an answer costs, in money: of a model elsewhere; our own processes are paid anyway."""
         remote = self.model.remote if self.model is not None else None
@@ -70,12 +75,22 @@ class VersionLoader:
         # An artifact may be copied to this machine after its version was promoted: try again each time.
         if self.models.get(digest) is None:
             try:
-                self.models[digest] = open_model(self._artifacts, digest)
+                self.models[digest] = opened = open_model(self._artifacts, digest)
                 self.problems.pop(digest, None)
+                _log_damage(version, opened)
             except Exception as error:  # noqa: BLE001  whatever an artifact holds, others must load
-                logger.error("version %s cannot be served: %s", version.label, error)  # noqa: TRY400
+                # Once, and not with each reading: the heartbeat says that it is still so.
+                if self.problems.get(digest) != str(error):
+                    logger.error("version %s cannot be served: %s", version.label, error)  # noqa: TRY400
                 self.models[digest], self.problems[digest] = None, str(error)
         model = self.models[digest]
         if model is not None and model.ranker is not None:
             model.ranker.seek_indexes()  # a worker may have built one meanwhile
         return ServingVersion(version.version_id, version.label, model, digest)
+
+
+def _log_damage(version: VersionReference, model: Model) -> None:
+    """Say which files a version serves without."""
+    if model.ranker is not None and model.ranker.damaged:
+        names = ", ".join(model.ranker.damaged)
+        logger.error("version %s serves without %s, which was changed", version.label, names)
