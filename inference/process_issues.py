@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from inference.queues import QUEUES, BrokerError, read_queues
-from inference.sending import RUN_TRAINING
+from inference.sending import RUN_TRAINING, TRAIN_IN_TURN
 from inference.serving.beats import MAX_CLOCK_ERROR_SECONDS, LastBeat, read_beats
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 BEAT = "beat@"
 # A training may take hours; no other task may, and a main loop without a task turns every 2 seconds.
-UNBOUNDED_TASKS = (RUN_TRAINING,)
+UNBOUNDED_TASKS = (RUN_TRAINING, TRAIN_IN_TURN)
 MAX_TASK_SECONDS = 900.0
 MAX_IDLE_SECONDS = 60.0
 RESTART = "`bakeoff up` starts it again; elsewhere restart it, and see its log."

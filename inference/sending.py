@@ -19,6 +19,7 @@ EMBED_IMAGES = "inference.tasks.embed_images"
 COLLECT_WORDS = "inference.tasks.embed_words"
 PLACE_ITEMS = "inference.tasks.place_missing_items"
 RUN_TRAINING = "inference.tasks.run_training"
+TRAIN_IN_TURN = "inference.tasks.train_in_turn"
 
 
 def send(task: str, *arguments: object) -> bool:

@@ -16,7 +16,8 @@ from inference.actions.train_in_child import stop_child, train_in_child
 from inference.encoders.image_vectors import any_image_is_due, want_images
 from inference.encoders.item_vectors import embed_missing, settle_vectors
 from inference.models import Item, TrainingRun
-from inference.sending import EMBED_IMAGES, RUN_TRAINING, send
+from inference.sending import EMBED_IMAGES, TRAIN_IN_TURN, send
+from inference.training.turns import candidates_for
 
 IMAGE_SECONDS = 20.0  # of a message: new items' texts wait behind it
 
@@ -68,10 +69,24 @@ def place_missing_items(project_id: int) -> int:
 
 @shared_task
 def run_training(run_id: int) -> None:
-    """Start the training subprocess and wait; a failed one leaves the champion alone."""
-    train_in_child(run_id)
+    """Start the training subprocess of this run and wait; a failed one leaves the champion alone."""
+    if train_in_child(run_id):
+        _send_killed(run_id)
+
+
+@shared_task
+def train_in_turn(run_id: int) -> None:
+    """Train the run whose turn it is, which need not be the one that was queued with the message."""
+    for candidate in candidates_for(run_id):
+        if train_in_child(candidate):
+            _send_killed(candidate)
+            return
+
+
+def _send_killed(run_id: int) -> None:
+    """Queue a run again that was killed: it is taken up where it stood."""
     if TrainingRun.objects.filter(pk=run_id, state=TrainingRun.State.QUEUED).exists():
-        send(RUN_TRAINING, run_id)  # it was killed, and is taken up again
+        send(TRAIN_IN_TURN, run_id)
 
 
 @shared_task

@@ -22,7 +22,7 @@ from inference.encoders.image_vectors import any_image_is_due
 from inference.isolation import for_each
 from inference.models import Item, TrainingRun
 from inference.queues import read_queues
-from inference.sending import EMBED_IMAGES, EMBED_ITEMS, RUN_TRAINING, send
+from inference.sending import EMBED_IMAGES, EMBED_ITEMS, TRAIN_IN_TURN, send
 
 if TYPE_CHECKING:
     from inference.models import Surface
@@ -62,8 +62,8 @@ def _mark(surface: Surface) -> None:
 def _send_runs() -> int:
     queued = Q(state=TrainingRun.State.QUEUED, queued_at__lt=Now() - GRACE)
     due = TrainingRun.objects.filter(queued) | TrainingRun.objects.abandoned()
-    # In the order in which they were queued.
-    return sum(send(RUN_TRAINING, pk) for pk in due.order_by("pk").values_list("pk", flat=True))
+    # Each message is a turn; which run takes it is decided when a worker is free.
+    return sum(send(TRAIN_IN_TURN, pk) for pk in due.order_by("pk").values_list("pk", flat=True))
 
 
 def _send_items() -> int:

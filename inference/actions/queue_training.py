@@ -16,7 +16,7 @@ from inference.algorithms import check_trainable, reads_texts, trainable
 from inference.models import Snapshot, Surface, TrainingRun
 from inference.options import ParamError
 from inference.providers import LOCAL, read_providers
-from inference.sending import RUN_TRAINING, send
+from inference.sending import TRAIN_IN_TURN, send
 from inference.serving.models import IMPORTED
 from inference.serving.remote_store import RemoteStoreError
 from inference.training.decisions import Decisions
@@ -185,7 +185,7 @@ def queue_run(run: TrainingRun, *, action: str, subject: str) -> TrainingRun:
                 subject=subject,
                 detail={"run": run.pk},
             )
-            transaction.on_commit(partial(send, RUN_TRAINING, run.pk))
+            transaction.on_commit(partial(send, TRAIN_IN_TURN, run.pk))
     except IntegrityError as error:
         # The constraint one_active_run_per_surface_and_algorithm decides, because a query before the
         # insert would miss a run that is queued between them.

@@ -49,20 +49,21 @@ INTERPRETER = sys.executable
 _children: list[subprocess.Popen[bytes]] = []
 
 
-def train_in_child(run_id: int) -> None:
-    """Train until the child ends; nothing happens when the run is another's or has ended."""
+def train_in_child(run_id: int) -> bool:
+    """Train until the child ends; return whether it began: a run may be another's, or have ended."""
     lease = claim_training(run_id)
     if lease is None:
-        return
+        return False
     with tempfile.TemporaryFile() as stderr:
         status = _run_children(run_id, lease, stderr)
         if status == 0:
-            return
+            return True
         stderr.seek(max(stderr.seek(0, os.SEEK_END) - MAX_MESSAGE_BYTES, 0))
         why = _reason(status, stderr.read().decode(errors="replace"))
     outlast_outage(partial(_log_end, run_id, lease, status, why))
     # What ended the child may be PostgreSQL's absence, and without this the attempt would count.
     outlast_outage(partial(_settle, run_id, lease, status, why))
+    return True
 
 
 def claim_training(run_id: int) -> int | None:

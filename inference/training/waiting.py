@@ -1,4 +1,4 @@
-"""What a queued run waits for: workers train one run after another, of whichever project."""
+"""What a queued run waits for: workers train one run after another, projects in turn."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from inference.models import TrainingRun
+from inference.training.turns import in_turn
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -43,5 +44,8 @@ def waiting_of(run: TrainingRun) -> Waiting | None:
     if run.state != TrainingRun.State.QUEUED:
         return None
     works = TrainingRun.objects.filter(state=TrainingRun.State.RUNNING).select_related("surface")
-    ahead = TrainingRun.objects.filter(state=TrainingRun.State.QUEUED, pk__lt=run.pk)
-    return Waiting(works.order_by("started_at", "pk").first(), ahead.count())
+    turns = list(in_turn().values_list("pk", flat=True))
+    # It may have been taken up since it was read.
+    return Waiting(
+        works.order_by("started_at", "pk").first(), turns.index(run.pk) if run.pk in turns else 0
+    )

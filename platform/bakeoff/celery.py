@@ -38,6 +38,7 @@ app.conf.update(
         "inference.tasks.place_*": {"queue": "embed"},
         "inference.tasks.answer_*": {"queue": ANSWERS},
         "inference.tasks.run_training": {"queue": "train"},
+        "inference.tasks.train_in_turn": {"queue": "train"},
         # They wait for providers, and nobody waits for them.
         "experiments.tasks.judge_*": {"queue": "embed"},
         "experiments.tasks.check_*": {"queue": "embed"},
