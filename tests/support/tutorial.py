@@ -95,7 +95,7 @@ class TutorialReader:
         """Type a block; what installs was done, and what starts the platform runs already."""
         if "bakeoff up --sample" in block:
             assert block.splitlines()[1:] == [
-                ".venv/bin/pip install .",
+                ".venv/bin/pip install '.[docs]'",
                 ".venv/bin/bakeoff up --sample",
             ]
             return
