@@ -21,6 +21,7 @@ from experiments.models import ExcludedUnit, Feedback, LabelTask, Slate, Theme
 from experiments.models.label_tasks import OF_ANSWER, OF_FEEDBACK
 from experiments.training_data.personal_data import lock_slates
 from inference.models import Surface
+from inference.plurals import verb
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -83,7 +84,9 @@ def queue_feedback(*, surface: Surface, feedback_ids: Sequence[str], by: str) ->
                 )
         tasks = _tasks(surface, [entries[one] for one in ids], _broken_rules(surface, entries.values()))
         new = _not_queued(surface, tasks)
-        count = queue_tasks(surface, new, by=by, what=f"{len(ids)} entries of feedback")
+        count = queue_tasks(
+            surface, new, by=by, what=f"{len(ids)} {verb(len(ids), 'entry', 'entries')} of feedback"
+        )
     return QueuedFeedback(count, len(tasks) - len(new))
 
 

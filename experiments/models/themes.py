@@ -15,6 +15,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from experiments.models.records import Feedback
+from inference.plurals import counted
 
 if TYPE_CHECKING:
     from inference.models import Surface
@@ -45,7 +46,7 @@ class ThemeReading(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.texts} texts of surface {self.surface_id}"
+        return f"{counted(self.texts, 'text')} of surface {self.surface_id}"
 
 
 class ThemeQuerySet(models.QuerySet["Theme"]):

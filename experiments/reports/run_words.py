@@ -130,6 +130,10 @@ RUN_SENTENCES: tuple[tuple[str, str], ...] = (
         ),
     ),
     (
+        "1 example is dated in the future and is set aside.",
+        gettext_noop("1 example is dated in the future and is skipped."),
+    ),
+    (
         "{count} examples are dated in the future and are set aside.",
         gettext_noop("%(count)s examples are dated in the future and are skipped."),
     ),
@@ -150,6 +154,10 @@ RUN_SENTENCES: tuple[tuple[str, str], ...] = (
         gettext_noop(
             "Images do not help here: %(metric)s is %(both)s with them, %(text)s with text alone."
         ),
+    ),
+    (
+        "1 vector of items is of another width than most: it is not read.",
+        gettext_noop("1 vector of an item is of another width than most. It is not read."),
     ),
     (
         "{count} vectors of items are of another width than most: they are not read.",
@@ -178,9 +186,18 @@ RUN_SENTENCES: tuple[tuple[str, str], ...] = (
             "lower for certain"
         ),
     ),
+    ("1 decision was not judged: {why}.", gettext_noop("1 decision was not evaluated: %(why)s.")),
     (
         "{count} decisions were not judged: {why}.",
         gettext_noop("%(count)s decisions were not evaluated: %(why)s."),
+    ),
+    (
+        "1 decision was left out: a feature is a number in them and a text in most of the newest, or "
+        "the reverse.",
+        gettext_noop(
+            "1 decision was left out: a feature is a number in it and a text in most of the newest, or "
+            "the reverse."
+        ),
     ),
     (
         "{count} decisions were left out: a feature is a number in them and a text in most of the "

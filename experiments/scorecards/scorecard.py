@@ -10,6 +10,7 @@ from experiments.stats.clusters import MIN_CLUSTERS
 from experiments.stats.look import take_look
 from experiments.stats.look_input import LookInput
 from experiments.stats.metric_input import MetricInput
+from inference.plurals import counted, verb
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -195,10 +196,13 @@ def _metric_inputs(look: FileLook, question: Question) -> list[MetricInput]:
 def _notes(file: FileTotals, question: Question, result: LookResult) -> list[str]:
     notes = []
     if file.unassigned:
-        notes.append(f"{file.unassigned} rows without a variant are left out.")
+        notes.append(
+            f"{counted(file.unassigned, 'row')} without a variant {verb(file.unassigned)} left out."
+        )
     notes += _cluster_notes(file, question)
     notes += [
-        f"{units} units of the variant '{variant}' are left out, as --exclude asks."
+        f"{counted(units, 'unit')} of the variant '{variant}' {verb(units)} left out, as --exclude "
+        "asks."
         for variant, units in file.excluded.items()
     ]
     for metric, missing in file.missing.items():

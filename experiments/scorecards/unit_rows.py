@@ -25,6 +25,7 @@ from experiments.scorecards.duckdb_source import (
 )
 from experiments.scorecards.look_order import order_looks
 from experiments.scorecards.unit_file import FileError
+from inference.plurals import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -232,8 +233,8 @@ class UnitRows:
         doubled = fewest == largest > 1 and distinct >= MIN_ROWS_TWICE
         if doubled or (self._question.unit and distinct < rows):
             self._remarks.append(
-                f"{rows - distinct} rows are identical to another one: was the file joined or written "
-                "twice? Each of them counts."
+                f"{counted(rows - distinct, 'row', 'is', 'are')} identical to another one: was the "
+                "file joined or written twice? Each of them counts."
             )
 
     # Units

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from experiments.rewarded_decisions import REWARD, read_rewarded
+from inference.plurals import counted
 from inference.serving.rank_settings import RankSettings
 from inference.training.decisions import Decisions
 
@@ -36,8 +37,8 @@ def decisions_of(surface: Surface) -> Decisions:
     others = len(rows) - len(same)
     picked = [(rows[i], about[i]) for i in reversed(same)]
     note = (
-        f"{others} decisions were left out: a feature is a number in them and a text in most of the "
-        "newest, or the reverse."
+        f"{counted(others, 'decision', 'was', 'were')} left out: a feature is a number in them and a "
+        "text in most of the newest, or the reverse."
     )
     return Decisions(
         unit_ids=[row[0] for row, _ in picked],

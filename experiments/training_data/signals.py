@@ -17,6 +17,7 @@ from experiments.slate_rules.repeat import REFUSALS, is_refusal, low_ratings
 from experiments.sql import is_excluded
 from experiments.training_data.event_weights import EventWeights
 from experiments.training_data.interactions import HAPPENED, examination_of
+from inference.plurals import counted, verb
 from inference.serving.context_features import keys_of, words_of
 from inference.training.catalogue_hash import catalogue_sha256
 from inference.training.snapshot import Dislikes, Likes
@@ -82,9 +83,9 @@ def likes_of(surface: Surface) -> Likes:
     examined, features = examination_of(surface), surface.context_features
     words = [_words(features, one) for one in columns.liked] if features else []
     weights = EventWeights.parse(surface.event_weights, rules)
-    notes = (
-        [f"{columns.future} likes are dated in the future and are set aside."] if columns.future else []
-    )
+    future = counted(columns.future, "like", "is", "are")
+    aside = f"{future} dated in the future and {verb(columns.future)} set aside."
+    notes = [aside] if columns.future else []
     return Likes(
         unit_ids=[one.unit for one in columns.liked],
         item_ids=[one.item for one in columns.liked],

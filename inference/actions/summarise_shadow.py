@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Avg, Count, Q
 
+from inference.plurals import counted
+
 if TYPE_CHECKING:
     from inference.models import ModelVersion
 
@@ -32,7 +34,7 @@ class ShadowSummary:
     def __str__(self) -> str:
         if not self.answers:
             return ""
-        parts = [f"{self.answers} answers", f"{self.errors} errors"]
+        parts = [counted(self.answers, "answer"), counted(self.errors, "error")]
         if self.overlap is not None:
             parts.append(f"overlap {self.overlap:.2f}")
         if self.correlation is not None:

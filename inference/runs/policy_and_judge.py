@@ -27,6 +27,7 @@ from inference.evaluation.off_policy import (
     refuse_without_support,
     weighted_value,
 )
+from inference.plurals import counted
 from inference.runs.outcome import RunError, RunResult
 from inference.serving.action_set import ActionSet
 from inference.serving.artifact import artifact_bytes, save_artifact
@@ -101,7 +102,7 @@ def _readable(policy: LinearPolicy, rows: Decisions) -> tuple[Decisions, list[st
     refused = [one for one in why if one]
     if not refused:
         return rows, []
-    note = f"{len(refused)} decisions were not judged: {refused[0]}."
+    note = f"{counted(len(refused), 'decision', 'was', 'were')} not judged: {refused[0]}."
     return rows.rows(np.flatnonzero([not one for one in why])), [note]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from inference.encoders.text_length import notes_on_length
 from inference.evaluation.ranking import recall_of_items
+from inference.plurals import counted, verb
 from inference.runs.outcome import CHEAP_SECONDS, LEARNING_SHARES
 from inference.runs.rankings import judge_rankings
 from inference.training.split import split_at_date
@@ -52,9 +53,10 @@ def notes_on_ranking_data(run: RankingRun) -> list[str]:
             f"{unknown} of {len(likes.item_ids)} likes are of items that are not in the catalogue: "
             "they are not learnt."
         )
-    if catalogue.other_widths:
+    if other := catalogue.other_widths:
+        they = verb(other, "it is", "they are")
         notes.append(
-            f"{catalogue.other_widths} vectors of items are of another width than most: they are not "
+            f"{counted(other, 'vector')} of items {verb(other)} of another width than most: {they} not "
             "read."
         )
     if catalogue.texts and encoder and run.algorithm.reads & TEXTUAL:

@@ -11,6 +11,7 @@ import math
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from inference.plurals import counted, verb
 from inference.serving.folded_labels import fold_label
 from inference.training.label_names import MAX_LABELS, choose_spellings
 from inference.training.snapshot import Examples
@@ -70,7 +71,9 @@ def clean_examples(rows: Sequence[RawExample], declared: Sequence[str], *, lates
     notes: list[str] = []
     dated = [row for row in rows if math.isfinite(row.labelled_at) and row.labelled_at <= latest]
     if len(dated) < len(rows):
-        notes.append(f"{len(rows) - len(dated)} examples are dated in the future and are set aside.")
+        future = counted(len(rows) - len(dated), "example", "is", "are")
+        aside = verb(len(rows) - len(dated))
+        notes.append(f"{future} dated in the future and {aside} set aside.")
     known = known_labels(
         declared,
         [row.label for row in dated if row.trusted],
@@ -81,8 +84,10 @@ def clean_examples(rows: Sequence[RawExample], declared: Sequence[str], *, lates
         strange = Counter(
             " ".join(row.label.split()) for row in dated if fold_label(row.label) not in known
         )
+        undeclared = len(dated) - len(learnable)
+        subject = counted(undeclared, "example", "has a label", "have labels")
         notes.append(
-            f"{len(dated) - len(learnable)} examples have labels that are not declared and are set "
+            f"{subject} that {verb(undeclared)} not declared and {verb(undeclared)} set "
             f"aside: {_names(strange)}. Declare them on the surface, or approve the feedback."
         )
     spelling = choose_spellings((row.label for row in learnable), declared)
@@ -108,7 +113,8 @@ def _choose_labels(labels: Sequence[str], notes: list[str]) -> set[str]:
     if len(enough) < len(counts):
         few = Counter({label: count for label, count in counts.items() if label not in enough})
         notes.append(
-            f"{len(few)} labels have fewer than {MIN_EXAMPLES} examples and are left out: "
+            f"{counted(len(few), 'label', 'has', 'have')} fewer than {MIN_EXAMPLES} examples and "
+            f"{verb(len(few))} left out: "
             f"{_names(few)}."
         )
     # Labels that are as frequent in the order of the alphabet: the same at every run.
@@ -117,7 +123,7 @@ def _choose_labels(labels: Sequence[str], notes: list[str]) -> set[str]:
         left = sum(enough[label] for label in ordered[MAX_LABELS:])
         notes.append(
             f"labels == {len(ordered)}, must be at most {MAX_LABELS}: the most frequent stay, "
-            f"{left} examples of the others are left out."
+            f"{counted(left, 'example')} of the others {verb(left)} left out."
         )
     return set(ordered[:MAX_LABELS])
 

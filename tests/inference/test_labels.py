@@ -102,7 +102,7 @@ def test_declared_labels_are_the_only_ones():
 def test_a_label_needs_enough_examples():
     examples = clean([*(raw(f"t{n}", "ab"[n % 2]) for n in range(6)), raw("x", "once")])
     assert "once" not in examples.labels
-    assert examples.notes == ["1 labels have fewer than 2 examples and are left out: 'once' (1)."]
+    assert examples.notes == ["1 label has fewer than 2 examples and is left out: 'once' (1)."]
 
 
 def test_of_too_many_labels_the_most_frequent_stay():

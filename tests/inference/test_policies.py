@@ -270,12 +270,12 @@ def test_decisions_are_learnt_from_as_they_were_stored(shop, tmp_path):
     write_decisions(shop, surface, replace_features(make_decisions(1), {"brand": 3}))
     misread = decisions_of(surface)
     assert len(misread) == 31  # one that a client got wrong sets no other aside
-    left_out = "decisions were left out: a feature is a number in them and a text in most of the newest"
-    assert misread.notes == [f"1 {left_out}, or the reverse."]
+    left_out = "left out: a feature is a number in them and a text in most of the newest"
+    assert misread.notes == [f"1 decision was {left_out}, or the reverse."]
     write_decisions(shop, surface, replace_features(make_decisions(40), {"brand": 3}))
     assert len(decisions_of(surface)) == 42
     run = retrain_surface(surface=surface, algorithm="linucb", trigger="a test")
-    with pytest.raises(RunError, match=f"== 42, must be at least 200. 30 {left_out}"):
+    with pytest.raises(RunError, match=f"== 42, must be at least 200. 30 decisions were {left_out}"):
         _work_of(run, None)(RunProgress())
 
 

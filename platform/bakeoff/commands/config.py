@@ -12,7 +12,7 @@ from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands.config_check import check
 from bakeoff.commands.project import find_project, project_option, set_up_django
 from bakeoff.commands.terminal import Refusal, echo, fail
-from bakeoff.plurals import counted
+from inference.plurals import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

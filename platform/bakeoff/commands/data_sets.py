@@ -14,7 +14,7 @@ from bakeoff.commands.names import surface_argument
 from bakeoff.commands.project import find_project, find_surface, project_option
 from bakeoff.commands.terminal import echo, fail
 from bakeoff.commands.text_files import lines_of, text_of
-from bakeoff.plurals import counted
+from inference.plurals import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,6 +20,7 @@ from bakeoff.embedded.postgres import BINARIES
 from bakeoff.environment import read_environment
 from bakeoff.fail_over import describe_standbys, fail_over_risk
 from bakeoff.schema_version import WrongSchemaError, check_schema, compare_schema
+from inference.plurals import counted, verb
 from inference.redis_clients import redis_client
 
 if TYPE_CHECKING:
@@ -204,7 +205,8 @@ def check_archive(connection: psycopg.Connection) -> Iterator[tuple[bool, str]]:
         yield False, f"archive: {error}"
         return
     rows = sum(one[0] for one in files)
-    yield not missing, f"archive: {rows:,} rows in {len(files)} files in {place.url}"
+    held = f"{rows:,} {verb(rows, 'row', 'rows')} in {counted(len(files), 'file')}"
+    yield not missing, f"archive: {held} in {place.url}"
     for sentence in missing:
         yield False, sentence
 

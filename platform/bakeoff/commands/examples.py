@@ -14,7 +14,7 @@ from bakeoff.commands.project import find_project, find_surface, project_option
 from bakeoff.commands.terminal import echo
 from bakeoff.commands.text_files import lines_of
 from bakeoff.commands.times import TIME, in_utc
-from bakeoff.plurals import counted, verb
+from inference.plurals import counted, verb
 
 MAX_SHOWN = 80  # letters of a text in a table
 

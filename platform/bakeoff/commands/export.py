@@ -17,7 +17,7 @@ from bakeoff.commands.names import surface_argument
 from bakeoff.commands.project import find_project, find_surface, project_option
 from bakeoff.commands.terminal import Refusal, echo, fail, progress
 from bakeoff.commands.text_files import lines_of
-from bakeoff.plurals import counted
+from inference.plurals import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -93,8 +93,8 @@ def recommendations(surface: str, slug: str | None, **options: Any) -> None:
         except ExportError as error:
             raise fail(str(error)) from error
     echo(
-        f"{exported.rows} rows of {exported.units} users written to {file}; {exported.empty} users got "
-        "no items."
+        f"{counted(exported.rows, 'row')} of {counted(exported.units, 'user')} written to {file}; "
+        f"{counted(exported.empty, 'user')} got no items."
     )
 
 

@@ -14,8 +14,8 @@ from bakeoff.commands.lists import json_option, show_rows
 from bakeoff.commands.names import surface_argument
 from bakeoff.commands.project import find_project, find_surface, must_be_one_of, project_option
 from bakeoff.commands.terminal import echo, progress
-from bakeoff.plurals import counted, verb
 from experiments.kinds import FEEDBACK_KINDS
+from inference.plurals import counted, verb
 
 if TYPE_CHECKING:
     from experiments.models import Survey
@@ -72,10 +72,11 @@ def themes(surface: str, slug: str | None, *, as_json: bool) -> None:
 
     report = report_themes(target)
     rows = [_row(one) for one in report.rows]
+    texts = counted(report.texts, "text")
     if report.read_at is None:
-        empty = f"No themes yet: there are {report.texts} texts, of {report.min_texts} needed."
+        empty = f"No themes yet: there {verb(report.texts)} {texts}, of {report.min_texts} needed."
     else:
-        empty = f"No theme in {report.texts} texts: no group of users writes about one thing."
+        empty = f"No theme in {texts}: no group of users writes about one thing."
     show_rows(rows, as_json=as_json, empty=empty, hidden=("quotes", "weeks", "growth", "labels"))
 
 

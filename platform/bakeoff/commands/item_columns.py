@@ -8,11 +8,11 @@ from bakeoff.data_files.amounts import AmountColumn
 from bakeoff.data_files.columns import FieldColumns
 from bakeoff.data_files.properties import PropertyColumns
 from bakeoff.data_files.values import as_json_value, id_of, is_blank, text_of
-from bakeoff.plurals import counted
 from experiments import bounds
 from experiments.bounds import MAX_ID, MAX_TITLE, BoundsError
 from experiments.column_names import fold_name
 from inference.actions.load_items import ItemDraft
+from inference.plurals import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

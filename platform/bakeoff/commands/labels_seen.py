@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from bakeoff.plurals import counted, verb
+from inference.plurals import counted, verb
 from inference.serving.folded_labels import fold_label
 from inference.training.split import question_key
 

@@ -21,9 +21,9 @@ from bakeoff.commands.load_options import (
 )
 from bakeoff.commands.project import find_project, project_option
 from bakeoff.commands.terminal import echo
-from bakeoff.plurals import counted, verb
 from experiments import bounds
 from experiments.bounds import MAX_NAME, BoundsError
+from inference.plurals import counted, verb
 
 if TYPE_CHECKING:
     from experiments.ingest.load_events import Loaded

@@ -15,8 +15,8 @@ from bakeoff.commands.project import find_project, project_option
 from bakeoff.commands.terminal import echo
 from bakeoff.data_files.labelled import LabelledColumns
 from bakeoff.data_files.rows import DatasetError
-from bakeoff.plurals import counted
 from experiments.column_names import nearest_column
+from inference.plurals import counted
 
 if TYPE_CHECKING:
     from bakeoff.accounts.models import Project

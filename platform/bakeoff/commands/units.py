@@ -10,7 +10,7 @@ import orjson
 from bakeoff.accounts.actors import OPERATOR
 from bakeoff.commands.project import find_project, project_option
 from bakeoff.commands.terminal import echo, fail
-from bakeoff.plurals import counted, verb
+from inference.plurals import counted, verb
 
 
 @click.group()

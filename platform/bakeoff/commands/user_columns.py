@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bakeoff.data_files.columns import FieldColumns
 from bakeoff.data_files.properties import PropertyColumns
 from bakeoff.data_files.values import id_of
-from bakeoff.plurals import counted
+from inference.plurals import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

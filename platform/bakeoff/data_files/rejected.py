@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING, Any
 
-from bakeoff.plurals import counted
+from inference.plurals import counted
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,11 +13,11 @@ from bakeoff.data_files.labelled import LabelledColumns, LabelledRow
 from bakeoff.data_files.rejected import RejectedRows
 from bakeoff.data_files.rows import DatasetError, read_rows, stream_rows
 from bakeoff.data_files.values import as_sentences, id_of, is_blank, name_of
-from bakeoff.plurals import counted, verb
 from bakeoff.replay.dataset import CatalogueItem, Dataset, Interaction
 from experiments.amounts import read_amount
 from experiments.bounds import BoundsError, is_decimal
 from experiments.column_names import fold_name, missing_column
+from inference.plurals import counted, verb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Counted nouns in English sentences of commands."""
+"""Counted nouns in English sentences: of commands, of runs, of what is stored."""
 
 from __future__ import annotations
 
