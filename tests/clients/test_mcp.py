@@ -57,6 +57,37 @@ def test_it_lists_its_tools(lane, shop):
     assert names(make_server(lane.url, shop.secret, read_only=True)) == READS
 
 
+def test_each_tool_says_by_every_hint_what_it_may_do(lane, shop):
+    async def steps(client, _ask):
+        tools = (await client.list_tools()).tools
+        return {one.name: one.annotations.model_dump(by_alias=True, exclude_none=True) for one in tools}
+
+    hints = use(make_server(lane.url, shop.secret), steps)
+    assert {name for name, one in hints.items() if one["readOnlyHint"]} == READS
+    assert {name for name, one in hints.items() if one["destructiveHint"]} == {"stop_experiment"}
+    for one in hints.values():
+        assert set(one) == {"readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"}
+
+
+def test_a_wrong_argument_is_told_its_rule(lane, shop):
+    async def steps(_client, ask):
+        return [
+            await ask("list_models"),
+            await ask("plan_experiment", min_lift="much", mode="splitt"),
+            await ask("recommend", surface="home-feed", user="u1", kk=3),
+            await ask("list_surfaces", state="running"),
+        ]
+
+    missing, kinds_, unknown, none = use(make_server(lane.url, shop.secret), steps)
+    assert missing == "surface is missing, must be stated."
+    assert "min_lift == 'much', must be a number." in kinds_
+    assert "mode == 'splitt', must be 'split', 'interleave', 'cluster' or 'switchback'." in kinds_
+    assert unknown == "kk: recommend has no such argument. Did you mean 'k'?"
+    assert none == "state: list_surfaces has no such argument. It has: none."
+    for text in (missing, kinds_, unknown, none):
+        assert "pydantic" not in text
+
+
 def test_an_agent_creates_starts_explains_and_stops(lane, shop):
     rival = builders.make_version(shop.surface, [1] * 10).label
 

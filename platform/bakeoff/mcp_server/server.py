@@ -6,6 +6,7 @@ the audit trail are the API's own. Words of users and models are data: no tool a
 
 from __future__ import annotations
 
+import difflib
 import json
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,24 +14,73 @@ from typing import TYPE_CHECKING, Any, Literal
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
+from pydantic import ValidationError
 
 from bakeoff import __version__
 from bakeoff.mcp_server.platform import Platform, PlatformError, segment
+from bakeoff.rule_sentences import sentence_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from mcp.server.mcpserver import Context
+    from mcp.types import CallToolResult, InputRequiredResult
+
 INSTRUCTIONS = """Bakeoff tests models on live traffic and promotes the better one by a valid verdict.
 List surfaces and experiments first; explain_verdict has every number of a verdict. A draft takes no
 traffic before start_experiment. Never stop or start an experiment that the person did not name."""
-READS = ToolAnnotations(read_only_hint=True)
-WRITES = ToolAnnotations(read_only_hint=False, destructive_hint=False)
-ENDS = ToolAnnotations(read_only_hint=False, destructive_hint=True)
+# All hints are stated: what a client assumes of an absent one is the worst. Nothing but the platform is
+# reached; to start what runs, or stop what ended, is refused.
+READS = ToolAnnotations(
+    read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
+WRITES = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False
+)
+ENDS = ToolAnnotations(
+    read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=False
+)
 Tool = Any
 # As `experiments.kinds` has it. The protocol reads it at start, which imports nothing of `experiments`
 # to be fast: only a plan without a surface does.
 PlanMode = Literal["split", "interleave", "cluster", "switchback"]
 Mode = Literal["split", "interleave", "bandit", "cluster", "switchback"]
+
+
+class _Server(MCPServer[Any]):
+    """Says which rule an argument breaks in a sentence of the platform's."""
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Call a tool.
+
+        Raises:
+            ToolError: an argument is unknown or breaks a rule, or the platform refuses.
+        """
+        await self._require_known(name, arguments)
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            if not isinstance(error.__cause__, ValidationError):
+                raise
+            faults = [
+                sentence_of(one, ".".join(map(str, one["loc"])))
+                for one in error.__cause__.errors(include_url=False)
+            ]
+            raise ToolError(" ".join(faults)) from error
+
+    async def _require_known(self, name: str, arguments: dict[str, Any]) -> None:
+        """Refuse a name that no argument has: it would be left out without a word."""
+        tools = {tool.name: tool for tool in await self.list_tools()}
+        known = list(tools[name].input_schema.get("properties", {})) if name in tools else []
+        for one in arguments:
+            if name in tools and one not in known:
+                near = difflib.get_close_matches(one[:100], known, n=1)
+                hint = (
+                    f"Did you mean '{near[0]}'?" if near else f"It has: {', '.join(known) or 'none'}."
+                )
+                raise ToolError(f"{one[:100]}: {name} has no such argument. {hint}")
 
 
 def make_server(url: str, key: str, *, read_only: bool = False) -> MCPServer[Any]:
@@ -42,7 +92,7 @@ def make_server(url: str, key: str, *, read_only: bool = False) -> MCPServer[Any
         read_only: leave out what changes something.
     """
     platform = Platform(url, key)
-    server: MCPServer[Any] = MCPServer("bakeoff", version=__version__, instructions=INSTRUCTIONS)
+    server: MCPServer[Any] = _Server("bakeoff", version=__version__, instructions=INSTRUCTIONS)
     for tool in (*_lists(platform), *_answers(platform)):
         server.tool(annotations=READS)(_refusing(tool))
     if not read_only:
