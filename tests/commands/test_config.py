@@ -158,7 +158,7 @@ def test_an_export_makes_an_empty_project_the_same(console, furnished):
     assert "nothing was changed." in shown
     assert not empty.surfaces.exists()
     assert acts(empty) == []
-    assert "aborted" in apply(empty, text, status=1).lower()  # nobody answers
+    assert "no question can be answered; nothing was changed. Add --yes" in apply(empty, text, status=2)
     assert not empty.surfaces.exists()
 
     assert "changes made." in apply(empty, text, "--yes")
@@ -171,7 +171,24 @@ def test_an_export_makes_an_empty_project_the_same(console, furnished):
     assert acts(empty) == done
     # The console script, as a pipe to it does.
     file = {"stdin": text.encode(), "BAKEOFF_PROVIDERS": os.environ["BAKEOFF_PROVIDERS"]}
-    assert console("config", "apply", "-f", "-", *script, **file).stdout == "Nothing to change.\n"
+    assert console("config", "apply", *script, **file).stdout == "Nothing to change.\n"
+
+
+def test_no_file_is_no_empty_file(furnished):
+    arguments = ["config", "apply", "--yes", "--project", furnished.slug]
+    done = CliRunner().invoke(main, arguments, input="")
+    assert done.exit_code == 2
+    assert "Name a file with --file / -f, or give one by standard input" in done.output
+
+
+def test_who_names_a_file_is_asked(furnished, tmp_path):
+    file = tmp_path / "bakeoff.yaml"
+    file.write_text("surfaces: {feed: {candidates: 250}}\n")
+    arguments = ["config", "apply", "-f", str(file), "--project", furnished.slug]
+    refused = CliRunner().invoke(main, arguments, input="n\n")
+    assert (refused.exit_code, "Make 1 change in" in refused.output) == (1, True)
+    done = CliRunner().invoke(main, arguments, input="y\n")
+    assert (done.exit_code, "1 change made." in done.output) == (0, True)
 
 
 def test_a_part_of_a_file_changes_that_part_alone(furnished):

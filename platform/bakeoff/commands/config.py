@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
@@ -51,20 +53,21 @@ def schema() -> None:
 
 @config.command()
 @click.option(
-    "--file", "-f", "file", required=True, type=click.File("rb"),
-    help="The file; - for standard input.",
+    "--file", "-f", "file", type=click.File("rb"),
+    help="The file; standard input if it is - or left out.",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @project_option
 def apply(
-    file: BinaryIO,
+    file: BinaryIO | None,
     dry_run: bool,  # noqa: FBT001  click passes it so
     yes: bool,  # noqa: FBT001  likewise
     slug: str | None,
 ) -> None:
     """Show what a file would change, and change it: all of it, or nothing where a rule is broken."""
     project = find_project(slug)
+    file = file or _piped()
     name = str(getattr(file, "name", "<stdin>"))
     read = _read(file, name)
     planned = _apply(project, read, name, dry_run=True)
@@ -81,10 +84,26 @@ def apply(
     if dry_run:
         echo(f"{count} changes; nothing was changed.")
         return
+    if not yes and name == "<stdin>":
+        raise Refusal(
+            "the file came by standard input, where no question can be answered; nothing was changed. "
+            "Add --yes, or --dry-run to see the changes alone."
+        )
     if not yes:
         click.confirm(f"Make {counted(count, 'change')} in project '{project}'?", abort=True)
     _apply(project, read, name, shown=planned)
     echo(f"{counted(count, 'change')} made.")
+
+
+def _piped() -> BinaryIO:
+    """Return standard input; what comes from a terminal, or from nowhere, is no file."""
+    piped = sys.stdin.buffer
+    if piped.isatty() or not (text := piped.read()).strip():
+        raise click.UsageError(
+            "Name a file with --file / -f, or give one by standard input: "
+            "bakeoff config export | bakeoff config apply."
+        )
+    return BytesIO(text)
 
 
 def _read(file: BinaryIO, name: str) -> ConfigFile:
