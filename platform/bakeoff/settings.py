@@ -48,10 +48,11 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "bakeoff.compressed_answers.CompressPages",
     "bakeoff.traced_routes.TraceRoutes",
     "bakeoff.dashboard.replica_pages.RememberChanges",
     "bakeoff.api.middleware.JsonErrors",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "bakeoff.compressed_answers.CompressedStaticFiles",
     "bakeoff.dashboard.middleware.ContentSecurityPolicy",
     "bakeoff.dashboard.middleware.AddressesWithoutNul",
     "django.contrib.sessions.middleware.SessionMiddleware",

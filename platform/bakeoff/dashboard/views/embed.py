@@ -18,6 +18,7 @@ from django.urls import reverse
 from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
+from bakeoff.compressed_answers import compress_file
 from bakeoff.dashboard.access import projects_of
 from bakeoff.dashboard.demo_chat import ClosedChatError, chat_fields
 from bakeoff.dashboard.sdk_files import EMBED, FILES, integrity_of, script_path, versions
@@ -27,18 +28,18 @@ HOUR, YEAR = 3600, 365 * 86400
 
 
 @require_safe
-def show_sdk(request: HttpRequest, file: str = EMBED) -> HttpResponseBase:  # noqa: ARG001
+def show_sdk(request: HttpRequest, file: str = EMBED) -> HttpResponseBase:
     """Answer the newest script; every page of every product may load it."""
-    return _script(versions()[0], file, max_age=HOUR)
+    return _script(request, versions()[0], file, max_age=HOUR)
 
 
 @require_safe
-def show_sdk_version(request: HttpRequest, version: str, file: str) -> HttpResponseBase:  # noqa: ARG001
+def show_sdk_version(request: HttpRequest, version: str, file: str) -> HttpResponseBase:
     """Answer a script of one version: its bytes never change, so a copy never becomes old."""
-    return _script(version, file, max_age=YEAR, immutable=True)
+    return _script(request, version, file, max_age=YEAR, immutable=True)
 
 
-def _script(version: str, file: str, **cached: int) -> HttpResponseBase:
+def _script(request: HttpRequest, version: str, file: str, **cached: int) -> HttpResponseBase:
     path = script_path(version, file)
     if path is None:
         known = f"Versions: {', '.join(versions())}. Files: {', '.join(FILES)}."
@@ -47,7 +48,7 @@ def _script(version: str, file: str, **cached: int) -> HttpResponseBase:
     answer = FileResponse(path.open("rb"), content_type="text/javascript; charset=utf-8")
     patch_cache_control(answer, public=True, **cached)
     answer["Access-Control-Allow-Origin"] = "*"
-    return answer
+    return compress_file(request, answer, str(path))
 
 
 def _embed_code(request: HttpRequest, surface: str, key: str) -> str:
