@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import transaction
 
+from bakeoff.accounts.actors import reason_of
 from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
 from experiments.actions.tidy_queue import leave_queue
@@ -104,7 +105,7 @@ def _change(
             version=place, defaults={**fields, "reason": reason}
         )
         if "dropped" in fields:
-            words = reason or "dropped by a person"
+            words = reason or reason_of("dropped", by)
             leave_queue(place, cause=LeftQueue.DROPPED, by=by, reason=words)
         record_audit(
             surface.project_id,

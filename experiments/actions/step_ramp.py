@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.utils import timezone
 
-from bakeoff.accounts.actors import PLATFORM
+from bakeoff.accounts.actors import PLATFORM, reason_of
 from bakeoff.accounts.audit import record_audit
 from bakeoff.alerts.outbox import record_alert
 from bakeoff.alerts.pages import experiment_path
@@ -193,7 +193,7 @@ def roll_back_experiment(*, experiment: Experiment, by: str, reason: str = "") -
         WrongStateError: it does not run, or is no test.
     """
     experiment.require_test("be rolled back")
-    verdict = Verdict(action=Decision.Action.ROLL_BACK, reason=reason or "rolled back by a person")
+    verdict = Verdict(action=Decision.Action.ROLL_BACK, reason=reason or reason_of("rolled back", by))
     return carry_out(experiment=experiment, verdict=verdict, by=by)
 
 

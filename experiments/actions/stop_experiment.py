@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bakeoff.accounts.actors import reason_of
 from experiments.actions.carry_out import Verdict, carry_out
 from experiments.actions.check_variant import check_variant
 from experiments.actions.propose_promotion import HandPromotion, require_second_person
@@ -19,7 +20,9 @@ def stop_experiment(*, experiment: Experiment, by: str, reason: str = "") -> Dec
         raise WrongStateError(
             f"experiment '{experiment.key}' measures the holdout: set its share to 0 to end it"
         )
-    verdict = Verdict(action=Decision.Action.STOP_INCONCLUSIVE, reason=reason or "stopped by a person")
+    verdict = Verdict(
+        action=Decision.Action.STOP_INCONCLUSIVE, reason=reason or reason_of("stopped", by)
+    )
     return carry_out(experiment=experiment, verdict=verdict, by=by)
 
 
@@ -48,7 +51,7 @@ def ship_experiment(
         raise WrongStateError(
             f"experiment '{experiment.key}' needs two approvals to ship: approve proposal {proposal.pk}"
         )
-    reason = reason or "shipped by a person"
+    reason = reason or reason_of("shipped", by)
     chosen = experiment.variants.select_related("model_version").get(key=variant)
     if not chosen.is_control:  # to stay with what is there is no change
         require_second_person(

@@ -27,10 +27,12 @@ AUTOPILOT_SENTENCES: tuple[tuple[str, str], ...] = (
         gettext_noop("%(version)s lost with the same data and parameters"),
     ),
     ("dropped by a person", gettext_noop("Dropped by a person")),
+    ("dropped by key {key}", gettext_noop("Dropped by API key %(key)s")),
     # What people decided
     ("declined by {person}: {reason}", gettext_noop("Declined by %(person)s: %(reason)s")),
     ("declined by {person}", gettext_noop("Declined by %(person)s")),
     ("rolled back by a person", gettext_noop("Rolled back by a person")),
+    ("rolled back by key {key}", gettext_noop("Rolled back by API key %(key)s")),
     ("held by {person}: {reason}", gettext_noop("Held by %(person)s: %(reason)s")),
     ("held by {person}", gettext_noop("Held by %(person)s")),
     ("the experiment ended: {why}", gettext_noop("The experiment ended: %(why)s")),

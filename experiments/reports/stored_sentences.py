@@ -215,6 +215,10 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     # Decisions and the status of versions
     ("stopped by a person", gettext_noop("Stopped by a person")),
     ("shipped by a person", gettext_noop("Shipped by a person")),
+    ("stopped by key {key}", gettext_noop("Stopped by API key %(key)s")),
+    ("shipped by key {key}", gettext_noop("Shipped by API key %(key)s")),
+    ("sent by key {key}", gettext_noop("Sent by API key %(key)s")),
+    ("promoted by key {key}", gettext_noop("Promoted by API key %(key)s")),
     ("by a person", gettext_noop("By a person")),
     (
         "first version of a surface without a champion",

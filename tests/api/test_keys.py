@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from bakeoff.accounts.models import ApiKey, AuditEntry
 from inference.models import Surface
+from tests.support.commands import run
 from tests.support.dashboard import sign_in
 from tests.support.waiting import wait_until
 
@@ -39,7 +40,7 @@ def make(lane, shop, **body):
 
 @pytest.mark.parametrize(("scope", "method", "path", "body"), OPERATIONS)
 def test_a_key_does_what_its_scopes_say_and_nothing_else(lane, shop, scope, method, path, body):
-    others = [one for one in ("serve", "ingest", "manage", "export", "admin") if one != scope]
+    others = [one for one in ("serve", "ingest", "read", "manage", "export", "admin") if one != scope]
     without = make(lane, shop, scopes=others).json()["key"]
     refused = call(lane, without, method, path, body)
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "scope_needed")
@@ -227,3 +228,29 @@ def test_nobody_else_keeps_a_copy(lane, shop, path):
 @pytest.mark.parametrize("path", ["/healthz", "/v1/flags", "/v1/nothing/of/it"])
 def test_no_answer_is_sniffed(lane, shop, path):
     assert call(lane, shop.public, "GET", path).headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_key_that_reads_changes_nothing(lane, shop):
+    experiment = shop.run_experiment(promote=False)
+    path = f"/v1/experiments/{experiment.key}"
+    name = ["--name", "agent", "--kind", "secret", "--project", shop.project.slug]
+    printed = run("keys", "make", *name, "--scope", "read")
+    reads = next(word for word in printed.split() if word.startswith("sk_"))
+    for shown in ("/v1/experiments", path, f"{path}/report.json", "/v1/surfaces", "/v1/metrics"):
+        assert call(lane, reads, "GET", shown).status_code == 200, shown
+    for method, act in (("POST", f"{path}/stop"), ("PATCH", "/v1/surfaces/home-feed")):
+        refused = call(lane, reads, method, act, {}).json()["error"]
+        assert (refused["code"], "must hold 'manage'" in refused["message"]) == ("scope_needed", True)
+    assert call(lane, reads, "GET", "/v1/keys").status_code == 403
+    experiment.refresh_from_db()
+    assert experiment.state == "running"
+
+
+def test_a_key_that_stops_an_experiment_is_named(lane, shop):
+    experiment = shop.run_experiment(promote=False)
+    decided = call(lane, shop.secret, "POST", f"/v1/experiments/{experiment.key}/stop", {})
+    assert decided.json()["reason"] == f"stopped by key {shop.secret[:8]}…"
+    page = sign_in(shop.project, role="viewer").get(
+        f"/experiments/{shop.project.slug}/{experiment.key}/"
+    )
+    assert f"Stopped by API key {shop.secret[:8]}…" in page.content.decode()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from bakeoff.accounts.keys import ADMIN, EXPORT, MANAGE, SCOPES, SECRET
+from bakeoff.accounts.keys import ADMIN, EXPORT, MANAGE, READ, SCOPES, SECRET
 from bakeoff.accounts.models import ApiKey, Project
 from bakeoff.api.application import api
 from bakeoff.gateway.http.bodies import MAX_BULK_BODY
@@ -182,7 +182,9 @@ def world(shared_lane) -> World:
         return ApiKey.make(of, SECRET, name="a test", scopes=list(scopes))[1]
 
     alone = {scope: make_key(other, scope) for scope in SCOPES}
-    without = {scope: make_key(project, *(set(SCOPES) - {scope})) for scope in SCOPES}
+    # Who may change it may read it.
+    enough = {scope: {scope, MANAGE} if scope == READ else {scope} for scope in SCOPES}
+    without = {scope: make_key(project, *(set(SCOPES) - enough[scope])) for scope in SCOPES}
     shared_lane.refresh()
     places = {
         "/surfaces/{key}": surface.key,
@@ -241,8 +243,9 @@ def test_a_public_key_does_not_manage(world, unchanged):
         assert answer.status_code in {401, 403}, f"{one}: {answer.text}"
 
 
-# Everything else needs `manage`.
+# Everything else needs `manage`, or `read` to look.
 SCOPES_NEEDED = {
+    "post /v1/units/assignments": READ,
     "get /v1/config": ADMIN,
     "post /v1/units/erase": ADMIN,
     "post /v1/units/export": EXPORT,
@@ -265,12 +268,16 @@ SCOPES_NEEDED = {
 
 def test_a_key_needs_the_scope_and_no_other(world, unchanged):
     for one in MANAGEMENT:
-        needed = SCOPES_NEEDED.get(f"{one.method} {one.path}", MANAGE)
+        otherwise = READ if one.method == "get" else MANAGE
+        needed = SCOPES_NEEDED.get(f"{one.method} {one.path}", otherwise)
         address = world.address(one.path)
         refused = world.ask(one.method, address, world.without[needed], json=one.body)
         assert (refused.status_code, refused.json()["error"]["code"]) == (403, "scope_needed"), one
         alone = world.ask(one.method, address, world.alone[needed], json=one.body)
         assert alone.status_code not in {401, 403}, f"{one}: {alone.text}"
+        if needed == READ:
+            manages = world.ask(one.method, address, world.alone[MANAGE], json=one.body)
+            assert manages.status_code not in {401, 403}, f"{one}: {manages.text}"
 
 
 def test_what_another_project_owns_is_not_found(world, unchanged):

@@ -142,7 +142,7 @@ def test_what_the_key_may_not_is_refused_in_a_sentence(lane, shop):
     before = Slate.objects.filter(project_id=shop.project.pk).count()
 
     async def steps(_client, ask):
-        assert "scope_needed: scopes == ['serve'], must hold 'manage'" in await ask("list_experiments")
+        assert "scope_needed: scopes == ['serve'], must hold 'read'" in await ask("list_experiments")
         assert "scope_needed" in await ask("stop_experiment", experiment="trial", reason="x")
         assert (await ask("recommend", surface="home-feed", user="u1", k=2))[
             "model"

@@ -9,15 +9,21 @@ from __future__ import annotations
 import hashlib
 import secrets
 from datetime import UTC, date, datetime, time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 PUBLIC, SECRET = "pk", "sk"
 # Enough to recognise a key by, too little to guess the rest of 192 bits.
 PREFIX = 8
 MAX_PREFIX = 12  # with a group's name, as the column is wide; at least three characters are random
-SERVE, INGEST, MANAGE, EXPORT, ADMIN = "serve", "ingest", "manage", "export", "admin"
-# What a key may do: ask for answers and flags; record events and feedback; the management API; hand a
-# person's data out; erase, change the project and its keys.
-SCOPES = (SERVE, INGEST, MANAGE, EXPORT, ADMIN)
+SERVE, INGEST, READ = "serve", "ingest", "read"
+MANAGE, EXPORT, ADMIN = "manage", "export", "admin"
+# What a key may do: ask for answers and flags; record events and feedback; read what the management API
+# shows; change it, which includes reading; hand a person's data out; erase, change the project and its
+# keys.
+SCOPES = (SERVE, INGEST, READ, MANAGE, EXPORT, ADMIN)
 # Everybody can read a public key.
 PUBLIC_SCOPES = (SERVE, INGEST)
 
@@ -45,6 +51,11 @@ def prefix_of(key: str) -> str:
 def scopes_of(kind: str) -> list[str]:
     """Return the most that a kind of key may do."""
     return list(PUBLIC_SCOPES if kind == PUBLIC else SCOPES)
+
+
+def may(scopes: Collection[str], needed: str) -> bool:
+    """Whether a key with these scopes may do what needs one: who may change it may read it."""
+    return needed in scopes or (needed == READ and MANAGE in scopes)
 
 
 def expired_sentence(at: datetime) -> str:

@@ -313,7 +313,9 @@ class ApiKey(models.Model):
     prefix = models.CharField(max_length=12)
     digest = models.CharField(max_length=64, unique=True)
     scopes: models.JSONField[list[str]] = models.JSONField(
-        default=list, blank=True, help_text="What it may do: serve, ingest, manage, export, admin."
+        default=list,
+        blank=True,
+        help_text="What it may do: serve, ingest, read, manage, export, admin.",
     )
     allowed_origins: models.JSONField[list[str]] = models.JSONField(
         default=list, blank=True, help_text="Origins of pages that may use it; empty: every page."

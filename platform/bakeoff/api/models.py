@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Field, Router, Schema, Status
 
+from bakeoff.accounts.actors import reason_of
 from bakeoff.api.access import actor_of, person_of, project_of
 from bakeoff.api.errors import Problem
 from bakeoff.api.lookup import get_or_404
@@ -353,7 +354,9 @@ def shadow(request: HttpRequest, key: str, name: str, number: int, payload: Prom
     version = _version(request, key, name, number)
     try:
         shadow_version(
-            version=version, by=actor_of(request), reason=payload.reason or "sent by a person"
+            version=version,
+            by=actor_of(request),
+            reason=payload.reason or reason_of("sent", actor_of(request)),
         )
     except CannotShadowError as error:
         raise Problem(409, "cannot_shadow", str(error)) from error
@@ -375,7 +378,7 @@ def promote(request: HttpRequest, key: str, name: str, number: int, payload: Pro
         decision = act(
             version=version,
             by=actor_of(request),
-            reason=payload.reason or "promoted by a person",
+            reason=payload.reason or reason_of("promoted", actor_of(request)),
             person=person_of(request),
         )
     except ProcessesUnreachableError as error:
