@@ -117,14 +117,7 @@ def show_home(request: HttpRequest) -> HttpResponse:
         "health_issues": [issue for project in projects[:50] for issue in health_issues(project)],
         "promoted": _with_effects(decisions.filter(promoted__isnull=False)[:NEWEST]),
         "decisions": decisions[:NEWEST],
-        "surfaces": _with_traffic(
-            with_champions(
-                Surface.objects.unarchived()
-                .filter(project__in=projects)
-                .select_related("project")[:SHOWN]
-            ),
-            traffic,
-        ),
+        "surfaces": _with_traffic(with_champions(_surfaces_of(projects)), traffic),
         "runs": TrainingRun.objects.filter(surface__project__in=projects).select_related(
             "surface__project"
         )[:NEWEST],
@@ -166,6 +159,11 @@ def _drawn(row: tuple[Decision, VerdictSummary | None]) -> ForestRow:
     low, high = verdict.interval or (None, None)
     direction = cast("Direction", primary_of(decision.experiment).metric.direction)
     return ForestRow("", verdict.effect, low, high, "", direction=direction)
+
+
+def _surfaces_of(projects: QuerySet[Project]) -> QuerySet[Surface]:
+    surfaces = Surface.objects.unarchived().filter(project__in=projects)
+    return surfaces.select_related("project")[:SHOWN]
 
 
 def _with_traffic(
