@@ -8,8 +8,10 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 
 from bakeoff.accounts.readable_times import times_are_readable
+from experiments.metrics.serving_names import SERVING_NAMES
 from experiments.metrics.spec import MetricError, MetricSpec
 
 
@@ -148,7 +150,9 @@ class Metric(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.name or self.key
+        # A serving metric has its name from us: pages say it in the reader's language.
+        is_ours = self.name and self.name == SERVING_NAMES.get(self.key)
+        return gettext(self.name) if is_ours else self.name or self.key
 
     @property
     def archived_sentence(self) -> str:

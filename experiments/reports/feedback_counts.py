@@ -20,7 +20,7 @@ WITH_MEAN = frozenset({Feedback.Kind.RATING, Feedback.Kind.THUMB})
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class FeedbackCell:
     """Feedback of one kind: how many entries, and the mean of a rating or a thumb."""
 
     count: int
@@ -33,7 +33,7 @@ class FeedbackRow:
 
     experiment: Experiment | None
     variant: str
-    said: Sequence[Said | None]
+    said: Sequence[FeedbackCell | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,9 @@ def count_feedback(project: Project) -> FeedbackCounts:
         .annotate(count=Count("id"), mean=Avg("value"))
         .order_by()
     )
-    said: dict[tuple[int, str], dict[str, Said]] = {}
+    said: dict[tuple[int, str], dict[str, FeedbackCell]] = {}
     for experiment, variant, kind, count, mean in found:
-        cell = Said(count, mean if kind in WITH_MEAN else None)
+        cell = FeedbackCell(count, mean if kind in WITH_MEAN else None)
         said.setdefault((experiment or 0, variant or ""), {})[kind] = cell
     # What came outside of experiments stands last; of one, the control first.
     order = sorted(said, key=lambda key: (-key[0], key[1]))[:MAX_ROWS]

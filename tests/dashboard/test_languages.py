@@ -7,6 +7,11 @@ import gettext
 import re
 from pathlib import Path
 
+from experiments.metrics.serving_names import SERVING_NAMES
+from experiments.models import Metric
+from experiments.programme.serving_metrics import GENERATION_METRICS, SERVING_METRICS
+from tests.support.dashboard import sign_in
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "platform" / "bakeoff" / "locale" / "zh_Hans" / "LC_MESSAGES"
 TEMPLATES = ROOT / "platform" / "bakeoff" / "dashboard" / "templates"
@@ -75,3 +80,18 @@ def test_the_catalogue_is_compiled_and_keeps_names():
         # Names in a text are the same in both.
         names = r"%\((\w+)\)s|{(\w+)}"
         assert sorted(re.findall(names, english)) == sorted(re.findall(names, chinese)), english
+
+
+def test_our_own_metrics_have_names_in_the_reader_s_language(shop):
+    assert {one.key: one.name for one in (*SERVING_METRICS, *GENERATION_METRICS)} == SERVING_NAMES
+    cold = {"key": "serving-cold-starts", "name": "Cold starts", "event": "slate.cold_start"}
+    Metric.objects.create(project=shop.project, kind="mean", **cold)
+    client = sign_in(shop.project)
+    address = f"/p/{shop.project.slug}/metrics/"
+    assert "Cold starts" in client.get(address).content.decode()
+    page = client.get(address, headers={"accept-language": "zh-hans"}).content.decode()
+    assert "冷启动" in page
+    assert "Cold starts" not in page
+    # A person's own name stays theirs.
+    shop.project.metrics.filter(key="serving-cold-starts").update(name="Cold cases")
+    assert "Cold cases" in client.get(address, headers={"accept-language": "zh-hans"}).content.decode()
