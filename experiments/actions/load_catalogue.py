@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from experiments.actions.record_load import record_load
-from experiments.bounds import MAX_PROPERTIES_BYTES, check
+from experiments.bounds import MAX_PROPERTIES_BYTES, BoundsError, check
 from inference.actions.change_items import EMBEDDED, change_item, delete_items
 from inference.actions.load_items import ItemDraft, load_items, next_change
 from inference.actions.store_image import erase_unused_images, image_to_store, store_image
@@ -66,16 +66,25 @@ def patch_item(*, project_id: int, item_id: str, changes: Mapping[str, Any]) -> 
     """Change some fields of an item; return it, or None when there is no such item.
 
     Raises:
-        BoundsError: with what is stored of them, its properties are too large.
+        BoundsError: its properties are too large by now, or it ends before it begins.
     """
     with transaction.atomic():
         item = change_item(project_id=project_id, item_id=item_id, changes=changes)
         if item is not None:
             check(item.properties, "properties", max_bytes=MAX_PROPERTIES_BYTES)
+            if {"published_at", "expires_at"} & set(changes):
+                _require_span(item)
             if EMBEDDED & set(changes):
                 transaction.on_commit(partial(_embed, [item.pk]))
             transaction.on_commit(_announce)
     return item
+
+
+def _require_span(item: Item) -> None:
+    begins, ends = item.published_at, item.expires_at
+    if begins is not None and ends is not None and ends <= begins:
+        rule = f"after published_at, {begins.isoformat()}"
+        raise BoundsError("expires_at", ends.isoformat(), rule)
 
 
 def put_item_image(*, project_id: int, item_id: str, content: bytes) -> Item | None:

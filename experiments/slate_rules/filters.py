@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 # Beside the properties: looked up by name, as a column of a million distinct values is no column.
 ITEM_ID = "item_id"
 BUILT_IN = frozenset({ITEM_ID, *TIME_FIELDS})  # what every item has, without a column
+# What an answer says of each item, whatever the catalogue says.
+ANSWER_FIELDS = frozenset({ITEM_ID, "position", "score", "because", "properties"})
 MAX_FILTER_BYTES = 8192
 MAX_NAME, MAX_NAMES = 100, 500  # of properties, where a wrong one is compared with them
 MAX_COLUMNS = 256  # properties that are held per catalogue
@@ -245,6 +247,26 @@ class Filters:
         """
         if not self.is_known(path):
             raise unknown_property(path, field, self.catalogue.property_names)
+
+    def require_field(self, name: str) -> None:
+        """Refuse a field of an answer that nearly has the name of one that items have.
+
+        One that resembles none is passed over: its items may be yet to come.
+
+        Raises:
+            RuleError: with the name that is meant.
+        """
+        key = b"field " + name.encode()
+        if name in ANSWER_FIELDS or self.is_known(name) or key in self._checked:
+            return
+        names = sorted({*self.catalogue.property_names, *STANDARD_FIELDS})[:MAX_NAMES]
+        near = difflib.get_close_matches(name[:MAX_NAME], names, n=1, cutoff=0.8)
+        if near:
+            message = f"fields: no item has a property '{name[:80]}'. Did you mean '{near[0]}'?"
+            raise RuleError("fields", message)
+        if len(self._checked) >= MAX_FILTERS:
+            self._checked.clear()
+        self._checked.add(key)
 
     def _all_of(self, condition: Mapping[str, Any]) -> Mask:
         mask = np.ones(len(self.catalogue), dtype=bool)

@@ -71,7 +71,7 @@ def test_an_item_that_is_read_and_written_again_keeps_its_vector(call, shop):
     assert "vector" not in call("GET", "/items").json()["items"][0]
 
 
-def test_an_answer_says_what_the_catalogue_says_of_an_item(call, served):
+def test_an_answer_says_what_the_catalogue_says_of_an_item(call, served, lane, shop):
     item = {
         "item_id": "i0",
         "title": "Shoe",
@@ -93,6 +93,10 @@ def test_an_answer_says_what_the_catalogue_says_of_an_item(call, served):
     (first,) = served(k=1, fields=["price", "brand", "no-such"])
     assert (first["price"], first["properties"]) == (49.5, {"brand": "Acme"})
     assert "url" not in first
+    body = {"surface": "home-feed", "unit_id": "u1", "fields": ["title", "brnad"]}
+    refused = lane.post("/v1/recommend", body, shop.public)
+    assert (refused.status_code, refused.json()["error"]["field"]) == (400, "fields")
+    assert "Did you mean 'brand'?" in refused.json()["error"]["message"]
     assert call("GET", "/items/i0").json().items() >= item.items()
 
 
@@ -109,6 +113,14 @@ def test_an_item_is_changed_field_by_field(call, shop):
     assert Item.objects.get(item_id="a/b c").vector_due_at is None
     call("PATCH", "/items/a/b%20c", {"title": "Other"})  # another text has another vector
     assert Item.objects.get(item_id="a/b c").vector_due_at is not None
+
+
+def test_an_item_that_is_published_may_not_end_before(call):
+    assert call("PATCH", "/items/i0", {"published_at": "2030-01-02T00:00:00Z"}).status_code == 200
+    refused = call("PATCH", "/items/i0", {"expires_at": "2030-01-01T00:00:00Z"})
+    assert (refused.status_code, refused.json()["error"]["field"]) == (400, "expires_at")
+    assert "must be after published_at, 2030-01-02" in refused.json()["error"]["message"]
+    assert call("GET", "/items/i0").json()["expires_at"] is None
 
 
 def test_properties_are_merged_by_name_and_null_deletes_one(call):
@@ -177,6 +189,19 @@ def test_lines_are_judged_one_by_one(call, shop):
         ("PATCH", "/items/i0", {"available": None}, "available"),
         ("PATCH", "/items/i0", {"labels": ["x"] * 51}, "labels"),
         ("PATCH", "/items/i0", {"expires_at": "soon"}, "expires_at"),
+        ("PATCH", "/items/i0", {"vector": [0, 0.0]}, "vector"),
+        (
+            "PATCH",
+            "/items/i0",
+            {"published_at": "2030-02-01", "expires_at": "2030-01-01"},
+            "expires_at",
+        ),
+        (
+            "PUT",
+            "/items",
+            {"items": [{"item_id": "i0", "published_at": "2030-02-01", "expires_at": "2030-02-01"}]},
+            "items.0.expires_at",
+        ),
         ("PUT", "/items", {"items": [{"item_id": "i0", "image_url": "ftp://x"}]}, "items.0.image_url"),
         ("POST", "/items/delete", {"item_ids": ["x"] * 10_001}, "item_ids"),
         ("POST", "/items/delete", {"item_ids": []}, "item_ids"),

@@ -68,3 +68,10 @@ def test_a_vector_that_a_file_cannot_hold_is_kept(tmp_path, project):
     item = items_of(project)["v"]
     assert item.title == "New"
     assert bytes(item.vector) == np.array([0.1, -2.5], dtype="<f4").tobytes()
+
+
+def test_a_row_that_ends_before_it_begins_is_set_aside(tmp_path, project):
+    text = "item_id,published_at,expires_at\na,2030-02-01,2030-01-01\nb,2030-01-01,2030-02-01\n"
+    load("items", write(tmp_path, "i.csv", text), project)
+    assert list(items_of(project)) == ["b"]
+    assert "must be after published_at" in (tmp_path / "i.csv.rejected.csv").read_text()

@@ -162,6 +162,13 @@ def test_new_items_get_their_share_and_the_log_gives_the_chances_again(lane, boo
     assert 0.2 < shown / slots < 0.4  # 360 slots: four standard deviations are 0.1
 
 
+def test_a_share_that_a_request_names_holds_without_exploration(lane, books):
+    arrive(lane, books, like(0))
+    data = ask(lane, books, k=1, new_item_share=0.5)
+    (slot,) = Slate.objects.get(recommendation_id=data["recommendation_id"]).slots
+    assert slot[6] == 0.5
+
+
 def test_the_share_is_of_young_items_on_surfaces_that_explore(lane, books):
     arrive(lane, books, like(0))
     plain = ask(lane, books)

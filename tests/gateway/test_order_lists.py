@@ -166,6 +166,13 @@ def test_a_surface_counts_what_it_calls_a_like(lane, shop):
     assert listed(lane, shop, k=1)[0] == ["i2"]
 
 
+def test_a_list_that_counts_no_likes_has_no_country(lane, shop):
+    make_list(lane, shop, "latest")
+    refused = ask(lane, shop, "latest", country="DE")
+    assert (refused.status_code, refused.json()["error"]["field"]) == (400, "country")
+    assert "/v1/trending and /v1/popular" in refused.json()["error"]["message"]
+
+
 def test_the_latest_come_by_publication_or_arrival(lane, shop):
     make_list(lane, shop, "latest")
     now = builders.now()

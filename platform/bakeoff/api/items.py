@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
-from pydantic import AfterValidator, ValidationError
+from pydantic import AfterValidator, ValidationError, ValidationInfo, field_validator
 
 from bakeoff.api.access import project_of
 from bakeoff.api.errors import Problem, say_invalid
@@ -39,8 +39,17 @@ MAX_LABELS = 50
 BINARY = {"type": "string", "format": "binary"}
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif")
 Labels = Annotated[list[Id], Field(max_length=MAX_LABELS)]
+
+
+def _directed(vector: list[float] | None) -> list[float] | None:
+    if vector is not None and not any(vector):
+        raise ValueError("must have a number other than 0: nothing is near a vector without length")
+    return vector
+
+
 Vector = Annotated[
     list[Annotated[float, Field(ge=-1e6, le=1e6)]] | None,
+    AfterValidator(_directed),
     Field(min_length=1, max_length=4096, description="A vector of your own: of an image, say."),
 ]
 Price = Annotated[float | None, Field(ge=0, le=MAX_VALUE)]
@@ -71,6 +80,14 @@ class ItemIn(RequestSchema):
     url: Url = ""
     image_url: Url = ""
     price: Price = None
+
+    @field_validator("expires_at")
+    @classmethod
+    def _ends_after_it_begins(cls, value: datetime | None, info: ValidationInfo) -> datetime | None:
+        published = info.data.get("published_at")
+        if value is not None and published is not None and value <= published:
+            raise ValueError(f"must be after published_at, {published.isoformat()}")
+        return value
 
 
 class ItemPatch(RequestSchema):

@@ -102,6 +102,8 @@ class ItemColumns:
             image_url=_web_address(fields, "image_url"),
             price=self._price(fields.get("price")),
         )
+        if item.published_at and item.expires_at and item.expires_at <= item.published_at:
+            raise BoundsError("expires_at", item.expires_at.isoformat(), "after published_at")
         self.repeated += item.item_id in self._ids
         self._ids.add(item.item_id)
         return item

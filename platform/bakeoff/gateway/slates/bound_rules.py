@@ -11,7 +11,7 @@ from experiments.slate_rules.request_rules import bind_rules
 from experiments.slate_rules.rule_error import RuleError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from experiments.slate_rules.filters import Filters
     from experiments.slate_rules.long_work import Work
@@ -61,3 +61,16 @@ async def make_ready(filters: Filters, conditions: Iterable[Mapping[str, Any]]) 
 def _do(work: Iterable[Work]) -> None:
     for one in work:
         one()
+
+
+def require_fields(filters: Filters, names: Sequence[str] | None) -> None:
+    """Refuse a field of an answer that nearly has the name of one that items have.
+
+    Raises:
+        ApiError: 400, with the name that is meant.
+    """
+    try:
+        for name in names or ():
+            filters.require_field(name)
+    except RuleError as error:
+        raise ApiError(400, "invalid_value", str(error), field=error.field) from error

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bakeoff.gateway.slates.answer import KindAnswer
-from bakeoff.gateway.slates.bound_rules import bind, make_ready
+from bakeoff.gateway.slates.bound_rules import bind, make_ready, require_fields
 from bakeoff.gateway.slates.interleave import interleave
 from bakeoff.gateway.slates.new_items import NewItemPlaces, new_candidates
 from bakeoff.gateway.slates.order_lists import hint_for, reason_of, require_order
@@ -269,6 +269,7 @@ class Recommending:
             ApiError: 400, a rule of the request cannot be followed.
         """
         surface, acted = visitor.surface, history.acted
+        require_fields(self._catalogues.filters_of(visitor.key.project_id), request.fields)
         if acted.banned:
             exclude = [*exclude, *acted.banned]
         rules = await bind(

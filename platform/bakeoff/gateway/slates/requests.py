@@ -138,6 +138,12 @@ def _rules_with_label(data: Mapping[str, Any]) -> SlateRules:
     return SlateRules(filters=({"labels": label},)).joined_with(rules)
 
 
+def _no_country(data: Mapping[str, Any]) -> None:
+    if data.get("country") is not None:
+        message = "country: unknown field. /v1/trending and /v1/popular have one."
+        raise ApiError(400, "invalid_value", message, field="country")
+
+
 @request_type
 class SurfaceRequest:
     """What every request for an answer says.
@@ -236,12 +242,14 @@ class LatestRequest(RecommendRequest):
         list_name: which order.
         rules: with the label as a filter.
         label: that all items have, or None for any.
+        country: refused, where no likes are counted.
     """
 
     may_interleave: ClassVar[bool] = False
     list_name: ClassVar[str] = "latest"
     rules: SlateRules = body_rule(_rules_with_label)
     label: str | None = rule(text(), default=None)
+    country: str | None = body_rule(_no_country)
 
 
 @request_type
