@@ -34,7 +34,13 @@ def freeze_metrics(experiment: Experiment) -> None:
     for metric in metrics:
         spec = MetricSpec.of(metric.metric, default_window_seconds=window)
         if spec.cap is None and metric.metric.cap_quantile is not None:
-            spec = spec.with_cap(_past_quantile(experiment, spec, metric.metric.cap_quantile))
+            with connection.cursor() as cursor:
+                # It may read a month of events, once at a start: longer than a page may take.
+                cursor.execute(f"SET LOCAL statement_timeout = '{HISTORY_SECONDS}s'")
+            cap = past_quantile(
+                experiment.project_id, spec, metric.metric.cap_quantile, upper=read_watermark()
+            )
+            spec = spec.with_cap(cap)
         if spec.covariate == "prediction":
             # Here: most processes fit nothing, and numpy takes its time.
             from experiments.metrics.learn_prediction import learn_prediction  # noqa: PLC0415
@@ -54,7 +60,7 @@ def spec_of(metric: ExperimentMetric, experiment: Experiment) -> MetricSpec:
     return MetricSpec.of(metric.metric, default_window_seconds=window)
 
 
-def _past_quantile(experiment: Experiment, spec: MetricSpec, quantile: float) -> float | None:
+def past_quantile(project_id: int, spec: MetricSpec, quantile: float, *, upper: int) -> float | None:
     """Return a quantile of units' values over one window before now, of those that have one.
 
     Each unit is looked at from its first event of the last 28 days on. None without such units: there
@@ -62,8 +68,6 @@ def _past_quantile(experiment: Experiment, spec: MetricSpec, quantile: float) ->
     """
     compiled = compile_metric(spec)
     with connection.cursor() as cursor:
-        # It may read a month of events, once at a start: longer than a page may take.
-        cursor.execute(f"SET LOCAL statement_timeout = '{HISTORY_SECONDS}s'")
         cursor.execute(
             f"""
             WITH o AS (
@@ -77,9 +81,9 @@ def _past_quantile(experiment: Experiment, spec: MetricSpec, quantile: float) ->
             """,
             dict(compiled.parameters)
             | {
-                "project": experiment.project_id,
-                "experiment": experiment.pk,
-                "upper": read_watermark(),
+                "project": project_id,
+                "experiment": 0,  # that starts has no answers yet
+                "upper": upper,
                 "history": HISTORY,
                 "quantile": quantile,
             },

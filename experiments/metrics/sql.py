@@ -9,7 +9,8 @@ import json
 import math
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
 
 from experiments.bounds import MAX_VALUE, MIN_MAGNITUDE
 from experiments.kinds import PROPORTIONS
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 
     from experiments.stats.outcome_model import OutcomeModel, Tree
 
+# Whose answers a metric counts: those of an experiment, or all of a surface, before there is one. The
+# parameter that names it has the same name.
+Answers = Literal["experiment", "surface"]
+
 _COMPARE = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
@@ -46,7 +51,7 @@ class CompiledMetric:
         covariate: the value before exposure, capped.
         denominator_covariate: the denominator before exposure.
         value: the capped value, over the column `uncapped_value`.
-        parameters: by name; `project`, `experiment` and `upper` are the caller's.
+        parameters: by name; `project`, `upper` and the one of `answers` are the caller's.
     """
 
     uncapped_value: str
@@ -57,21 +62,26 @@ class CompiledMetric:
     parameters: Mapping[str, Any]
 
 
-def compile_metric(spec: MetricSpec, *, closes: str = "") -> CompiledMetric:
+def compile_metric(
+    spec: MetricSpec, *, closes: str = "", answers: Answers = "experiment"
+) -> CompiledMetric:
     """Return the expressions of a metric.
 
     Args:
         spec: the metric.
         closes: SQL of when the window closes at the latest, whatever its length is. Attributed events
             then name an answer that was served since the exposure.
+        answers: whose are counted, and may be named by attributed events.
     """
     trusted = spec.trusted_only
     begins = "o.exposed_at + %(delay)s"
     ends = f"{begins} + %(window)s"
     if closes:
         ends = f"least({ends}, {closes})"
-    after = _Stretch(begins, ends, live=True, trusted=trusted, is_cut=bool(closes))
-    before = _Stretch("o.exposed_at - %(lookback)s", "o.exposed_at", live=False, trusted=trusted)
+    after = _Stretch(begins, ends, live=True, trusted=trusted, is_cut=bool(closes), answers=answers)
+    before = _Stretch(
+        "o.exposed_at - %(lookback)s", "o.exposed_at", live=False, trusted=trusted, answers=answers
+    )
     adjusted = spec.lookback_seconds is not None
     if spec.prediction is not None:
         covariate, below = _predicted(spec, spec.prediction), "1::float8"
@@ -124,6 +134,7 @@ class _Stretch:
     live: bool
     trusted: bool
     is_cut: bool = False
+    answers: Answers = "experiment"
 
     def rows(self, name: str) -> str:
         """SQL of what the unit did or said in it, up to the condition on its name."""
@@ -133,7 +144,7 @@ class _Stretch:
         elif is_feedback(name):
             source = _feedback(trusted=self.trusted)
         elif is_slate_fact(name):
-            source = _SLATE_FACTS[name]
+            source = _slate_facts(self.answers)[name]
         conditions = "AND e.source = 'live'" if self.live else ""
         # Loads from before there was the column are an operator's.
         conditions += " AND (e.trusted OR e.source = 'loaded')" if self.trusted else ""
@@ -187,7 +198,9 @@ OWN_LISTS = (
 )
 
 
-def _slate_fact(name: str, value: str = "NULL", *, where: str = "true", item: str = "") -> str:
+def _slate_fact(
+    of: Answers, name: str, value: str = "NULL", *, where: str = "true", item: str = ""
+) -> str:
     """SQL of a fact of served answers as events; answers that a person forced do not count."""
     slots = f"CROSS JOIN LATERAL jsonb_array_elements(s.slots) AS {item}" if item else ""
     return f"""(SELECT s.project_id, s.unit_id, s.xid, 'live' AS source, s.served_at AS occurred_at,
@@ -195,61 +208,72 @@ def _slate_fact(name: str, value: str = "NULL", *, where: str = "true", item: st
         {f"{item} ->> 0" if item else "NULL::text"} AS item_id, s.recommendation_id,
         '{{}}'::jsonb AS properties
     FROM experiments_slate AS s {slots}
-    WHERE s.experiment_id = %(experiment)s AND NOT s.forced AND {where})"""
+    WHERE s.{of}_id = %({of})s AND NOT s.forced AND {where})"""
 
 
-def _score(name: str) -> str:
-    """SQL of scores of the experiment's answers as events at the time of the answer.
+def _score(of: Answers, name: str) -> str:
+    """SQL of scores of answers as events at the time of the answer.
 
     No client can write one: whatever comes in from outside has another source.
     """
+    # An experiment's scores name it, and have an index on it.
+    scored = "(v.properties ->> 'experiment')::bigint = %(experiment)s"
+    if of == "surface":
+        scored = f"EXISTS ({_answer_of(of, 'v')} OFFSET 0)"
     return f"""(SELECT v.project_id, v.unit_id, v.xid, 'live' AS source, v.occurred_at, true AS trusted,
         v.name, v.value, NULL::text AS item_id, v.recommendation_id, '{{}}'::jsonb AS properties
     FROM experiments_event AS v WHERE v.source = 'rated' AND v.name = '{name}'
-        AND (v.properties ->> 'experiment')::bigint = %(experiment)s)"""
+        AND {scored})"""
 
 
-# Rewards of the experiment's decisions, each once: events of a source that /v1/reward alone writes.
-_REWARD = f"""(SELECT v.project_id, v.unit_id, v.xid, 'live' AS source, v.occurred_at, v.trusted,
+def _answer_of(of: Answers, row: str) -> str:
+    return f"""SELECT 1 FROM experiments_slate AS s
+            WHERE s.recommendation_id = {row}.recommendation_id AND s.{of}_id = %({of})s"""
+
+
+def _reward(of: Answers) -> str:
+    """SQL of rewards of decisions, each once: events of a source that /v1/reward alone writes."""
+    return f"""(SELECT v.project_id, v.unit_id, v.xid, 'live' AS source, v.occurred_at, v.trusted,
         '{REWARD}' AS name, v.value, NULL::text AS item_id, v.recommendation_id,
         '{{}}'::jsonb AS properties
     FROM experiments_event AS v WHERE v.source = 'reward' AND v.name = '{REWARD_EVENT}'
-        AND EXISTS (SELECT 1 FROM experiments_slate AS s
-            WHERE s.recommendation_id = v.recommendation_id AND s.experiment_id = %(experiment)s
+        AND EXISTS ({_answer_of(of, "v")}
                 AND NOT s.forced OFFSET 0))"""
 
 
-_SLATE_FACTS = {
-    "slate.latency": _slate_fact("slate.latency", "s.latency_ms"),
-    "slate.error": _slate_fact("slate.error", where=f"s.fallback IN {ERRORS}"),
-    "slate.fallback": _slate_fact("slate.fallback", where=f"s.fallback NOT IN {OWN_LISTS}"),
-    "slate.cold_start": _slate_fact("slate.cold_start", where="s.fallback = 'default_list'"),
-    "slate.cost": _slate_fact("slate.cost", "s.cost"),
-    "slate.item": _slate_fact("slate.item", item="slot"),
-    # Of generated texts; an answer that was not streamed has no first token.
-    "slate.first_token": _slate_fact(
-        "slate.first_token",
-        "(s.generation ->> 'first_token_ms')",
-        where="s.generation ->> 'first_token_ms' IS NOT NULL",
-    ),
-    "slate.tokens": _slate_fact(
-        "slate.tokens",
-        "((s.generation ->> 'tokens_in')::float8 + (s.generation ->> 'tokens_out')::float8)",
-        where="s.generation ->> 'tokens_in' IS NOT NULL",
-    ),
-    "slate.refusal": _slate_fact("slate.refusal", where="(s.generation ->> 'refusal') = 'true'"),
-    "slate.schema_failure": _slate_fact(
-        "slate.schema_failure", where="(s.generation ->> 'schema_ok') = 'false'"
-    ),
-    RATING: _score(RATING),
-    JUDGE_SCORE: _score(JUDGE_SCORE),
-    REWARD: _REWARD,
-}
-
-
-_ATTRIBUTED = """ AND EXISTS (SELECT 1 FROM experiments_slate AS s
-    WHERE s.recommendation_id = e.recommendation_id AND s.experiment_id = %(experiment)s{since}
-    OFFSET 0)"""
+@cache
+def _slate_facts(of: Answers) -> Mapping[str, str]:
+    """SQL of each fact of answers, by its name."""
+    return {
+        "slate.latency": _slate_fact(of, "slate.latency", "s.latency_ms"),
+        "slate.error": _slate_fact(of, "slate.error", where=f"s.fallback IN {ERRORS}"),
+        "slate.fallback": _slate_fact(of, "slate.fallback", where=f"s.fallback NOT IN {OWN_LISTS}"),
+        "slate.cold_start": _slate_fact(of, "slate.cold_start", where="s.fallback = 'default_list'"),
+        "slate.cost": _slate_fact(of, "slate.cost", "s.cost"),
+        "slate.item": _slate_fact(of, "slate.item", item="slot"),
+        # Of generated texts; an answer that was not streamed has no first token.
+        "slate.first_token": _slate_fact(
+            of,
+            "slate.first_token",
+            "(s.generation ->> 'first_token_ms')",
+            where="s.generation ->> 'first_token_ms' IS NOT NULL",
+        ),
+        "slate.tokens": _slate_fact(
+            of,
+            "slate.tokens",
+            "((s.generation ->> 'tokens_in')::float8 + (s.generation ->> 'tokens_out')::float8)",
+            where="s.generation ->> 'tokens_in' IS NOT NULL",
+        ),
+        "slate.refusal": _slate_fact(
+            of, "slate.refusal", where="(s.generation ->> 'refusal') = 'true'"
+        ),
+        "slate.schema_failure": _slate_fact(
+            of, "slate.schema_failure", where="(s.generation ->> 'schema_ok') = 'false'"
+        ),
+        RATING: _score(of, RATING),
+        JUDGE_SCORE: _score(of, JUDGE_SCORE),
+        REWARD: _reward(of),
+    }
 
 
 # One value of 1e308 would end every look, and so would one of 1e-200, whose square is too small. The
@@ -264,7 +288,7 @@ def _numerator(spec: MetricSpec, stretch: _Stretch, *, attributed: bool) -> str:
     conditions = " ".join(f"AND {_condition(n, one)}" for n, one in enumerate(spec.filters))
     if attributed:
         since = f" AND s.served_at >= {stretch.start}" if stretch.is_cut else ""
-        conditions += _ATTRIBUTED.format(since=since)
+        conditions += f" AND EXISTS ({_answer_of(stretch.answers, 'e')}{since} OFFSET 0)"
     where = f"{stretch.rows(spec.event)} AND e.name = %(event)s {conditions}"
     if spec.kind in PROPORTIONS:
         return f"EXISTS (SELECT 1 {where})::int::float8"
@@ -296,7 +320,7 @@ def _denominator(spec: MetricSpec, stretch: _Stretch, *, live: bool) -> str:
         return "1::float8"
     return f"""(SELECT count(*)::float8 FROM experiments_slate AS e
         WHERE e.project_id = %(project)s AND e.unit_id = o.unit_id
-            AND {is_before("e", "upper")} AND e.experiment_id = %(experiment)s
+            AND {is_before("e", "upper")} AND e.{stretch.answers}_id = %({stretch.answers})s
             AND e.served_at >= {stretch.start} AND e.served_at < {stretch.end})"""
 
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import math
 import statistics
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.db import connection
 from django.utils import timezone
 
-from experiments.kinds import PROPORTIONS
+from experiments.scorecards.past_values import COUNTED, compile_on_surface, spec_on, stretch_of
 from experiments.scorecards.plan import Plan, PlanQuestion, plan
 from experiments.scorecards.traffic_plan import MIN_SPREAD, WEEK
-from experiments.sql import min_uuid7
 from experiments.stats.clusters import MIN_CLUSTERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from experiments.metrics.spec import MetricSpec
     from experiments.models import Metric
     from experiments.scorecards.traffic_plan import Design
     from inference.models import Surface
@@ -29,24 +29,37 @@ BLOCKS_BACK = 2 * MIN_CLUSTERS
 MAX_BACK = timedelta(days=56)
 DAY = 86_400.0
 
-# Users of each block, from their first answer after the carry-over on, as the roll-up counts them.
-_SUMS = """WITH served AS (
-        SELECT unit_id, served_at, extract(epoch FROM served_at)::float8 AS seconds
-        FROM experiments_slate
-        WHERE surface_id = %(surface)s AND recommendation_id >= %(since_id)s
-            AND served_at >= to_timestamp(%(first)s * %(length)s)
-            AND served_at < to_timestamp(%(open)s * %(length)s)),
-    o AS MATERIALIZED (
-        SELECT floor(seconds / %(length)s)::bigint AS number, unit_id, min(served_at) AS exposed_at
-        FROM served
-        WHERE seconds - floor(seconds / %(length)s) * %(length)s >= %(carry_over)s
-        GROUP BY number, unit_id),
-    valued AS (SELECT number, (SELECT count(*) FROM experiments_event AS e
-            WHERE e.project_id = %(project)s AND e.unit_id = o.unit_id AND e.name = %(event)s
-                AND e.occurred_at >= o.exposed_at
-                AND e.occurred_at < to_timestamp((number + 1) * %(length)s)) AS events FROM o)
-    SELECT count(*), sum(CASE WHEN %(proportion)s THEN least(events, 1) ELSE events END)::float8
-    FROM valued GROUP BY number"""
+
+def _sums_sql(spec: MetricSpec) -> str:
+    """SQL of each block's sums, as the roll-up takes them: of users from the carry-over's end on."""
+    compiled = compile_on_surface(spec, closes="o.closes_at")
+    return f"""WITH served AS (
+            SELECT slate.unit_id, slate.served_at,
+                extract(epoch FROM slate.served_at)::float8 AS seconds
+            FROM experiments_slate AS slate WHERE {COUNTED}),
+        o AS MATERIALIZED (
+            SELECT floor(seconds / %(length)s)::bigint AS number, unit_id, min(served_at) AS exposed_at,
+                to_timestamp((floor(seconds / %(length)s) + 1) * %(length)s) AS closes_at
+            FROM served
+            WHERE seconds - floor(seconds / %(length)s) * %(length)s >= %(carry_over)s
+            GROUP BY number, unit_id, closes_at),
+        valued AS MATERIALIZED (SELECT o.*, {compiled.uncapped_value} AS uncapped_value,
+            {compiled.denominator} AS denominator FROM o)
+        SELECT count(*), sum(denominator), sum({compiled.value}) FROM valued GROUP BY number"""
+
+
+class BlockSums(NamedTuple):
+    """What the users of a past block did.
+
+    Attributes:
+        users: after the carry-over.
+        size: their number or, of a ratio, what they did below the line.
+        value: the sum of their values.
+    """
+
+    users: int
+    size: float
+    value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,25 +118,25 @@ def plan_blocks(
         FewBlocksError: fewer than 20 past blocks had users, or nobody did what the metric counts.
         StatisticsError: the design breaks a rule of the plan.
     """
-    past = read_blocks(surface, metric, block_seconds, carry_over_seconds)
+    past = read_blocks(
+        surface, metric, block_seconds, carry_over_seconds, window_seconds=design.window_seconds
+    )
     return plan_from_blocks(past, design, block_seconds=block_seconds)
 
 
-def plan_from_blocks(
-    past: Sequence[tuple[int, float]], design: Design, *, block_seconds: float
-) -> BlockPlan:
-    """Return the same from past blocks that were read: users and the metric's sum of each.
+def plan_from_blocks(past: Sequence[BlockSums], design: Design, *, block_seconds: float) -> BlockPlan:
+    """Return the same from past blocks that were read.
 
     Raises:
         FewBlocksError: fewer than 20 blocks, or nobody did what the metric counts.
         StatisticsError: the design breaks a rule of the plan.
     """
-    users, total = sum(n for n, _ in past), sum(value for _, value in past)
-    if len(past) < MIN_CLUSTERS or total <= 0:
+    below, total = sum(one.size for one in past), sum(one.value for one in past)
+    if len(past) < MIN_CLUSTERS or not total or below <= 0:
         raise FewBlocksError(len(past), block_seconds)
-    baseline, size = total / users, users / len(past)
+    baseline, size = total / below, below / len(past)
     # As the test takes it: the delta method's residual of a block, in units of the mean.
-    spread = statistics.stdev((value - baseline * n) / size for n, value in past)
+    spread = statistics.stdev((one.value - baseline * one.size) / size for one in past)
     question = PlanQuestion(
         kind="mean",
         baseline=baseline,
@@ -136,31 +149,41 @@ def plan_from_blocks(
     )
     result = plan(question)
     blocks = design.planned_units if design.min_lift is None else result.units
-    return BlockPlan(result, blocks * block_seconds / DAY, baseline, size, len(past), spread)
+    users = sum(one.users for one in past) / len(past)
+    return BlockPlan(result, blocks * block_seconds / DAY, baseline, users, len(past), spread)
 
 
 def read_blocks(
-    surface: Surface, metric: Metric, length: float, carry_over: float
-) -> Sequence[tuple[int, float]]:
-    """Return users and sum of each whole block of the last week, or of as many weeks as 40 take."""
+    surface: Surface,
+    metric: Metric,
+    length: float,
+    carry_over: float,
+    *,
+    window_seconds: float | None = None,
+) -> Sequence[BlockSums]:
+    """Return the sums of each whole block of the last week, or of as many weeks as 40 take.
+
+    Args:
+        surface: where.
+        metric: whose values, within its window and the block.
+        length: of a block, in seconds.
+        carry_over: of its start, that counts for nobody, in seconds.
+        window_seconds: of users, for a metric without its own; None: the surface's.
+
+    Raises:
+        MetricError: the metric's fields break a rule.
+    """
+    # What an earlier block did is no covariate.
+    spec = replace(spec_on(surface, metric, window_seconds), lookback_seconds=None, covariate="history")
     now = timezone.now()
     back = min(max(WEEK, timedelta(seconds=BLOCKS_BACK * length)), MAX_BACK)
     first = math.ceil((now - back).timestamp() / length)
+    stretch = stretch_of(
+        surface,
+        datetime.fromtimestamp(first * length, UTC),
+        datetime.fromtimestamp(now.timestamp() // length * length, UTC),
+    )
+    lengths = {"length": length, "carry_over": carry_over}
     with connection.cursor() as cursor:
-        cursor.execute(
-            _SUMS,
-            {
-                "project": surface.project_id,
-                "surface": surface.pk,
-                "event": metric.event,
-                "proportion": metric.kind in PROPORTIONS,
-                "length": length,
-                "carry_over": carry_over,
-                "first": first,
-                "open": int(now.timestamp() // length),
-                # Ids begin with the time, and are made shortly before the answer is served.
-                "since_id": min_uuid7(now - back - timedelta(hours=1)),
-            },
-        )
-        rows: list[tuple[int, float]] = cursor.fetchall()
-    return rows
+        cursor.execute(_sums_sql(spec), dict(compile_on_surface(spec).parameters) | stretch | lengths)
+        return [BlockSums(*row) for row in cursor.fetchall()]

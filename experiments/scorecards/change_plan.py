@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from experiments.kinds import PROPORTIONS
 from experiments.metrics.spec import counts_items
-from experiments.models import programme_of
+from experiments.models import ExperimentMetric, programme_of
 from experiments.scorecards.traffic_plan import plan_for_week, read_week
 from experiments.stats.power import days_for
 from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from experiments.models import Metric
     from experiments.scorecards.plan import Plan
@@ -103,17 +103,33 @@ class ChangePlan:
 
 
 def find_metric(surface: Surface, key: str) -> Metric:
-    """Return the metric of a key; without one the programme's primary metric, else the oldest one.
+    """Return the metric of a key; without one the programme's primary metric.
+
+    Else that of the surface's latest experiment, else the project's oldest metric.
 
     Raises:
         StatisticsError: the project has no such metric, or none at all.
     """
     metrics = {metric.key: metric for metric in surface.project.metrics.order_by("pk")}
-    primary = programme_of(surface).primary_metric
-    name = key or (primary.key if primary is not None else next(iter(metrics), ""))
+    name = key or _primary_of(surface) or _first_of(metrics.values())
     if name not in metrics:
         raise StatisticsError(f"metric == '{name}', must be one of {sorted(metrics)}.")
     return metrics[name]
+
+
+def _first_of(metrics: Iterable[Metric]) -> str:
+    return next((metric.key for metric in metrics if metric.archived_at is None), "")
+
+
+def _primary_of(surface: Surface) -> str:
+    """Return the key of the metric that decides on a surface; nothing where none has yet."""
+    if (chosen := programme_of(surface).primary_metric) is not None:
+        return chosen.key
+    primary = ExperimentMetric.Role.PRIMARY
+    latest = ExperimentMetric.objects.filter(
+        experiment__surface=surface, role=primary, metric__archived_at=None
+    )
+    return latest.order_by("-experiment").values_list("metric__key", flat=True).first() or ""
 
 
 def plan_change(
@@ -140,7 +156,7 @@ def plan_change(
     if not 0 < lift < math.inf:
         raise StatisticsError(f"min_lift == {lift:g}, must be above 0.")
     if traffic is None:
-        traffic = read_week(surface, metric)
+        traffic = read_week(surface, metric, window_seconds=design.window_seconds)
     result = plan_for_week(traffic, metric, replace(design, min_lift=lift))
     weeks = weeks_of(result.plan.days)
     interleaved = _interleaved(surface, metric, design, result)

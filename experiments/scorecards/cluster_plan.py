@@ -13,7 +13,14 @@ from django.utils import timezone
 from experiments.bounds import MAX_COUNT
 from experiments.kinds import PROPORTIONS
 from experiments.scorecards.change_plan import CHOICES, RARE_SHARE, Choice, weeks_of
-from experiments.scorecards.traffic_plan import WEEK, WeekOfTraffic, plan_for_week
+from experiments.scorecards.past_values import (
+    COUNTED,
+    compile_on_surface,
+    spec_on,
+    stretch_of,
+    values_sql,
+)
+from experiments.scorecards.traffic_plan import MIN_COMPLETE, WEEK, WeekOfTraffic, plan_for_week
 from experiments.stats.clusters import MIN_CLUSTERS
 from experiments.stats.intracluster import (
     ClusterSums,
@@ -28,7 +35,9 @@ from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
+    from experiments.metrics.spec import MetricSpec
     from experiments.models import Metric
     from experiments.scorecards.traffic_plan import Design, TrafficPlan
     from inference.models import Surface
@@ -37,24 +46,22 @@ MIN_USERS = 2  # of each cluster, on average
 ROUNDING = 1e-9  # relative: 200 * (1 - 0.9) is less than 20
 Advice = Literal["larger_change", "more_clusters", "even_split", "commoner_event"]
 
-# A unit's cluster is that of its first answer that names one, as a look takes it.
-_SUMS = """WITH served AS (
-        SELECT DISTINCT ON (unit_id) unit_id, context ->> %(cluster_by)s AS cluster, served_at
-        FROM experiments_slate
-        WHERE project_id = %(project)s AND surface_id = %(surface)s AND served_at > %(since)s
-            AND coalesce(context ->> %(cluster_by)s, '') <> ''
-        ORDER BY unit_id, served_at),
-    did AS (
-        SELECT unit_id, count(*) AS events FROM experiments_event
-        WHERE project_id = %(project)s AND name = %(event)s AND occurred_at > %(since)s
-            AND unit_id IN (SELECT unit_id FROM served)
-        GROUP BY unit_id),
-    valued AS (
-        SELECT cluster, served_at, CASE WHEN %(proportion)s THEN least(coalesce(events, 0), 1)
-            ELSE coalesce(events, 0) END::float8 AS value
-        FROM served LEFT JOIN did USING (unit_id))
-    SELECT count(*), sum(value), sum(value * value), count(*) FILTER (WHERE value > 0), min(served_at)
-    FROM valued GROUP BY cluster"""
+
+def _sums_sql(spec: MetricSpec) -> str:
+    """SQL of each cluster's users, whose values are those of a report.
+
+    A unit's cluster is that of its first answer that names one, as a look takes it.
+    """
+    return f"""WITH o AS MATERIALIZED (
+            SELECT DISTINCT ON (slate.unit_id) slate.unit_id,
+                slate.context ->> %(cluster_by)s AS cluster, slate.served_at AS exposed_at
+            FROM experiments_slate AS slate
+            WHERE {COUNTED} AND coalesce(slate.context ->> %(cluster_by)s, '') <> ''
+            ORDER BY slate.unit_id, slate.served_at),
+        {values_sql(spec)}
+        SELECT count(*), sum(contribution), sum(contribution * contribution),
+            count(*) FILTER (WHERE value <> 0), min(exposed_at)
+        FROM users GROUP BY cluster"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +139,7 @@ def plan_clusters(
     if not 0 < lift < math.inf:
         raise StatisticsError(f"min_lift == {lift:g}, must be above 0.")
     check_clustered(surface, metric, design, cluster_by)
-    week = read_clusters(surface, metric, cluster_by)
+    week = read_clusters(surface, metric, cluster_by, window_seconds=design.window_seconds)
     design = replace(design, rule="fixed")
     taking_part = taking_part_of(len(week.clusters), design)
     single = plan_for_week(week.traffic, metric, replace(design, min_lift=lift))
@@ -166,31 +173,59 @@ def plan_clusters(
     )
 
 
-def read_clusters(surface: Surface, metric: Metric, cluster_by: str) -> WeekOfClusters:
-    """Return the clusters that came to a surface in the last week, with what their users did."""
+def read_clusters(
+    surface: Surface, metric: Metric, cluster_by: str, *, window_seconds: float | None = None
+) -> WeekOfClusters:
+    """Return the clusters that came to a surface in a week, with their users' values as in a report.
+
+    As `read_week`: of users whose windows have closed, unless too few have.
+
+    Args:
+        surface: where.
+        metric: whose values.
+        cluster_by: the attribute that names a cluster.
+        window_seconds: of users, for a metric without its own; None: the surface's.
+
+    Raises:
+        MetricError: the metric's fields break a rule.
+    """
     now = timezone.now()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _SUMS,
-            {
-                "cluster_by": cluster_by,
-                "project": surface.project_id,
-                "surface": surface.pk,
-                "since": now - WEEK,
-                "event": metric.event,
-                "proportion": metric.kind in PROPORTIONS,
-            },
-        )
-        rows = cursor.fetchall()
-    clusters = [ClusterSums(users, total, squares) for users, total, squares, _, _ in rows]
-    active = sum(row[3] for row in rows)
+    spec = spec_on(surface, metric, window_seconds)
+    until = now - timedelta(seconds=spec.complete_after_seconds)
+    rows = _read_sums(surface, spec, cluster_by, until)
+    is_complete = sum(row[0] for row in rows) >= MIN_COMPLETE
+    if not is_complete:
+        rows, until = _read_sums(surface, spec, cluster_by, now), now
+    # A ratio has no value where nobody did what stands below the line.
+    clusters = [
+        ClusterSums(users, total or 0.0, squares or 0.0) for users, total, squares, _, _ in rows
+    ]
+    users, active = sum(one.users for one in clusters), sum(row[3] for row in rows)
     total, squares = sum(one.total for one in clusters), sum(one.squares for one in clusters)
-    mean = total / active if active else 0.0
-    spread = max(squares - active * mean**2, 0.0) / (active - 1) if active > 1 else 0.0
-    first = min((row[4] for row in rows), default=now - WEEK)
-    days = min(max((now - first) / timedelta(days=1), 1.0), float(WEEK.days))
-    users = sum(one.users for one in clusters)
-    return WeekOfClusters(clusters, WeekOfTraffic(users, active, mean, math.sqrt(spread), days))
+    mean = total / users if users else 0.0
+    variance = max(squares - users * mean**2, 0.0) / (users - 1) if users > 1 else 0.0
+    first = min((row[4] for row in rows), default=until - WEEK)
+    days = min(max((until - first) / timedelta(days=1), 1.0), float(WEEK.days))
+    traffic = WeekOfTraffic(
+        visitors=users,
+        users=users,
+        active=active,
+        baseline=mean,
+        deviation=math.sqrt(variance),
+        days=days,
+        is_complete=is_complete,
+    )
+    return WeekOfClusters(clusters, traffic)
+
+
+def _read_sums(
+    surface: Surface, spec: MetricSpec, cluster_by: str, until: datetime
+) -> Sequence[tuple[Any, ...]]:
+    parameters = dict(compile_on_surface(spec).parameters) | stretch_of(surface, until - WEEK, until)
+    with connection.cursor() as cursor:
+        cursor.execute(_sums_sql(spec), parameters | {"cluster_by": cluster_by})
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 def taking_part_of(clusters: int, design: Design) -> int:

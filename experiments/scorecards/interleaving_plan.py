@@ -77,7 +77,7 @@ def plan_lists(surface: Surface, metric: Metric, design: Design, *, lift: float)
             f"min_lift == {lift:g}, must be at least {UNRELIABLE_LIFT:g} by interleaved lists: of "
             "closer versions they do not tell reliably which is better."
         )
-    week = read_week(surface, metric)
+    week = read_week(surface, metric, window_seconds=design.window_seconds)
     halves = replace(design, treatment_share=0.5)
     test = plan_change(surface, metric, halves, lift=lift, traffic=week)
     interleaved = test.interleaved

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from experiments.kinds import PROPORTIONS
 from experiments.scorecards.cluster_plan import (
     MIN_USERS,
     check_clustered,
@@ -53,9 +52,9 @@ def preview_lists(surface: Surface, metric: Metric, design: Design) -> ModePrevi
         StatisticsError: the surface or the metric breaks a rule of interleaving.
     """
     check_lists(surface, metric)
-    week = read_week(surface, metric)
+    week = read_week(surface, metric, window_seconds=design.window_seconds)
     lift = lift_of_lists(week, metric, design.planned_units)
-    return _preview(week, metric, design, lift)
+    return _preview(week, design, lift)
 
 
 def preview_clusters(
@@ -68,7 +67,7 @@ def preview_clusters(
         StatisticsError: a value breaks a rule, or fewer than 20 clusters would be in a variant.
     """
     check_clustered(surface, metric, design, cluster_by)
-    week = read_clusters(surface, metric, cluster_by)
+    week = read_clusters(surface, metric, cluster_by, window_seconds=design.window_seconds)
     clusters, units = taking_part_of(len(week.clusters), design), design.planned_units
     about = intracluster_correlation(week.clusters), size_imbalance(week.clusters)
     effect = design_effect(units, clusters, *about)
@@ -76,12 +75,11 @@ def preview_clusters(
     # Clusters are judged by several users each.
     if units >= MIN_USERS * clusters:
         lift = lift_of_clustered(week.traffic, metric, design, units=units, effect=effect)
-    return _preview(week.traffic, metric, design, lift, clusters=clusters)
+    return _preview(week.traffic, design, lift, clusters=clusters)
 
 
 def _preview(
     week: WeekOfTraffic,
-    metric: Metric,
     design: Design,
     lift: float | None,
     *,
@@ -89,5 +87,4 @@ def _preview(
 ) -> ModePreview:
     per_day = week.visitors / week.days
     days = days_for(design.planned_units, [per_day], allocation=design.allocation)
-    baseline = week.active_share if metric.kind in PROPORTIONS else week.mean_of_all
-    return ModePreview(design.planned_units, lift, days, per_day, baseline, clusters)
+    return ModePreview(design.planned_units, lift, days, per_day, week.baseline, clusters)

@@ -15,21 +15,29 @@ if TYPE_CHECKING:
     from experiments.scorecards.cluster_plan import ClusterPlan
     from experiments.scorecards.interleaving_plan import ListsPlan
     from experiments.scorecards.switchback_plan import SwitchbackPlan
-    from experiments.scorecards.traffic_plan import WeekOfTraffic
+    from experiments.scorecards.traffic_plan import CeilingError, WeekOfTraffic
     from inference.models import Surface
 
 
 def describe_missing_traffic(surface: Surface, metric: Metric, traffic: WeekOfTraffic) -> str:
     """Say what traffic there is, where it is too little to plan from."""
     return _(
-        "Not enough traffic: last week '%(surface)s' had %(units)s users, and %(doing)s of them had "
-        "'%(event)s' events. Send events first, or enter the number of users yourself."
+        "Not enough traffic: last week '%(surface)s' had %(units)s users, and '%(metric)s' was above "
+        "zero for %(doing)s of them. Send events first, or enter the number of users yourself."
     ) % {
         "surface": surface.key,
         "units": traffic.visitors,
-        "event": metric.event,
+        "metric": metric,
         "doing": traffic.active,
     }
+
+
+def describe_ceiling(error: CeilingError) -> str:
+    """Say how far a proportion near 1 can rise."""
+    return _(
+        "%(share)s of users already do this; it can rise by at most %(room)s. Enter a smaller change, "
+        "or choose a metric with more room."
+    ) % {"share": f"{100 * error.share:.3g}%", "room": f"{100 * error.room:.2g}%"}
 
 
 def describe_interleaved(plan: ChangePlan) -> str:

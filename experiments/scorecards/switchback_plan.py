@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from experiments.models import Metric
-    from experiments.scorecards.block_plan import BlockPlan
+    from experiments.scorecards.block_plan import BlockPlan, BlockSums
     from experiments.scorecards.traffic_plan import Design
     from inference.models import Surface
 
@@ -93,7 +93,9 @@ def plan_switchback(
     _check(surface, metric, design, lift)
     if why_not := why_not_lengths(block_seconds, carry_over_seconds):
         raise StatisticsError(why_not)
-    past = read_blocks(surface, metric, block_seconds, carry_over_seconds)
+    past = read_blocks(
+        surface, metric, block_seconds, carry_over_seconds, window_seconds=design.window_seconds
+    )
     blocks = plan_from_blocks(past, replace(design, min_lift=lift), block_seconds=block_seconds)
     # Blocks are coins: so many that each variant can be expected to have the fewest of a verdict.
     smaller = min(design.treatment_share, 1 - design.treatment_share)
@@ -132,9 +134,7 @@ def _check(surface: Surface, metric: Metric, design: Design, lift: float) -> Non
         raise StatisticsError(f"treatment_share == {design.treatment_share:g}, must be in (0, 1).")
 
 
-def _choice(
-    past: Sequence[tuple[int, float]], design: Design, *, weeks: int, block_seconds: float
-) -> Choice:
+def _choice(past: Sequence[BlockSums], design: Design, *, weeks: int, block_seconds: float) -> Choice:
     blocks = math.floor(7 * weeks * DAY / block_seconds)
     if blocks < 2 * MIN_CLUSTERS:
         return Choice(weeks, blocks, None)

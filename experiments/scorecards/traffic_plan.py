@@ -1,68 +1,104 @@
-"""A plan from what a surface and a metric saw in the last week: what the experiment would take."""
+"""A plan from what a surface and a metric saw in a week: what the experiment would take."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import connection
 from django.utils import timezone
 
 from experiments.kinds import PROPORTIONS
+from experiments.scorecards.past_values import (
+    COUNTED,
+    compile_on_surface,
+    has_covariate,
+    spec_on,
+    stretch_of,
+    values_sql,
+)
 from experiments.scorecards.plan import Plan, PlanQuestion, plan
+from experiments.stats.totals import StatisticsError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.db.backends.utils import CursorWrapper
+
     from experiments.kinds import Rule
+    from experiments.metrics.spec import MetricSpec
     from experiments.models import Metric
     from inference.models import Surface
 
 WEEK = timedelta(days=7)
 MIN_SPREAD = 1e-9  # of a metric of which every unit had one value: the formulas need one
+# Below so many users whose windows have closed, those whose windows are open say more than they do.
+MIN_COMPLETE = 100
+# Values of more would not make a plan better, and a page waits for them: a third of a per cent.
+MAX_USERS = 20_000
+# The density at a quantile is that of the values between a tenth below it and a tenth above it.
+BESIDE = 0.1
 
-_VISITORS = """SELECT count(DISTINCT unit_id), min(served_at) FROM experiments_slate
-    WHERE project_id = %s AND surface_id = %s AND served_at > %s"""
-_VALUES = """SELECT count(*), avg(value), stddev_samp(value) FROM (
-    SELECT unit_id, count(*)::float8 AS value FROM experiments_event
-    WHERE project_id = %s AND name = %s AND occurred_at > %s
-        AND unit_id IN (SELECT unit_id FROM experiments_slate
-            WHERE project_id = %s AND surface_id = %s AND served_at > %s)
-    GROUP BY unit_id) AS units"""
+_VISITORS = f"""SELECT count(DISTINCT unit_id), min(served_at) FROM experiments_slate AS slate
+    WHERE {COUNTED}"""
+
+
+def _values_sql(spec: MetricSpec) -> str:
+    """SQL of the values of the users whose first answer is in the stretch, a sample of them if many."""
+    return f"""WITH served AS (SELECT slate.unit_id, min(slate.served_at) AS exposed_at
+            FROM experiments_slate AS slate WHERE {COUNTED} GROUP BY slate.unit_id),
+        o AS MATERIALIZED (SELECT * FROM served
+            ORDER BY hashtextextended(unit_id, 0) LIMIT {MAX_USERS}),
+        {values_sql(spec)}
+        SELECT count(*), count(*) FILTER (WHERE value <> 0), avg(contribution),
+            stddev_samp(contribution), corr(contribution, covariate),
+            percentile_disc(%(levels)s::float8[]) WITHIN GROUP (ORDER BY value) FROM users"""
 
 
 @dataclass(frozen=True, slots=True)
 class WeekOfTraffic:
-    """A surface's visitors of the last week, and a metric's events.
+    """A surface's visitors of a week, and a metric's values of its users.
 
     Attributes:
-        visitors: distinct units that the surface answered.
-        active: those of them with the metric's event.
-        mean: events of one active unit.
-        deviation: their standard deviation over active units.
+        visitors: distinct units that the surface answered in the last week.
+        users: those whose values were read: of a week whose windows have closed.
+        active: those of them with a value other than 0.
+        baseline: the metric over them: a mean, proportion, ratio or quantile.
+        deviation: standard deviation of a user's contribution to it.
         days: that the visitors took to come, at least 1: a surface may be younger than a week.
+        correlation: of the value with the past one, where the test uses it (CUPED).
+        density: of a quantile: of the values at it; 0 where they are all alike.
+        is_complete: whether the windows of the users had closed; too few had, if not.
     """
 
     visitors: int
+    users: int
     active: int
-    mean: float
+    baseline: float
     deviation: float
     days: float = 7.0
+    correlation: float = 0.0
+    density: float | None = None
+    is_complete: bool = True
 
     @property
     def active_share(self) -> float:
-        """Active units over visitors, at most 1: events may come from elsewhere too."""
-        return min(self.active / self.visitors, 1.0)
+        """Active users over those that were read."""
+        return self.active / self.users if self.users else 0.0
 
-    @property
-    def mean_of_all(self) -> float:
-        """Events of one visitor; who did nothing counts as 0."""
-        return self.active_share * self.mean
 
-    @property
-    def deviation_of_all(self) -> float:
-        """Standard deviation over visitors: E[x²] − E[x]², where inactive ones have x = 0."""
-        squares = self.active_share * (self.deviation**2 + self.mean**2)
-        return float(max(squares - self.mean_of_all**2, 0.0) ** 0.5)
+class CeilingError(StatisticsError):
+    """A proportion cannot rise by the lift that is planned; `share` of the users do it already."""
+
+    def __init__(self, share: float, lift: float) -> None:
+        """Keep the numbers beside the message."""
+        self.share = share
+        self.room = 1 / share - 1
+        super().__init__(
+            f"min_lift == {lift:g}, must be below {self.room:.3g}: {100 * share:.3g}% of users already "
+            f"do this; it can rise by at most {100 * self.room:.2g}%."
+        )
 
 
 class NoTrafficError(Exception):
@@ -89,6 +125,7 @@ class Design:
         allocation: share of the traffic in the experiment, in (0, 1].
         min_lift: smallest relative change that must be found; None: what `planned_units` find.
         shares: of all variants, the control first, where there are more than two; empty: of two.
+        window_seconds: of users, for metrics without their own; None: the surface's.
     """
 
     treatment_share: float = 0.5
@@ -98,6 +135,7 @@ class Design:
     allocation: float = 1.0
     min_lift: float | None = None
     shares: tuple[float, ...] = ()
+    window_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +160,11 @@ def plan_from_traffic(surface: Surface, metric: Metric, design: Design) -> Traff
 
     Raises:
         NoTrafficError: nobody was served, or nobody did what the metric counts.
+        CeilingError: more of the users than there are would have to do it.
         StatisticsError: the design breaks a rule of the plan.
     """
-    return plan_for_week(read_week(surface, metric), metric, design)
+    traffic = read_week(surface, metric, window_seconds=design.window_seconds)
+    return plan_for_week(traffic, metric, design)
 
 
 def plan_for_week(traffic: WeekOfTraffic, metric: Metric, design: Design) -> TrafficPlan:
@@ -132,38 +172,103 @@ def plan_for_week(traffic: WeekOfTraffic, metric: Metric, design: Design) -> Tra
 
     Raises:
         NoTrafficError: nobody was served, or nobody did what the metric counts.
+        CeilingError: more of the users than there are would have to do it.
         StatisticsError: the design breaks a rule of the plan.
     """
-    if traffic.visitors < 2 or not traffic.active:
+    if traffic.visitors < 2 or traffic.users < 2 or not traffic.active:
         raise NoTrafficError(traffic)
-    proportion = metric.kind in PROPORTIONS
-    baseline = traffic.active_share if proportion else traffic.mean_of_all
+    if metric.kind == "quantile" and not traffic.density:
+        raise StatisticsError(
+            f"metric == '{metric.key}', must differ between users: around its quantile all have "
+            f"{traffic.baseline:g}."
+        )
+    lift, per_day = design.min_lift, traffic.visitors / traffic.days
+    is_proportion = metric.kind in PROPORTIONS
+    if is_proportion and lift is not None and traffic.baseline * (1 + lift) >= 1:
+        # More of the users than there are cannot do it; fewer can, where that is the aim.
+        if metric.direction != "decrease" or lift >= 1:
+            raise CeilingError(traffic.baseline, lift)
+        lift = -lift
     question = PlanQuestion(
-        kind="proportion" if proportion else "mean",
-        baseline=baseline,
+        kind=metric.kind if is_proportion or metric.kind == "quantile" else "mean",
+        baseline=traffic.baseline,
         shares=design.shares or [1 - design.treatment_share, design.treatment_share],
-        mde=design.min_lift,
-        units=float(design.planned_units) if design.min_lift is None else None,
-        sd=None if proportion else max(traffic.deviation_of_all, MIN_SPREAD),
+        mde=lift,
+        units=float(design.planned_units) if lift is None else None,
+        sd=None if is_proportion else max(traffic.deviation, MIN_SPREAD),
+        quantile=metric.quantile,
+        density=traffic.density,
+        correlation=traffic.correlation,
         rule=design.rule,
         guardrails=design.guardrails,
-        traffic=[traffic.visitors / traffic.days],
+        traffic=[per_day],
         allocation=design.allocation,
     )
-    return TrafficPlan(plan(question), traffic.visitors / traffic.days, baseline, traffic.active_share)
+    result = plan(question)
+    if lift != design.min_lift:
+        result = replace(result, mde_relative=design.min_lift, units_interleaved=None)
+    return TrafficPlan(result, per_day, traffic.baseline, traffic.active_share)
 
 
-def read_week(surface: Surface, metric: Metric) -> WeekOfTraffic:
-    """Return who came to a surface in the last week, and what they did of what a metric counts."""
+def read_week(
+    surface: Surface, metric: Metric, *, window_seconds: float | None = None
+) -> WeekOfTraffic:
+    """Return who came to a surface in the last week, and what a report would say of a metric.
+
+    Values are of users whose windows have closed: those of one week, that long ago. Where too few
+    have, of the last week's, as far as they go.
+
+    Args:
+        surface: where.
+        metric: whose values.
+        window_seconds: of users, for a metric without its own; None: the surface's.
+
+    Raises:
+        MetricError: the metric's fields break a rule.
+    """
     now = timezone.now()
-    since = now - WEEK
+    spec = spec_on(surface, metric, window_seconds)
+    closed = now - timedelta(seconds=spec.complete_after_seconds)
     with connection.cursor() as cursor:
-        cursor.execute(_VISITORS, [surface.project_id, surface.pk, since])
+        cursor.execute(_VISITORS, stretch_of(surface, now - WEEK, now))
         visitors, first = cursor.fetchone()
-        visitors_of = (surface.project_id, surface.pk, since)
-        cursor.execute(_VALUES, [surface.project_id, metric.event, since, *visitors_of])
-        active, mean, deviation = cursor.fetchone()
+        values = _read_values(cursor, surface, spec, closed)
+        is_complete = values[0] >= min(MIN_COMPLETE, visitors)
+        if not is_complete:
+            values = _read_values(cursor, surface, spec, now)
     # No unit has no mean, and one unit no deviation.
     days = (now - first) / timedelta(days=1) if first is not None else float(WEEK.days)
-    days = min(max(days, 1.0), float(WEEK.days))
-    return WeekOfTraffic(visitors, active, float(mean or 0), float(deviation or 0), days)
+    users, active, mean, deviation, correlation, levels = values
+    low, middle, high = levels or (0.0, 0.0, 0.0)
+    is_quantile = spec.kind == "quantile"
+    return WeekOfTraffic(
+        visitors=visitors,
+        users=users,
+        active=active,
+        baseline=float((middle if is_quantile else mean) or 0),
+        deviation=float(deviation or 0),
+        days=min(max(days, 1.0), float(WEEK.days)),
+        correlation=float(correlation or 0) if has_covariate(spec) else 0.0,
+        density=_density(spec.quantile, low, high) if is_quantile else None,
+        is_complete=is_complete,
+    )
+
+
+def _read_values(
+    cursor: CursorWrapper, surface: Surface, spec: MetricSpec, until: datetime
+) -> tuple[Any, ...]:
+    parameters = dict(compile_on_surface(spec).parameters) | stretch_of(surface, until - WEEK, until)
+    levels = [_beside(spec.quantile, -BESIDE), spec.quantile, _beside(spec.quantile, BESIDE)]
+    cursor.execute(_values_sql(spec), parameters | {"levels": levels})
+    row: tuple[Any, ...] = cursor.fetchone()
+    return row
+
+
+def _beside(quantile: float, step: float) -> float:
+    return min(max(quantile + step, 0.0), 1.0)
+
+
+def _density(quantile: float, low: float, high: float) -> float:
+    """Return the density of values at a quantile, from those on both sides; 0 where they are alike."""
+    share = _beside(quantile, BESIDE) - _beside(quantile, -BESIDE)
+    return share / (high - low) if high > low else 0.0

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 
+from experiments.actions.experiment_draft import ExperimentMetricDraft
 from experiments.ingest.rows import Rows
 from experiments.scorecards.change_plan import CHOICES, MAX_WEEKS, plan_change
 from experiments.scorecards.plan import PlanQuestion, plan
@@ -29,11 +30,13 @@ def busy(shared_lane):
     shop = builders.make_shop()
     rows, now = Rows(), builders.now()
     for n in range(VISITORS):
-        at = now - timedelta(days=DAYS * n / VISITORS, minutes=5)
+        # The windows of all are closed.
+        at = now - timedelta(days=(DAYS - 1) * n / VISITORS + 1, minutes=5)
         rows.slates.append(builders.slate(shop, f"u{n}", served_at=at.isoformat()))
-    for n in range(CLICKERS):
-        for click in range(1 + n % 2):
-            rows.events.append(builders.event(shop.project, unit=f"u{n}", event_id=f"{n}-{click}"))
+        for click in range(1 + n % 2 if n < CLICKERS else 0):
+            rows.events.append(
+                builders.event(shop.project, unit=f"u{n}", event_id=f"{n}-{click}", at=at.isoformat())
+            )
     rows.events += [builders.event(shop.project, unit=f"elsewhere-{n}") for n in range(50)]
     builders.write(rows)
     shared_lane.refresh()
@@ -42,7 +45,8 @@ def busy(shared_lane):
 
 def test_a_week_is_read_of_visitors_alone(busy):
     week = read_week(busy.surface, busy.metric)
-    assert (week.visitors, week.active, week.mean) == (VISITORS, CLICKERS, 1.5)
+    assert (week.visitors, week.users, week.active) == (VISITORS, VISITORS, CLICKERS)
+    assert week.baseline == 1.5 * CLICKERS / VISITORS
     assert week.days == pytest.approx(DAYS, abs=0.1)
 
 
@@ -50,7 +54,7 @@ def test_a_plan_is_that_of_the_formulas_at_the_traffic_of_a_young_surface(busy):
     result = plan_change(busy.surface, busy.metric, Design(), lift=0.4)
     week = read_week(busy.surface, busy.metric)
     question = PlanQuestion(
-        kind="mean", baseline=1.5 * CLICKERS / VISITORS, sd=week.deviation_of_all, mde=0.4,
+        kind="mean", baseline=1.5 * CLICKERS / VISITORS, sd=week.deviation, mde=0.4,
         shares=[0.5, 0.5],
     )  # fmt: skip
     assert result.plan.units == plan(question).units
@@ -95,7 +99,7 @@ def test_what_no_item_is_credited_with_is_not_interleaved(busy):
 
     assert offered() is not None
     assert offered(direction="decrease") is None
-    assert offered(filters=[{"field": "value", "op": "gt", "value": 1}]) is None
+    assert offered(filters=[{"field": "value", "op": "ne", "value": 1}]) is None
     busy.surface.kind = "classify"
     assert offered() is None
     busy.surface.kind = "recommend"
@@ -216,3 +220,51 @@ def test_the_api_refuses_what_breaks_a_rule(busy, lane, query, message):
     headers = {"Authorization": f"Bearer {busy.secret}"}
     answer = lane.client.get(f"/v1/surfaces/home-feed/plan?{query}", headers=headers)
     assert (answer.status_code, answer.json()["error"]["message"]) == (422, message)
+
+
+@pytest.fixture
+def eager(shop):
+    """A shop of which 96 % of the users click, by a metric that stands first in the list."""
+    rows = Rows()
+    for n in range(100):
+        rows.slates.append(builders.slate(shop, f"u{n}", served_at=builders.minutes_ago(5)))
+        if n < 96:
+            rows.events.append(builders.event(shop.project, unit=f"u{n}", event_id=f"{n}"))
+    builders.write(rows)
+    shop.project.metrics.create(key="arrived", kind="proportion", event="click")
+    return shop
+
+
+def test_a_first_visit_chooses_the_metric_of_the_surface(eager):
+    page = f"/p/{eager.project.slug}/plan/"
+    client, arrived = sign_in(eager.project), eager.project.metrics.get(key="arrived")
+
+    def chosen():
+        return read_form(client.get(page).content.decode(), "planner")["primary"]
+
+    assert chosen() == [str(eager.metric.pk)]
+    builders.experiment(eager, eager.surface, "before", metrics=[ExperimentMetricDraft(arrived)])
+    assert chosen() == [str(arrived.pk)]
+    builders.set_programme(eager)  # whose primary metric is clicks
+    assert chosen() == [str(eager.metric.pk)]
+
+
+def test_what_most_users_do_says_how_far_it_can_rise(eager, lane, console):
+    metric = eager.project.metrics.get(key="arrived")
+    page = sign_in(eager.project).get(plan_address(eager, primary=metric.pk, change=5))
+    sentence = "96% of users already do this; it can rise by at most 4.2%."
+    assert sentence in page.content.decode()
+    lane.refresh()
+    answer = lane.client.get(
+        "/v1/surfaces/home-feed/plan?metric=arrived",
+        headers={"Authorization": f"Bearer {eager.secret}"},
+    )
+    assert answer.status_code == 422
+    assert answer.json()["error"]["message"] == f"min_lift == 0.05, must be below 0.0417: {sentence}"
+    refused = console(
+        "power", "--surface", "home-feed", "--metric", "arrived", "--mde", "0.05",
+        "--project", eager.project.slug, status=2,
+    )  # fmt: skip
+    assert sentence in " ".join(refused.stderr.split())
+    possible = plan_address(eager, primary=metric.pk, change=4)
+    assert "data-weeks" in sign_in(eager.project).get(possible).content.decode()

@@ -39,7 +39,8 @@ def busy(shared_lane):
     rows, now = Rows(), builders.now()
     for number in range(STORES * USERS):
         store, user = divmod(number, USERS)
-        at = now - timedelta(days=DAYS * number / (STORES * USERS), minutes=5)
+        # The windows of all are closed.
+        at = now - timedelta(days=(DAYS - 1) * number / (STORES * USERS) + 1, minutes=5)
         rows.slates.append(
             builders.slate(
                 shop,
@@ -50,12 +51,20 @@ def busy(shared_lane):
         )
         for click in range(store % 3 + (user == 0)):
             name = f"{number}-{click}"
-            rows.events.append(builders.event(shop.project, unit=f"u{number}", event_id=name))
-    rows.slates.append(builders.slate(shop, "nowhere", served_at=now.isoformat()))
+            click_at = at.isoformat()
+            rows.events.append(
+                builders.event(shop.project, unit=f"u{number}", event_id=name, at=click_at)
+            )
+        if number < LIKES:
+            rows.events.append(
+                builders.event(
+                    shop.project, unit=f"u{number}", name="like", event_id=f"like-{number}",
+                    at=at.isoformat(),
+                )
+            )  # fmt: skip
+    long_ago = (now - timedelta(days=2)).isoformat()
+    rows.slates.append(builders.slate(shop, "nowhere", served_at=long_ago))
     shop.project.metrics.create(key="likes", kind="mean", event="like")
-    for user in range(LIKES):
-        like = builders.event(shop.project, unit=f"u{user}", name="like", event_id=f"like-{user}")
-        rows.events.append(like)
     builders.write(rows)
     shared_lane.refresh()
     return shop
@@ -68,15 +77,17 @@ def test_stores_are_read_of_users_who_name_one(busy):
     assert {one.total for one in week.clusters} == {1.0, 9.0, 17.0}
     everyone = read_week(busy.surface, busy.metric)
     assert week.traffic.active == everyone.active
-    assert week.traffic.mean == pytest.approx(everyone.mean)
-    assert week.traffic.deviation == pytest.approx(everyone.deviation)
+    assert everyone.users == week.traffic.users + 1
+    assert week.traffic.baseline * week.traffic.users == pytest.approx(
+        everyone.baseline * everyone.users
+    )
 
 
 def test_a_plan_of_clusters_is_that_of_single_users_times_the_design_effect(busy):
     result = plan_clusters(busy.surface, busy.metric, Design(), lift=0.54, cluster_by="store")
     week = read_clusters(busy.surface, busy.metric, "store")
     question = PlanQuestion(
-        kind="mean", baseline=1.125, sd=week.traffic.deviation_of_all, mde=0.54, shares=[0.5, 0.5],
+        kind="mean", baseline=1.125, sd=week.traffic.deviation, mde=0.54, shares=[0.5, 0.5],
         rule="fixed",
     )  # fmt: skip
     correlation = intracluster_correlation(week.clusters)

@@ -1,23 +1,67 @@
-"""The planner's numbers of a week: over all visitors, of whom most did nothing."""
+"""A plan from numbers of a week: proportions near 1, quantiles without a spread, and nobody."""
 
 from __future__ import annotations
 
-import numpy as np
+from types import SimpleNamespace
+
 import pytest
 
-from experiments.scorecards.traffic_plan import WeekOfTraffic
+from experiments.scorecards.traffic_plan import (
+    CeilingError,
+    Design,
+    NoTrafficError,
+    WeekOfTraffic,
+    plan_for_week,
+)
+from experiments.stats.totals import StatisticsError
 
 
-def test_inactive_visitors_count_as_zero():
-    rng = np.random.default_rng(3)
-    active = rng.poisson(4.0, 20_000) + 1.0
-    everybody = np.concatenate([active, np.zeros(80_000)])
-    week = WeekOfTraffic(len(everybody), len(active), active.mean(), active.std(ddof=1))
-    assert week.mean_of_all == pytest.approx(everybody.mean())
-    assert week.deviation_of_all == pytest.approx(everybody.std(), rel=1e-4)
+def metric(kind, direction="increase"):
+    return SimpleNamespace(key="did", kind=kind, direction=direction, quantile=0.9)
 
 
-def test_more_active_units_than_visitors_are_all_of_them():
-    """Events may come from pages that the surface is not on."""
-    week = WeekOfTraffic(visitors=10, active=25, mean=2.0, deviation=0.0)
-    assert (week.active_share, week.mean_of_all, week.deviation_of_all) == (1.0, 2.0, 0.0)
+def week(**fields):
+    usual = {"visitors": 7000, "users": 1000, "active": 960, "baseline": 0.96, "deviation": 0.2}
+    return WeekOfTraffic(**(usual | fields))
+
+
+def test_what_most_users_do_can_rise_by_little():
+    with pytest.raises(
+        CeilingError, match=r"below 0.0417: 96% of users already do this; it can rise by at most 4.2%"
+    ) as refused:
+        plan_for_week(week(), metric("proportion"), Design(min_lift=0.05))
+    assert (refused.value.share, refused.value.room) == (0.96, pytest.approx(0.0417, abs=1e-4))
+    assert plan_for_week(week(), metric("proportion"), Design(min_lift=0.03)).plan.units > 0
+
+
+def test_what_should_fall_is_planned_as_a_fall_where_it_cannot_rise():
+    result = plan_for_week(week(), metric("proportion", "decrease"), Design(min_lift=0.05))
+    assert result.plan.mde_absolute == pytest.approx(-0.05 * 0.96)
+    assert (result.plan.mde_relative, result.plan.units_interleaved) == (0.05, None)
+    with pytest.raises(CeilingError):
+        plan_for_week(week(), metric("proportion", "decrease"), Design(min_lift=1.0))
+
+
+def test_a_past_value_that_goes_with_the_value_saves_users():
+    plain, adjusted = (
+        plan_for_week(week(correlation=by), metric("mean"), Design(min_lift=0.05)).plan.units
+        for by in (0.0, 0.6)
+    )
+    assert adjusted == pytest.approx(plain * (1 - 0.36), rel=0.01)
+
+
+def test_a_quantile_that_all_users_share_has_no_plan():
+    with pytest.raises(StatisticsError, match="must differ between users: around its quantile all"):
+        plan_for_week(week(density=0.0), metric("quantile"), Design(min_lift=0.05))
+    sparse, dense = (
+        plan_for_week(week(density=at), metric("quantile"), Design(min_lift=0.05)).plan.units
+        for at in (0.1, 0.2)
+    )
+    assert sparse == pytest.approx(4 * dense, rel=0.01)
+
+
+@pytest.mark.parametrize("nobody", [{"visitors": 1}, {"users": 1}, {"active": 0}])
+def test_nobody_is_no_plan(nobody):
+    with pytest.raises(NoTrafficError):
+        plan_for_week(week(**nobody), metric("mean"), Design(min_lift=0.05))
+    assert week(users=0).active_share == 0

@@ -42,7 +42,8 @@ class PlanQuery(RequestSchema):
 def plan_experiment(request: HttpRequest, key: str, query: Query[PlanQuery]) -> Any:
     """Return how many users and weeks finding a change takes, from the surface's last week of traffic.
 
-    `metric` is the one that decides (default: the programme's, else the project's first one);
+    `metric` is the one that decides (default: the programme's, else that of the surface's latest
+    experiment, else the project's first one), with the values that a report would give its users;
     `min_lift` the smallest relative change worth shipping. Where it would take more than half a year,
     `weeks` is null and `sentences` say what makes it shorter. `interleaved` is about what interleaved
     lists take on a recommend surface to say which version users prefer; null where they do not apply.

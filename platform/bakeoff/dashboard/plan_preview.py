@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 # Fields of the form that a plan is made from, beside the shares of the variants.
 PLANNED = (
     "surface", "primary", "mode", "cluster_by", "block_minutes", "carry_over_minutes", "planned_units",
-    "planned_blocks", "rule", "bandit_rule", "guardrails", "allocation",
+    "planned_blocks", "rule", "bandit_rule", "guardrails", "allocation", "window_hours",
 )  # fmt: skip
 
 # The form is worth more than the numbers beside it: it does not wait for a slow database.
@@ -179,4 +179,5 @@ def _design(filled: dict[str, Any], shares: Sequence[float]) -> Design:
         rule=filled.get("rule") or "group_sequential",
         guardrails=len(filled.get("guardrails") or ()),
         allocation=(filled.get("allocation") or 100) / 100,
+        window_seconds=3600 * hours if (hours := filled.get("window_hours")) else None,
     )

@@ -13,11 +13,11 @@ from bakeoff.dashboard.form_choices import MODES, RULES, cluster_field
 from bakeoff.plan_answers import few_blocks_in_words
 from experiments.models import Metric
 from experiments.scorecards.block_plan import FewBlocksError
-from experiments.scorecards.change_plan import ChangePlan
+from experiments.scorecards.change_plan import ChangePlan, find_metric
 from experiments.scorecards.mode_plan import AnyPlan, PlanRequest, plan_in_mode
-from experiments.scorecards.plan_words import describe_missing_traffic
+from experiments.scorecards.plan_words import describe_ceiling, describe_missing_traffic
 from experiments.scorecards.switchback_plan import SwitchbackPlan
-from experiments.scorecards.traffic_plan import NoTrafficError
+from experiments.scorecards.traffic_plan import CeilingError, NoTrafficError
 from experiments.stats.policy import MAX_BLOCK_SECONDS
 from experiments.stats.totals import StatisticsError
 from inference.models import Surface
@@ -111,12 +111,11 @@ class PlannerForm(forms.Form):
 
     @classmethod
     def with_first_of_each(cls, project: Project) -> PlannerForm:
-        """Return the form as it begins: filled in with the first surface and metric, if there are any."""
-        surface, metric = (
-            rows.unarchived().order_by("key").first() for rows in (project.surfaces, project.metrics)
-        )
-        if surface is None or metric is None:
+        """Return the form as it begins: with the first surface and its primary metric, if there are any."""
+        surface = project.surfaces.unarchived().order_by("key").first()
+        if surface is None or not project.metrics.unarchived().exists():
             return cls(project)
+        metric = find_metric(surface, "")
         initial = {name: field.initial for name, field in cls.base_fields.items()}
         return cls(
             project, initial | {"surface": surface.pk, "primary": metric.pk, "rule": RULES[0][0]}
@@ -159,6 +158,8 @@ class PlannerForm(forms.Form):
             self.add_error("surface", describe_missing_traffic(surface, metric, error.traffic))
         except FewBlocksError as error:
             self.add_error("block_minutes", few_blocks_in_words(error))
+        except CeilingError as error:
+            self.add_error("change", describe_ceiling(error))
         except StatisticsError as error:
             named = str(error).partition(" == ")[0]
             self.add_error(PLACES.get(named, "change"), str(error))
