@@ -118,6 +118,23 @@ def metrics_of(
     ]
 
 
+def policy_in_form(policy: Policy) -> dict[str, Any]:
+    """Return a policy as the form shows it."""
+    return {
+        "rule": policy.rule,
+        "planned_units": policy.planned_units,
+        "minimum_days": policy.minimum_run_seconds / 86_400,
+        "window_hours": policy.window_seconds / 3600,
+        "promote": policy.promote,
+        "floor": 100 * (policy.floor or float(BANDIT_POLICY["floor"])),
+        "update_hours": policy.update_every_seconds / 3600,
+        "burn_in_units": policy.burn_in_units,
+        "cluster_by": policy.cluster_by,
+        "block_minutes": policy.block_seconds / 60 or None,
+        "carry_over_minutes": policy.carry_over_seconds / 60 or None,
+    }
+
+
 def initial_of(draft: Experiment) -> dict[str, Any]:
     """Return a draft as the form shows it; variants and targeting as rows."""
     policy = draft.parsed_policy
@@ -140,17 +157,7 @@ def initial_of(draft: Experiment) -> dict[str, Any]:
         "secondary": [r.metric_id for r in by_role.get(ExperimentMetric.Role.SECONDARY, [])],
         "guardrails": [r.metric_id for r in guardrails],
         "margin": 100 * guardrails[0].margin if guardrails else 5,
-        "rule": policy.rule,
-        "planned_units": policy.planned_units,
-        "minimum_days": policy.minimum_run_seconds / 86_400,
-        "window_hours": policy.window_seconds / 3600,
-        "promote": policy.promote,
-        "floor": 100 * (policy.floor or float(BANDIT_POLICY["floor"])),
-        "update_hours": policy.update_every_seconds / 3600,
-        "burn_in_units": policy.burn_in_units,
-        "cluster_by": policy.cluster_by,
-        "block_minutes": policy.block_seconds / 60 or None,
-        "carry_over_minutes": policy.carry_over_seconds / 60 or None,
+        **policy_in_form(policy),
         "breaker_alpha": round(100 * draft.breaker_alpha, 9),
         "hashing": draft.hashing,
         "mode": draft.mode,

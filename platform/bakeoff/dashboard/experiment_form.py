@@ -26,6 +26,7 @@ from bakeoff.dashboard.mode_fields import (
     shown_in_mode,
 )
 from bakeoff.dashboard.refusals import add_refusal
+from bakeoff.dashboard.surface_policy import SHOWN, follow_surface, policy_to_store
 from bakeoff.dashboard.targeting_form import condition_list, condition_of, same_condition
 from bakeoff.dashboard.text_box import TextBoxField
 from bakeoff.dashboard.variant_rows import rows_of_pair, shares_of, variant_list, variants_of
@@ -51,7 +52,10 @@ class ExperimentForm(ModeFields):
     surface = forms.ModelChoiceField(
         Surface.objects.none(),
         label=gettext_lazy("Surface"),
-        help_text=gettext_lazy("The place in your product where traffic is split."),
+        help_text=gettext_lazy(
+            "The place in your product where traffic is split. What you leave as it is of its decision "
+            "policy holds as it is set there."
+        ),
     )
     key = forms.SlugField(
         max_length=100,
@@ -170,6 +174,12 @@ class ExperimentForm(ModeFields):
         help_text=gettext_lazy("Marked in the report and in the audit log under your name."),
     )
 
+    policy_of = forms.CharField(
+        widget=forms.HiddenInput,
+        required=False,
+        max_length=20,
+        label="surface whose policy is shown",
+    )
     read_as = forms.CharField(
         widget=forms.HiddenInput, required=False, max_length=64, label="fingerprint of the draft"
     )
@@ -190,6 +200,8 @@ class ExperimentForm(ModeFields):
             typed: what was sent to get a row more or less: shown again, unchecked.
             initial: what is shown first.
         """
+        data = data and follow_surface(project, data)
+        typed = typed and follow_surface(project, typed)
         shown = shown_in_mode(initial or {}) if typed is None else self._shown_again(typed)
         super().__init__(data, initial=shown)
         self.project = project
@@ -253,6 +265,15 @@ class ExperimentForm(ModeFields):
         else:
             add_refusal(self, error, places=PLACES | {"policy": self.place_in_policy(str(error))})
 
+    def followed(self, sent: QueryDict) -> list[Any]:
+        """Return the fields that show another surface's policy than what was sent, to be put in place."""
+        names = ("policy_of", *SHOWN)
+        return [
+            self[name].as_widget(attrs={"hx-swap-oob": "true"})
+            for name in names
+            if self.data.get(name) != sent.get(name)
+        ]
+
     def shares(self) -> list[float]:
         """Return the shares of the variants that are filled in, in percent; none while rows are wrong."""
         rows = self.lists["variants"]
@@ -305,7 +326,7 @@ class ExperimentForm(ModeFields):
             variants=variants_of(self.lists["variants"].values(), ()),
             condition=self._condition(),
             metrics=metrics_of(filled, (), new_margin=True),
-            policy=in_mode(filled["mode"], policy_of(filled, POLICY_FIELDS)),
+            policy=policy_to_store(filled, self.project),
             **self._plain(self.fields),
         )
 

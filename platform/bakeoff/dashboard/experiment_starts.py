@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from bakeoff.dashboard.draft_in_form import initial_of
+from bakeoff.dashboard.surface_policy import shown_on
 from bakeoff.dashboard.variant_rows import NEW_ROWS
 from experiments.actions.define_experiment import MAX_EXPERIMENT_NAME
 from experiments.actions.edit_draft import draft_of
@@ -114,7 +115,9 @@ def initial_from(project: Project, sent: Mapping[str, Any]) -> dict[str, Any]:
     """
     template = next((one for one in TEMPLATES if one.key == sent.get("template")), None)
     plain = {name: value for name, value in sent.items() if name not in ROWS}
-    return {**(_fields_of(template, project) if template is not None else {}), **plain}
+    filled = {**(_fields_of(template, project) if template is not None else {}), **plain}
+    surface = filled.get("surface")
+    return {**shown_on(project, surface), **filled, "policy_of": surface or ""}
 
 
 def _fields_of(template: Template, project: Project) -> dict[str, Any]:

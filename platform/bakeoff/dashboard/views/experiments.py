@@ -180,7 +180,12 @@ def preview_plan(request: HttpRequest, slug: str) -> HttpResponse:
     project = project_for(request, slug, ANALYST)
     form = ExperimentForm(project, request.POST)
     form.is_valid()
-    context = {"plan": plan_in_words(form), "suggestions": suggestions_for(form), "project": project}
+    context = {
+        "plan": plan_in_words(form),
+        "suggestions": suggestions_for(form),
+        "project": project,
+        "followed": form.followed(request.POST),
+    }
     return render(request, "dashboard/plan.html", context)
 
 
