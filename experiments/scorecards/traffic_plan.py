@@ -104,11 +104,11 @@ class CeilingError(StatisticsError):
 class NoTrafficError(Exception):
     """There is nothing to plan from; `traffic` says what there is."""
 
-    def __init__(self, traffic: WeekOfTraffic) -> None:
+    def __init__(self, traffic: WeekOfTraffic, metric: Metric) -> None:
         """Keep the counts beside the message."""
         super().__init__(
-            f"visitors of the last week == {traffic.visitors}, must be at least 2, and those with the "
-            f"metric's event == {traffic.active}, must be at least 1."
+            f"visitors of the last week == {traffic.visitors}, must be at least 2, and those with "
+            f"events of metric '{metric.key}' == {traffic.active}, must be at least 1."
         )
         self.traffic = traffic
 
@@ -176,7 +176,7 @@ def plan_for_week(traffic: WeekOfTraffic, metric: Metric, design: Design) -> Tra
         StatisticsError: the design breaks a rule of the plan.
     """
     if traffic.visitors < 2 or traffic.users < 2 or not traffic.active:
-        raise NoTrafficError(traffic)
+        raise NoTrafficError(traffic, metric)
     if metric.kind == "quantile" and not traffic.density:
         raise StatisticsError(
             f"metric == '{metric.key}', must differ between users: around its quantile all have "

@@ -110,7 +110,7 @@ def test_without_traffic_there_is_no_plan(shop):
         plan_change(shop.surface, shop.metric, Design(), lift=0.1)
     builders.make_slate(shop, "u1")
     builders.make_slate(shop, "u2")
-    with pytest.raises(NoTrafficError, match=r"event == 0, must be at least 1"):
+    with pytest.raises(NoTrafficError, match=r"events of metric '.*' == 0, must be at least 1"):
         plan_change(shop.surface, shop.metric, Design(), lift=0.1)
 
 

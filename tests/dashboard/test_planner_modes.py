@@ -332,7 +332,7 @@ def test_what_a_mode_cannot_do_is_refused(busy):
         plan_in_mode(busy.surface, middle, PlanRequest(mode="cluster", cluster_by="store"))
     never = busy.project.metrics.create(key="never", kind="mean", event="never")
     for request in (PlanRequest(mode="interleave"), PlanRequest(mode="cluster", cluster_by="store")):
-        with pytest.raises(NoTrafficError, match=r"event == 0, must be at least 1"):
+        with pytest.raises(NoTrafficError, match=r"events of metric 'never' == 0, must be at least 1"):
             plan_in_mode(busy.surface, never, request)
 
 

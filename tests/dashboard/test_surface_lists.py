@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
+
+import orjson
 import pytest
 from django.urls import reverse
 
 from bakeoff.accounts.models import AuditEntry
 from bakeoff.dashboard.views.surface_lists import WORDS
 from experiments.actions.add_order import add_order, read_order
+from experiments.actions.load_catalogue import write_items
 from experiments.actions.start_experiment import start_experiment
+from experiments.slate_rules.rules import NAMES
+from inference.actions.load_items import ItemDraft
 from inference.models import Surface
 from inference.serving.orders import LISTS, PARAMS
 from tests.support.dashboard import sign_in
@@ -131,3 +138,29 @@ def test_a_surface_without_versions_starts_with_the_first_that_is_saved(shop, cl
     body = {"list": "search", "word_weight": "2", "vector_weight": "1", "keep": "1"}
     assert client.post(page_of(surface), body).status_code == 302
     assert surface.versions.champions().get().params == {"word_weight": 2.0, "vector_weight": 1.0}
+
+
+def test_the_page_of_a_search_offers_no_training_and_misses_no_metric(trending, shop, client):
+    search = Surface.objects.create(project=shop.project, key="find", start_experiments=True)
+    add_order(surface=search, order=read_order("search", {}), by="a test")
+    Surface.objects.filter(pk=trending.pk).update(start_experiments=True)
+    shown = {
+        key: client.get(reverse("surface", args=[shop.project.slug, key])).content.decode()
+        for key in ("find", "trends")
+    }
+    for words in ("Start training", "No primary metric: no automatic experiment starts."):
+        assert words not in shown["find"]
+        assert words in shown["trends"]  # what counts likes can be trained and judged
+
+
+def test_the_page_of_rules_has_an_example_of_each(trending, client):
+    address = reverse("surface-rules", args=[trending.project.slug, "trends"])
+    page = unescape(client.get(address).content.decode())
+    example = orjson.loads(re.search(r"<pre><code>(\{.*?)</code></pre>", page, re.DOTALL)[1])
+    assert set(example) == set(NAMES)
+    items = [ItemDraft("i9", price=9.0, labels=["shoes", "sale"], properties={"brand": "Zeta"})]
+    write_items(project_id=trending.project_id, items=items)
+    answer = client.post(address, {"rules": orjson.dumps(example).decode(), "k": "5", "save": "1"})
+    assert answer.status_code == 302  # a refusal is shown beside the field
+    trending.refresh_from_db()
+    assert trending.rules == example

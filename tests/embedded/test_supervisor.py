@@ -17,6 +17,7 @@ import httpx2
 import psutil
 import pytest
 
+from bakeoff.environment import run_folder_of
 from tests.support.servers import WARM
 from tests.support.template import copy_template
 from tests.support.tiny_causal import write_tiny_causal
@@ -113,6 +114,7 @@ def test_it_starts_serves_restarts_and_leaves_nothing_behind(home, client):
         ).status_code
         == 200
     )
+    assert (run_folder_of(home) / "address").read_text() == up.url  # what commands of this home ask
     ask = {"surface": "home", "unit_id": "u"}
     key = {"Authorization": f"Bearer {public}"}
     deadline = time.monotonic() + 10
@@ -128,6 +130,7 @@ def test_it_starts_serves_restarts_and_leaves_nothing_behind(home, client):
 
     family = up.family()
     assert up.stop() == 0
+    assert not (run_folder_of(home) / "address").exists()
     _, alive = psutil.wait_procs(family, timeout=20)
     assert not alive
 

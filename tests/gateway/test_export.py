@@ -8,6 +8,8 @@ from pyarrow import parquet
 from uuid_utils import uuid7
 
 from bakeoff.cli import main
+from bakeoff.embedded.address import forget_address, read_address, write_address
+from bakeoff.environment import read_environment
 from experiments.actions.load_catalogue import write_items
 from experiments.ingest.rows import Rows
 from experiments.models import Exposure, Slate
@@ -47,6 +49,30 @@ def report(lane, shop, rows, key, **fields):
     answer = lane.post("/v1/events", {"events": events}, key)
     assert answer.status_code == 202, answer.text
     return answer.json()
+
+
+def test_it_asks_the_platform_of_its_home(lane, shop, trial, tmp_path):
+    """On whichever port that listens; another address is only what a person names."""
+    home = read_environment()
+    assert read_address(home) == "http://127.0.0.1:8000"
+    port = int(lane.url.rpartition(":")[2])
+    write_address(home, "0.0.0.0", port)
+    try:
+        file = tmp_path / "home.parquet"
+        called = [
+            "export", "recommendations", "home-feed", "--to", str(file), "--key", shop.secret,
+            "--project", shop.project.slug,
+        ]  # fmt: skip
+        done = CliRunner().invoke(main, called)
+        assert done.exit_code == 0, done.output
+        assert len(parquet.read_table(file)) > 0
+        doctor = CliRunner().invoke(main, ["doctor"]).output
+        assert (
+            "they start; the platform is ready since" in doctor or "workers and beat: worker" in doctor
+        )
+    finally:
+        forget_address(home)
+    assert read_address(home) == "http://127.0.0.1:8000"
 
 
 def test_a_file_has_what_each_user_would_get_and_exposes_nobody_until_it_is_sent(

@@ -15,6 +15,7 @@ import redis
 
 from bakeoff import __version__
 from bakeoff.commands.terminal import echo
+from bakeoff.embedded.address import ready_seconds
 from bakeoff.embedded.home import FREE_BYTES_NEEDED
 from bakeoff.embedded.postgres import BINARIES
 from bakeoff.environment import read_environment
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 # 15.0 as `server_version_num` writes it: the oldest that the tests run against.
 OLDEST_POSTGRES = 150_000
+WORKERS_START_SECONDS = 60.0  # after web is ready: they load models on the cores that web just left
 
 
 @click.command()
@@ -245,7 +247,7 @@ def _redis(environment: Environment) -> Iterator[tuple[bool, str]]:
             well = f"Redis or Valkey {version} answers, with an append-only file"
             yield not why, f"Redis or Valkey {version}: {why}" if why else well
             yield from _spill(client)
-            yield from _background(client)
+            yield from _background(client, environment)
     except redis.sentinel.MasterNotFoundError as error:
         yield False, f"{error}: check REDIS_URL and the sentinels"
     except redis.RedisError:
@@ -253,7 +255,7 @@ def _redis(environment: Environment) -> Iterator[tuple[bool, str]]:
         yield False, f"Redis does not answer: {remedy}"
 
 
-def _background(client: redis.Redis) -> Iterator[tuple[bool, str]]:
+def _background(client: redis.Redis, environment: Environment) -> Iterator[tuple[bool, str]]:
     import bakeoff.celery  # noqa: F401  names the broker
     from inference.process_issues import read_background
 
@@ -261,6 +263,11 @@ def _background(client: redis.Redis) -> Iterator[tuple[bool, str]]:
     waiting = ", ".join(f"{queue.name} {queue.waiting}" for queue in background.queues)
     yield True, f"messages waiting: {waiting or 'unknown'}"
     alive = [process.beat.name for process in background.processes if not process.silent]
+    ready = ready_seconds(environment)
+    if not alive and ready is not None and ready < WORKERS_START_SECONDS:
+        # Web is ready first: on a small machine workers come a while later.
+        yield True, f"workers and beat: they start; the platform is ready since {ready:.0f} s"
+        return
     yield bool(alive), f"workers and beat: {', '.join(alive) or 'none runs; `bakeoff up` starts them'}"
     if alive:  # else each queue would be named for the same reason
         yield from (

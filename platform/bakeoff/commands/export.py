@@ -17,6 +17,8 @@ from bakeoff.commands.names import surface_argument
 from bakeoff.commands.project import find_project, find_surface, project_option
 from bakeoff.commands.terminal import Refusal, echo, fail, progress
 from bakeoff.commands.text_files import lines_of
+from bakeoff.embedded.address import read_address
+from bakeoff.environment import read_environment
 from inference.plurals import counted
 
 if TYPE_CHECKING:
@@ -40,9 +42,7 @@ def export() -> None:
 @click.option("--k", default=10, show_default=True, type=click.IntRange(1, 100), help="Items per user.")
 @click.option("--to", "file", required=True, type=Path, help="Parquet file to write to.")
 @click.option("--key", envvar="BAKEOFF_KEY", required=True, help="Secret key; or BAKEOFF_KEY.")
-@click.option(
-    "--url", default="http://127.0.0.1:8000", show_default=True, help="Address of the platform."
-)
+@click.option("--url", help="Address of the platform; that of the home's by default.")
 @click.option(
     "--users", "users_file", type=Path, help="Unit IDs, one a line; all users with events by default."
 )
@@ -79,7 +79,7 @@ def recommendations(surface: str, slug: str | None, **options: Any) -> None:
     row = find_surface(find_project(slug), surface)
     _require_known(row, fields, SCHEMA.names)
     wanted = Export(
-        url=options["url"],
+        url=options["url"] or read_address(read_environment()),
         key=options["key"],
         surface=surface,
         k=options["k"],

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import IO, TYPE_CHECKING
 
+from bakeoff.embedded.address import forget_address, write_address
 from bakeoff.embedded.beats import Beats
 from bakeoff.embedded.errors import StartError
 from bakeoff.embedded.home import check_port, is_gone, prepare_home
@@ -128,6 +129,7 @@ class Platform:
             empty_metrics(self.environment)
             self.processes.append(self._keep(partial(started, web), beats.hung_web_processes))
             self._wait_for_web(web)  # alone on the cores: who waits, waits for web
+            write_address(self.environment, self.host, self.port)
             for child in others:
                 hang = beats.hung_web_processes if child.name == LOCAL_LLM else beats.hung_workers
                 self.processes.append(self._keep(partial(started, child), hang))
@@ -178,6 +180,8 @@ class Platform:
         if threading.current_thread() is threading.main_thread():
             for number in STOP_SIGNALS:
                 signal.signal(number, signal.SIG_IGN)
+        if self._lock is not None:  # else the home is another platform's
+            forget_address(self.environment)
         stop_all(self.processes, PROCESSES_STOP_SECONDS)
         for keeper in reversed(self.servers):
             stop_all([keeper], SERVER_STOP_SECONDS)

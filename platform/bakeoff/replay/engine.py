@@ -217,7 +217,7 @@ class Replay:
             f"{len(plan.past)} past interactions, {len(plan.first)} visitors; seed {options.seed}, "
             f"{options.visits} visits of {options.k} slots each."
         )
-        self._reporter.echo(f"Policy, fixed beforehand: {self._policy}")
+        self._reporter.echo(f"Policy, fixed beforehand: {_words_of(self._policy)}")
 
     def _load(self) -> None:
         project, dataset = self._project, self._dataset
@@ -390,3 +390,11 @@ class Replay:
         """Wait until serving knows the experiment."""
         announce_change(cache_client())
         read_back(cache_client(), "experiment", self._surface.pk, experiment.pk, seconds=10)
+
+
+def _words_of(policy: Mapping[str, Any]) -> str:
+    """Return the fields of a policy as people write them."""
+    shown = {True: "yes", False: "no"}
+    return ", ".join(
+        f"{name} {shown[value] if isinstance(value, bool) else value}" for name, value in policy.items()
+    )

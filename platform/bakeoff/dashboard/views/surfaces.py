@@ -28,6 +28,7 @@ from experiments.slate_rules.named_properties import times_meant_as_properties
 from inference.actions.find_encoder import encoders_of
 from inference.algorithms import startable, why_not_trainable
 from inference.models import DriftReport, Surface
+from inference.serving.orders import SEARCH
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -103,13 +104,17 @@ def surface_page(
     """Return the page of a surface; its form of judging as it was refused, if it was."""
     project = surface.project
     champion = surface.versions.champions().first()
+    list_name = list_of(champion) if champion is not None else None
+    # What a search finds is learnt by no training, and its versions are tested by a person's choice.
+    is_search = list_name == SEARCH
     context: dict[str, Any] = {
         "project": project,
         "surface": surface,
         "champion": champion,
-        "list_name": list_of(champion) if champion is not None else None,
+        "list_name": list_name,
         "list_params": read_params(champion) if champion is not None else [],
         "lacks_metric": surface.start_experiments
+        and not is_search
         and surface.kind != Surface.Kind.FLAG
         and programme_of(surface).primary_metric is None,
         "history": Decision.objects.filter(surface=surface).select_related(
@@ -119,7 +124,7 @@ def surface_page(
         "experiments": Experiment.objects.filter(surface=surface)[:10],
         "gains": running_gains(surface.experiments.all()),
         "versions": surface.versions.order_by("-id")[:20],
-        "algorithms": startable(surface.kind),
+        "algorithms": () if is_search else startable(surface.kind),
         "schedule_problem": surface.retrain_algorithm
         and why_not_trainable(surface.kind, surface.retrain_algorithm, surface.retrain_params),
         "own_times": times_meant_as_properties(surface.rules),
