@@ -60,7 +60,7 @@ class ServedSlate(NamedTuple):
 
     `short_by_caps` is whether there are fewer than k slots because caps left candidates out.
     `cost` is what a remote answer says of itself, in money. `draft` is what is stored of the versions
-    of an interleaved slate; None of every other.
+    of an interleaved slate; None of every other. `hint` says why there may be no slots.
     """
 
     slots: Sequence[Slot]
@@ -70,6 +70,7 @@ class ServedSlate(NamedTuple):
     short_by_caps: bool = False
     cost: float | None = None
     draft: Mapping[str, Any] | None = None
+    hint: str = ""
 
 
 def serve(

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import re
 
+import pytest
+from click.testing import CliRunner
+from django.db.models.functions import Now
+
+from bakeoff.cli import main
 from experiments.actions.add_order import add_order, read_order
 from experiments.actions.load_catalogue import write_items
 from experiments.actions.mark_units import history_of
@@ -11,8 +16,9 @@ from experiments.actions.start_experiment import start_experiment
 from experiments.models import Exposure, Slate
 from inference.actions.load_items import ItemDraft
 from inference.cache import cache_client
-from inference.models import Surface
+from inference.models import Item, Surface
 from inference.serving.keys import recent_key
+from tests.support.dashboard import sign_in
 
 ITEMS = [
     ItemDraft("boots", "Red winter boots", "Warm boots for snow.", labels=["shoes"], price=80.0),
@@ -106,3 +112,19 @@ def test_a_question_has_up_to_a_thousand_characters(lane, shop, seeker, q):
     answer = search(lane, shop, q)
     assert (answer.status_code, answer.json()["error"]["field"]) == (400, "q")
     assert "must be a text of 1 to 1000 characters" in answer.json()["error"]["message"]
+
+
+def test_an_empty_list_says_how_many_texts_wait_for_their_vectors(lane, shop, seeker):
+    Item.objects.filter(project=shop.project).update(vector_due_at=None)
+    data = search(lane, shop, "zebra").json()
+    assert (data["items"], data["fallback"]) == ([], "empty")
+    assert data["hint"].startswith("Words alone were sought: no worker has said in time")
+    Item.objects.filter(project=shop.project, item_id__in=["boots", "hat"]).update(vector_due_at=Now())
+    data = search(lane, shop, "zebra").json()
+    assert data["hint"] == "2 texts wait for their vectors: words alone find them until then."
+    assert "hint" not in search(lane, shop, "boots").json()
+    assert "hint" not in search(lane, shop, "boots", filter={"price": {"$lt": 0}}).json()
+    page = sign_in(shop.project).get("/health/").content.decode()
+    assert 'data-texts="2"' in page
+    done = CliRunner().invoke(main, ["doctor"])
+    assert re.search(r"texts that wait for their vectors: [1-9]", done.output)

@@ -227,7 +227,10 @@ def _store() -> Iterator[tuple[bool, str]]:
 
 def _partitions(connection: psycopg.Connection) -> Iterator[tuple[bool, str]]:
     from experiments.ingest.partitions import missing_partitions
+    from inference.models import Item
 
+    waiting = Item.objects.filter(vector_due_at__isnull=False).count()
+    yield True, f"texts that wait for their vectors: {waiting:,}"
     missing = missing_partitions(connection, datetime.now(UTC).date())
     yield (
         not missing,

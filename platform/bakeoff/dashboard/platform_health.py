@@ -19,7 +19,7 @@ from experiments.archive.state import summarise
 from experiments.ingest.spill import REFUSED, STREAM
 from experiments.models import DataExport
 from inference.cache import cache_client
-from inference.models import ModelVersion
+from inference.models import Item, ModelVersion
 from inference.process_issues import read_background
 from inference.providers import providers_problem
 from inference.serving.heartbeats import read_heartbeats
@@ -72,6 +72,7 @@ def platform_health(projects: QuerySet[Project]) -> dict[str, Any]:
         "disk_used": usage.used / usage.total,
         "disk_free": usage.free,
         "disk_full": full,
+        "texts": Item.objects.filter(project__in=projects, vector_due_at__isnull=False).count(),
         "database_size": size,
         "database": version.split(" on ")[0],
         "partitions": partitions,

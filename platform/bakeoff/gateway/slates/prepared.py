@@ -27,11 +27,13 @@ class Prepared(NamedTuple):
         request: what the ladder is asked for.
         rules: the surface's and the request's together.
         ranker: who ranks; None where no version can.
+        hint: why nothing may have been found, for an answer without items.
     """
 
     request: SlateRequest
     rules: RequestRules
     ranker: ItemRanker | None
+    hint: str = ""
 
     @property
     def is_ruled(self) -> bool:

@@ -110,8 +110,9 @@ class Recommending:
     ) -> KindAnswer:
         """Return a slate by a version, or by what stands in for it."""
         prepared = await self.prepare(request, visitor, version)
+        slate = await self.draw(prepared, visitor, version)
         return KindAnswer(
-            await self.draw(prepared, visitor, version),
+            slate._replace(hint=prepared.hint) if not slate.slots else slate,
             visitor.surface.exploration,
             partial(shadow_question, visitor, prepared),
             recorded={RULED: True} if prepared.is_ruled else {},
@@ -199,9 +200,11 @@ class Recommending:
         if ranker is None:
             return prepared
         # What nothing is found for is an empty list, not the surface's own.
-        return prepared._replace(
-            request=prepared.request._replace(static_list=(), default_reason=reason)
-        )
+        hint = ""
+        if not len(ranker.item_ids):
+            hint = await self._search.why_incomplete(visitor.key.project_id, reason)
+        asked = prepared.request._replace(static_list=(), default_reason=reason)
+        return prepared._replace(request=asked, hint=hint)
 
     async def _in_order(
         self,
@@ -312,7 +315,7 @@ class Recommending:
         return request.context
 
     def body(self, request: RecommendRequest, visitor: Visitor, slate: ServedSlate) -> dict[str, Any]:
-        """Return the items, why they are fewer than `k`, and what may be wrong with a label."""
+        """Return the items, why they are fewer than `k`, and why a list may be empty."""
         body: dict[str, Any] = {"items": self.shown_items(request, visitor, slate)}
         if len(slate.slots) < request.k:
             body["short_because"] = "caps" if slate.short_by_caps else "candidates"
@@ -320,6 +323,8 @@ class Recommending:
             hint = hint_for(request.label, self._catalogues.filters_of(visitor.key.project_id))
             if hint:
                 body["hint"] = hint
+        elif slate.hint:
+            body["hint"] = slate.hint
         return body
 
     def shown_items(

@@ -32,11 +32,17 @@ if TYPE_CHECKING:
 
 QUERY = "$query"  # in a slate's context
 WORDS_ALONE = "words_alone"
+NO_VECTORS = "Words alone were sought: no worker has said in time what is near in meaning."
+MAX_WAITING = 10_000  # texts that are counted
 # Whose breakers guard the worker's vectors, of questions and of titles: no version has these ids.
 QUESTIONS, TITLES = 0, -1
 MAX_TITLES, TITLE_SECONDS = 2000, 300.0  # a hundred ids each
 FUSION = 60.0  # of reciprocal rank fusion (Cormack, Clarke & Buettcher 2009)
 _NAMES = "SELECT id, item_id FROM inference_item WHERE project_id = %(project)s AND id = ANY(%(ids)s)"
+
+_WAITING = """
+    SELECT count(*) FROM (SELECT 1 FROM inference_item
+        WHERE vector_due_at IS NOT NULL AND project_id = %(project)s LIMIT %(limit)s) AS waiting"""
 
 
 class Search:
@@ -84,6 +90,25 @@ class Search:
         if nearest is not None:
             self._titles[project, title] = time.monotonic() + TITLE_SECONDS, nearest
         return nearest
+
+    async def why_incomplete(self, project: int, reason: str | None) -> str:
+        """Say why what was sought may be there though it was not found; empty where nothing is known.
+
+        Args:
+            project: whose items.
+            reason: of the search.
+        """
+
+        async def ask(connection: psycopg.AsyncConnection) -> int:
+            cursor = await connection.execute(_WAITING, {"project": project, "limit": MAX_WAITING})
+            row = await cursor.fetchone()
+            return row[0] if row is not None else 0
+
+        waiting = await self._lookup.ask(ask)
+        if waiting:
+            more = " or more" if waiting == MAX_WAITING else ""
+            return f"{waiting:,}{more} texts wait for their vectors: words alone find them until then."
+        return NO_VECTORS if reason == WORDS_ALONE else ""
 
     async def _nearest(self, asker: int, project: int, text: str) -> list[str] | None:
         """Return the items whose texts are nearest to a text; None where nobody says in time."""
