@@ -129,8 +129,8 @@ def test_a_damaged_file_of_nearest_items_takes_nothing_else_away(lane, shop, cap
         assert (data["model"], len(data["items"])) == ("item-knn@1", 5)
         assert data["fallback"] != "model_unavailable"
         assert len(names(similar(lane, shop, "i9", k=6))) == 6
-        said = [one.message for one in caplog.records if "near_items.npy" in one.message]
-        assert said == ["version item-knn@1 serves without near_items.npy, which was changed"]
+        logged = [one.message for one in caplog.records if "near_items.npy" in one.message]
+        assert logged == ["version item-knn@1 serves without near_items.npy, which was changed"]
         client = sign_in(shop.project)
         wait_until(lambda: NEAREST_DAMAGED in client.get("/health/").content.decode())
     finally:

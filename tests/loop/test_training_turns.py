@@ -47,10 +47,16 @@ def test_a_persons_run_goes_before_scheduled_ones_and_projects_take_turns(nothin
     one, other = builders.make_shop(), builders.make_shop()
     auto = [queue(one, "schedule", name) for name in ("als", "ease", "item-knn")]
     drift = queue(other, "drift", "als")
-    asked = queue(other, "ann", "ease")
-    messages = [*auto, drift, asked]
+    by_hand = queue(other, "ann", "ease")
+    messages = [*auto, drift, by_hand]
     # The person's first; then the project that has trained least recently, and so in turn.
-    assert train_all(monkeypatch, messages) == [asked.pk, auto[0].pk, drift.pk, auto[1].pk, auto[2].pk]
+    assert train_all(monkeypatch, messages) == [
+        by_hand.pk,
+        auto[0].pk,
+        drift.pk,
+        auto[1].pk,
+        auto[2].pk,
+    ]
     assert train_all(monkeypatch, messages) == []  # messages that come again start nothing
 
 

@@ -203,8 +203,8 @@ class Recommending:
         hint = ""
         if not len(ranker.item_ids):
             hint = await self._search.why_incomplete(visitor.key.project_id, reason)
-        asked = prepared.request._replace(static_list=(), default_reason=reason)
-        return prepared._replace(request=asked, hint=hint)
+        slate_request = prepared.request._replace(static_list=(), default_reason=reason)
+        return prepared._replace(request=slate_request, hint=hint)
 
     async def _in_order(
         self,
