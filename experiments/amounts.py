@@ -65,9 +65,17 @@ def read_amount(
         number = decimal(written, field)
     except BoundsError:
         number = None
+    if number is None and isinstance(value, str) and _is_ambiguous(value):
+        raise BoundsError(field, value, "clear, such as 12.90: it can be read in two ways")
     if number is None or number < low:
         raise BoundsError(field, value, rule)
     return number
+
+
+def _is_ambiguous(written: str) -> bool:
+    """Whether one mark before three digits may part thousands, or be the decimal mark."""
+    digits = _split(written)[1]
+    return _TORN.fullmatch(digits.replace(",", ".")) is not None and not is_decimal(written)
 
 
 def has_decimal_comma(written: str) -> bool:

@@ -98,6 +98,8 @@ def stated(field: str, value: object) -> str:
 
 def shown(value: object) -> str:
     """Return a value for a message: one line that is well-formed and not long."""
+    if isinstance(value, bool):  # as JSON has it, not Python
+        return "true" if value else "false"
     written = repr(value[: _MAX_SHOWN * 2] if isinstance(value, str | list | tuple) else value)
     written = written.encode("utf-8", "backslashreplace").decode()
     return written if len(written) <= _MAX_SHOWN else f"{written[: _MAX_SHOWN - 3]}…"

@@ -177,7 +177,8 @@ def _check_parts(draft: ExperimentDraft) -> None:
         raise CannotDefineError(f"variants == {keys}, must have different keys.", field="variants")
     controls = sum(variant.is_control for variant in draft.variants)
     if controls != 1:
-        raise CannotDefineError(f"controls == {controls}, must be 1.", field="variants")
+        rule = f"controls == {controls}, must be 1: one variant has `is_control: true`."
+        raise CannotDefineError(rule, field="variants")
     keys = [metric.metric.key for metric in draft.metrics]
     if len(set(keys)) < len(keys):
         raise CannotDefineError(

@@ -281,10 +281,18 @@ class _Compiler:
             # As the SDKs do: what cannot match does not match.
             if not matching and not self._strict:
                 return lambda _value: True
-            return self.refuse(f"pattern == {_short(wanted)}, must be of RE2's syntax: {error}.")
+            return self.refuse(
+                f"pattern == {_short(wanted)}, must be of RE2's syntax: {_text_of(error)}."
+            )
         return lambda actual: (
             (isinstance(actual, str) and pattern.search(actual) is not None) == matching
         )
+
+
+def _text_of(error: Exception) -> str:
+    """Return what RE2 says: its messages are bytes."""
+    message = error.args[0] if error.args else ""
+    return message.decode("utf-8", "replace") if isinstance(message, bytes) else str(message)
 
 
 # Compiled anew at every reload of the configuration otherwise.

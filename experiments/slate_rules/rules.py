@@ -224,11 +224,14 @@ def _pins(value: Any) -> dict[int, str]:
             rule = f"1 to {MAX_NAME} characters"
             raise RuleError(f"{name}.item_id", f"{name}.item_id == {short_repr(item)}, must be {rule}.")
         at = int(_number(position, f"{name}.position", 1, MAX_POSITION))
-        if at != position or at in pins or item in pins.values():
-            rule = "a whole number, with one item a position and one position an item"
-            raise RuleError(
-                f"{name}.position", f"{name}.position == {short_repr(position)}, must be {rule}."
-            )
+        if at != position:
+            rule = f"{name}.position == {short_repr(position)}, must be a whole number."
+            raise RuleError(f"{name}.position", rule)
+        if at in pins:
+            rule = f"{name}.position == {at}, must be another: '{pins[at][:80]}' is pinned there."
+            raise RuleError(f"{name}.position", rule)
+        if item in pins.values():
+            raise RuleError(f"{name}.item_id", f"{name}.item_id == '{item[:80]}' is pinned already.")
         pins[at] = item
     return pins
 
@@ -301,5 +304,6 @@ def _require_names(value: Any, name: str, names: tuple[str, ...]) -> None:
 def _number(value: Any, name: str, low: float, high: float) -> float:
     plain = isinstance(value, int | float) and not isinstance(value, bool)
     if not plain or not low <= value <= high:
-        raise RuleError(name, f"{name} == {short_repr(value)}, must be in [{low:g}, {high:g}].")
+        rule = f"in [{low:g}, {high:g}]" if plain else f"a number in [{low:g}, {high:g}]"
+        raise RuleError(name, f"{name} == {short_repr(value)}, must be {rule}.")
     return float(value)

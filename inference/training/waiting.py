@@ -34,9 +34,9 @@ class Waiting:
         """Say it to who runs the platform, of any project."""
         queue = f", and {self.ahead} queued before it" if self.ahead else ""
         if self.behind is None:
-            return f"waits for a worker: is one running?{queue}"
+            return f"waits for a worker{queue}: is one running?"
         since = f", since {self.since:%Y-%m-%d %H:%M} UTC" if self.since is not None else ""
-        return f"waits behind run {self.behind.pk} (surface '{self.behind.surface.key}'{since}){queue}"
+        return f"waits behind run {self.behind.pk} (surface '{self.behind.surface.key}'{since}){queue}."
 
 
 def waiting_of(run: TrainingRun) -> Waiting | None:

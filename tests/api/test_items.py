@@ -181,6 +181,19 @@ def test_lines_are_judged_one_by_one(call, shop):
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "body", "sentence"),
+    [
+        ("POST", "/items/delete", {"item_ids": []}, "item_ids: must have at least 1 item, not 0."),
+        ("PUT", "/items", [1], "body: must be an object."),
+        ("PATCH", "/items/i0", {"properties": 3}, "properties: must be an object."),
+        ("PATCH", "/items/i0", {"title": 3}, "title: must be a text."),
+    ],
+)
+def test_a_refusal_says_the_rule_in_plain_words(call, method, path, body, sentence):
+    assert call(method, path, body).json()["error"]["message"] == sentence
+
+
+@pytest.mark.parametrize(
     ("method", "path", "body", "field"),
     [
         ("PATCH", "/items/i0", {"prize": 3}, "prize"),

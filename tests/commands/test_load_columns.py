@@ -128,8 +128,8 @@ def test_a_price_that_cannot_be_read_does_not_cost_its_row(tmp_path, project):
     output = load("items", write(tmp_path, "items.csv", text), project)
     assert "3 items loaded" in output
     assert (
-        "2 prices are left out, the first because price == '1,299', must be 0 or more, such as 12.90."
-        in output
+        "2 prices are left out, the first because price == '1,299', must be clear, such as 12.90: it "
+        "can be read in two ways." in output
     )
     items = items_of(project)
     assert [items[one].price for one in "abc"] == [None, 1299.0, None]

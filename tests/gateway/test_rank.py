@@ -194,7 +194,7 @@ def test_another_project_cannot_reward_a_decision(lane, offers):
             {"features": {f"x{n}": 1 for n in range(51)}},
             "features == '51 of them', must be at most 50.",
         ),
-        ({"expose": False}, "expose == False, must be true: an action counts from its decision on."),
+        ({"expose": False}, "expose == false, must be true: an action counts from its decision on."),
     ],
 )
 def test_a_request_that_breaks_a_rule_is_refused_with_value_and_rule(lane, offers, change, message):

@@ -61,7 +61,7 @@ def test_a_request_cannot_be_changed():
         ({"name": "n"}, "unit_id is missing, must be a text of 1 to 200 characters."),
         ({"name": "n", "anonymous_id": 7}, "anonymous_id == 7, must be a text of 1 to 200 characters."),
         ({**GOOD, "stars": 6}, "stars == 6, must be a whole number in [1, 5]."),
-        ({**GOOD, "stars": True}, "stars == True, must be a whole number in [1, 5]."),
+        ({**GOOD, "stars": True}, "stars == true, must be a whole number in [1, 5]."),
         ({**GOOD, "stars": 1.0}, "stars == 1.0, must be a whole number in [1, 5]."),
         ({**GOOD, "loud": 1}, "loud == 1, must be true or false."),
         ({**GOOD, "items": "i"}, "items == 'i', must be a list of at most 1000 ids."),

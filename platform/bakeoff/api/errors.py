@@ -11,6 +11,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+# The validator's words, and ours.
+_WORDS = {
+    "Input should be": "must be",
+    "List should have": "must have",
+    "Dictionary should have": "must have",
+    "String should have": "must have",
+    " after validation": "",
+    "a valid dictionary or object to extract fields from": "an object",
+    "a valid dictionary": "an object",
+    "a valid list": "a list",
+    "a valid string": "a text",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid boolean": "true or false",
+}
+
+
 class Problem(Exception):  # noqa: N818  the HTTP world's word (RFC 9457)
     """A refusal with its status."""
 
@@ -27,4 +44,6 @@ def say_invalid(error: Mapping[str, Any]) -> tuple[str, str]:
         parts.append(error["ctx"]["field"])
     field = ".".join(parts)
     message = str(error["msg"]).removeprefix("Value error, ").removesuffix(".")
-    return field, f"{field}: {message}."
+    for words, ours in _WORDS.items():
+        message = message.replace(words, ours)
+    return field, f"{field or 'body'}: {message}."

@@ -217,7 +217,7 @@ def _show_queue(run: TrainingRun) -> None:
         # What a free worker takes up at once has not waited.
         if time.monotonic() - since >= QUEUE_SECONDS and waiting.sentence != said:
             said = waiting.sentence
-            echo(f"Run {run.pk} {said}.")
+            echo(f"Run {run.pk} {said}")
         time.sleep(POLL_SECONDS)
         run.refresh_from_db()
 

@@ -65,7 +65,7 @@ def show(run_id: int, slug: str | None) -> None:
 
     echo(f"Run {run.pk}: {run.algorithm} for '{run.surface}', {run.state}, {run.progress:.0%}.")
     if (waiting := waiting_of(run)) is not None:
-        echo(f"It {waiting.sentence}.")
+        echo(f"It {waiting.sentence}")
     if (stage := run.current_stage) is not None:
         left = f"; about {stage.seconds_left:.0f} s left" if stage.seconds_left is not None else ""
         echo(f"{stage.line}{left}.")

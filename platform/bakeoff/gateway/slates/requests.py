@@ -138,6 +138,12 @@ def _rules_with_label(data: Mapping[str, Any]) -> SlateRules:
     return SlateRules(filters=({"labels": label},)).joined_with(rules)
 
 
+def _names(value: Any, name: str) -> list[str]:
+    if not isinstance(value, list):
+        raise invalid(name, value, "a list of names of fields and properties")
+    return list_of_ids(value, name)
+
+
 def _no_country(data: Mapping[str, Any]) -> None:
     if data.get("country") is not None:
         message = "country: unknown field. /v1/trending and /v1/popular have one."
@@ -189,7 +195,7 @@ class RecommendRequest(SurfaceRequest):
     k: int = rule(whole_number(1, MAX_K), default=10)
     candidates: list[str] | None = rule(list_of_ids, default=None)
     exclude: list[str] | tuple[()] = rule(list_of_ids, default=())
-    fields: list[str] | None = rule(list_of_ids, default=None)
+    fields: list[str] | None = rule(_names, default=None)
     explain: bool = rule(flag, default=False)
     rules: SlateRules = body_rule(_rules)
 
