@@ -137,17 +137,17 @@ def _with_stored(
 
 
 def _merged(draft: ItemDraft, row: Item | None, named: Collection[str]) -> ItemDraft:
-    kept: dict[str, Any] = {}
+    stored: dict[str, Any] = {}
     if row is not None:
-        kept = {one.name: getattr(row, one.name) for one in fields(draft) if one.name not in named}
-        kept["item_id"] = draft.item_id
-    if kept.get("vector") is not None:
-        kept["vector"] = np.frombuffer(kept["vector"], dtype="<f4").tolist()
-    if "properties" not in kept:
-        kept["properties"] = merge_patch(
+        stored = {one.name: getattr(row, one.name) for one in fields(draft) if one.name not in named}
+        stored["item_id"] = draft.item_id
+    if stored.get("vector") is not None:
+        stored["vector"] = np.frombuffer(stored["vector"], dtype="<f4").tolist()
+    if "properties" not in stored:
+        stored["properties"] = merge_patch(
             composed(row.properties) if row is not None else {}, composed(dict(draft.properties))
         )
-    return replace(draft, **kept)
+    return replace(draft, **stored)
 
 
 def next_change(project_id: int) -> int:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from whitenoise.responders import StaticFile
 
 MIN_BYTES = 500  # below, a packet is a packet
-MAX_KEPT = 512  # files: more than the dashboard and the admin pages have
+MAX_REMEMBERED = 512  # files: more than the dashboard and the admin pages have
 COMPRESSIBLE = frozenset({".css", ".js", ".json", ".map", ".svg", ".txt"})
 
 
@@ -37,7 +37,7 @@ def takes_gzip(request: HttpRequest) -> bool:
     return False
 
 
-@lru_cache(maxsize=MAX_KEPT)
+@lru_cache(maxsize=MAX_REMEMBERED)
 def compressed(path: str, _modified_ns: int) -> bytes:
     """Return a file as gzip, the same bytes in each process; kept until the file changes."""
     return gzip.compress(Path(path).read_bytes(), 9, mtime=0)

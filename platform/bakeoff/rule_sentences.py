@@ -68,8 +68,8 @@ def sentence_of(error: Mapping[str, Any], name: str) -> str:
     if kind in {"too_short", "too_long"}:
         few = kind == "too_short"
         bound = context["min_length" if few else "max_length"]
-        most = f"at {'least' if few else 'most'} {bound} {'entry' if bound == 1 else 'entries'}"
-        return f"{name} has {context['actual_length']}, must have {most}."
+        bounded = f"at {'least' if few else 'most'} {bound} {'entry' if bound == 1 else 'entries'}"
+        return f"{name} has {context['actual_length']}, must have {bounded}."
     value = error.get("input")
     shown = ""
     if isinstance(value, str | int | float | bool | None):

@@ -13,7 +13,7 @@ FULL = (
     "b,Glass,Drama,false,2021-01-01,g2,z,https://shop.example/b,5,Zeta,7\n"
 )
 NAMES = ("title", "text", "available", "published_at", "group_id", "labels", "url", "price")
-KEPT = "What the file has no column for stayed as it was (--replace empties it)."
+UNCHANGED = "What the file has no column for stayed as it was (--replace empties it)."
 
 
 def values_of(project):
@@ -24,11 +24,11 @@ def values_of(project):
 
 
 def test_a_price_feed_keeps_the_rest_of_each_item(tmp_path, project):
-    assert KEPT not in load("items", write(tmp_path, "full.csv", FULL), project)
+    assert UNCHANGED not in load("items", write(tmp_path, "full.csv", FULL), project)
     before = values_of(project)
     output = load("items", write(tmp_path, "prices.csv", "item_id,price\na,12.90\nc,3\n"), project)
     assert "2 items loaded" in output
-    assert KEPT in output
+    assert UNCHANGED in output
     after = values_of(project)
     assert after["a"] == before["a"] | {"price": 12.9}
     assert after["b"] == before["b"]
@@ -47,7 +47,7 @@ def test_an_empty_cell_empties_what_has_a_column(tmp_path, project):
 def test_replace_writes_items_as_a_whole(tmp_path, project):
     load("items", write(tmp_path, "full.csv", FULL), project)
     output = load("items", write(tmp_path, "ids.csv", "item_id,title\na,Heat\n"), project, "--replace")
-    assert KEPT not in output
+    assert UNCHANGED not in output
     after = values_of(project)
     assert (after["a"]["title"], after["a"]["price"], after["a"]["properties"]) == ("Heat", None, {})
     assert after["b"]["price"] == 5.0

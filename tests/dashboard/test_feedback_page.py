@@ -12,7 +12,7 @@ from tests.support.dashboard import sign_in
 
 def test_kinds_are_columns_with_means_and_what_is_outside_of_experiments_stands_last(shop):
     experiment = shop.run_experiment(**QUICK_POLICY)
-    said = []
+    entries = []
     for unit, side, kind, value in (
         ("u1", "control", "rating", 2.0),
         ("u2", "control", "rating", 3.0),
@@ -25,8 +25,8 @@ def test_kinds_are_columns_with_means_and_what_is_outside_of_experiments_stands_
             else {}
         )
         slate = builders.make_slate(shop, unit, **of)
-        said.append(builders.feedback(shop, slate, unit_id=unit, kind=kind, value=value))
-    builders.write(Rows(feedback=said))
+        entries.append(builders.feedback(shop, slate, unit_id=unit, kind=kind, value=value))
+    builders.write(Rows(feedback=entries))
     page = sign_in(shop.project).get(f"/p/{shop.project.slug}/feedback/").content.decode()
     table = page[page.index("<h2>By variant") :]
     assert re.findall(r"<th(?: [^>]*)?>(.*?)</th>", table) == [

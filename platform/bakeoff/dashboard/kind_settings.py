@@ -69,6 +69,10 @@ RANK_FIELDS: tuple[tuple[str, Any, Any], ...] = (
 
 def _generate_fields() -> dict[str, tuple[forms.Field, Any]]:
     """Return the fields of a surface that generates, with what is shown where nothing is stored."""
+    return {**_answer_fields(), **_guardrail_fields()}
+
+
+def _answer_fields() -> dict[str, tuple[forms.Field, Any]]:
     return {
         "public": (
             forms.BooleanField(
@@ -112,6 +116,11 @@ def _generate_fields() -> dict[str, tuple[forms.Field, Any]]:
             ),
             DEFAULTS.cache.during_experiments,
         ),
+    }
+
+
+def _guardrail_fields() -> dict[str, tuple[forms.Field, Any]]:
+    return {
         "guardrails.max_input_length": (
             forms.IntegerField(
                 min_value=1,
