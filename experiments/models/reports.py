@@ -55,6 +55,11 @@ class ReportShare(models.Model):
     def __str__(self) -> str:
         return f"{self.experiment} until {self.expires_at:%Y-%m-%d}"
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still be read."""
+        return self.revoked_at is None and self.expires_at > timezone.now()
+
     @classmethod
     def make(
         cls, experiment: Experiment, *, page: str, by: str, until: datetime

@@ -317,7 +317,9 @@ def test_a_shared_copy_opens_for_a_stranger_until_it_is_revoked(chromium, lane, 
     page.get_by_text("Share", exact=True).click()
     page.once("dialog", lambda dialog: dialog.accept())  # what happens to the link, and whether to
     page.get_by_role("button", name="Revoke").click()
-    assert stranger.page.goto(address).status == 404
+    assert stranger.page.goto(address).status == 410
+    assert "This link was revoked" in stranger.page.inner_text("main")
+    assert shop.project.slug not in stranger.page.content()
     seen.close()
     stranger.close()
 

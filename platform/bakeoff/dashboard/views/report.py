@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from functools import cache, partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -251,12 +252,19 @@ def revoke(request: HttpRequest, slug: str, key: str, share_id: int) -> HttpResp
 
 
 @require_http_methods(["GET", "HEAD"])
-def show_shared(request: HttpRequest, token: str) -> HttpResponse:  # noqa: ARG001
-    """Show a frozen copy to anyone who has its link."""
-    share = ReportShare.objects.open_now().filter(digest=digest_of_token(token)).first()
+def show_shared(request: HttpRequest, token: str) -> HttpResponse:
+    """Show a frozen copy to anyone who has its link; a link that was good once says why it is no more.
+
+    Only who has such a link learns that there was a report, and nothing else about it.
+    """
+    share = ReportShare.objects.filter(digest=digest_of_token(token)).first()
     if share is None:
         raise Http404
-    answer = HttpResponse(share.page)
+    if share.is_open:
+        answer = HttpResponse(share.page)
+    else:
+        ended = {"is_revoked": share.revoked_at is not None}
+        answer = render(request, "dashboard/ended_share.html", ended, status=HTTPStatus.GONE)
     answer["X-Robots-Tag"] = "noindex"
     answer["Referrer-Policy"] = "no-referrer"
     answer["Cache-Control"] = "no-store"
