@@ -103,4 +103,4 @@ def test_a_guardrail_needs_a_margin(shop):
     client, sent = open_form(shop)
     answer = client.post(address_of(shop), sent | {"guardrails-0-metric": shop.metric.key})
     assert answer.status_code == 422
-    assert "This field is required." in answer.content.decode()
+    assert "Fill this in; it must not be empty." in answer.content.decode()

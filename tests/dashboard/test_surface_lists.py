@@ -96,7 +96,7 @@ def test_while_an_experiment_runs_it_is_saved_and_does_not_serve(shop, client):
         ({"list": "trending", "half_life_hours": "0"}, "greater than or equal to 0.25"),
         ({"list": "trending", "half_life_hours": "9e9"}, "less than or equal to 87600"),
         ({"list": "trending", "half_life_hours": "nan"}, "Enter a number."),
-        ({"list": "trending"}, "This field is required."),
+        ({"list": "trending"}, "Fill this in; it must not be empty."),
         ({"list": "search", "word_weight": "-1", "vector_weight": "1"}, "greater than or equal to 0"),
         ({"list": "search", "word_weight": "0", "vector_weight": "0"}, "One of the two weights"),
     ],

@@ -95,8 +95,8 @@ def test_variants_are_ticked_and_those_of_others_refused(shop, form):
 @pytest.mark.parametrize(
     ("entries", "fields", "words"),
     [
-        (rows("condition", comparison(attribute="")), ["Attribute"], "This field is required."),
-        (rows("condition", comparison(value=" ")), ["Compared with"], "This field is required."),
+        (rows("condition", comparison(attribute="")), ["Attribute"], "Fill this in; it must not be empty."),
+        (rows("condition", comparison(value=" ")), ["Compared with"], "Fill this in; it must not be empty."),
         (rows("condition", comparison(comparison="$in", value=" , ")), ["Compared with"], "is required"),
         *((rows("condition", comparison(comparison="$in", value=value)), ["Compared with"], "the whole value in")
           for value in ('Rome, "Paris', 'Paris", Rome', '5" wide, 6" wide', '"a" "b"', '"', r'"C:\d"')),
@@ -108,7 +108,7 @@ def test_variants_are_ticked_and_those_of_others_refused(shop, form):
         (rows("condition", comparison(), comparison(value="AT")), ["Comparison"], "each comparison once"),
         (rows("condition", *[comparison(f"a{n}") for n in range(21)]), [], "At most 20 rows."),
         (rows("translations", german("xx")), ["Language"], "“xx” is not a language"),
-        (rows("translations", german("")), ["Language"], "This field is required."),
+        (rows("translations", german("")), ["Language"], "Fill this in; it must not be empty."),
         (rows("translations", german(question="")), ["Question"], "“de” needs a question"),
         (rows("translations", german(choices="Ja")), ["Choices"], "exactly 2 different choices"),
         (rows("translations", german(), german()), ["Language"], "Each language has one row."),
@@ -181,7 +181,7 @@ def test_a_person_fills_it_in(chromium, lane, shop, script):
     targeting.get_by_role("button", name="Remove row 2 of Targeting").click()
     targeting.get_by_label("Attribute").nth(2).wait_for()
     page.get_by_role("button", name="Create survey").click()
-    assert targeting.get_by_role("alert").inner_text() == "This field is required."
+    assert targeting.get_by_role("alert").inner_text() == "Fill this in; it must not be empty."
     assert targeting.get_by_label("Attribute").first.input_value() == "country"
     targeting.get_by_label("Compared with").first.fill("DE, AT")
     targeting.get_by_label("Compared with").first.press("Enter")

@@ -20,3 +20,4 @@ class DashboardConfig(AppConfig):
         """
         importlib.import_module("bakeoff.celery")
         prefer_connected_hosts()
+        importlib.import_module("bakeoff.dashboard.form_words").speak_plainly()

@@ -141,4 +141,4 @@ class MetricForm(MetricChangeForm):
     class Meta(MetricChangeForm.Meta):
         """Its fields."""
 
-        fields = ("key", "name", "kind", *MetricChangeForm.Meta.fields[1:])
+        fields = ("name", "key", "kind", *MetricChangeForm.Meta.fields[1:])

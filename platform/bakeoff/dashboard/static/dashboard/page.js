@@ -93,6 +93,14 @@
   document.addEventListener("change", (event) => {
     if (event.target.matches("select[data-submit]")) event.target.form.requestSubmit();
   });
+  // A name suggests a key, until somebody writes a key of their own.
+  document.addEventListener("input", (event) => {
+    const key = event.target.name === "name" && event.target.form?.elements.key;
+    if (!key || key.type !== "text" || key.value !== (key.dataset.suggested ?? "")) return;
+    const plain = event.target.value.normalize("NFKD").toLowerCase().replace(/[\u0300-\u036f]/g, "").replace(/ß/g, "ss");
+    const words = plain.replace(/[^a-z0-9_]+/g, "-").replace(/^-/, "").slice(0, key.maxLength > 0 ? key.maxLength : 100);
+    key.value = key.dataset.suggested = words.replace(/-$/, "");
+  });
   // A suggestion is chosen in its field, which tells the planner beside the form.
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-choose]");
