@@ -69,7 +69,7 @@ def apply(
     project = find_project(slug)
     file = file or _piped()
     name = str(getattr(file, "name", "<stdin>"))
-    read = _read(file, name)
+    read = _read(project, file, name)
     planned = _apply(project, read, name, dry_run=True)
     for change in planned.changes:
         echo(str(change))
@@ -106,7 +106,8 @@ def _piped() -> BinaryIO:
     return BytesIO(text)
 
 
-def _read(file: BinaryIO, name: str) -> ConfigFile:
+def _read(project: Project, file: BinaryIO, name: str) -> ConfigFile:
+    from bakeoff.config_file.every_fault import every_fault
     from bakeoff.config_file.read_file import FileFaultsError, read_config
 
     try:
@@ -114,7 +115,8 @@ def _read(file: BinaryIO, name: str) -> ConfigFile:
     except UnicodeDecodeError as error:
         raise Refusal(f"{name}: byte {error.start} is no UTF-8.") from error
     except FileFaultsError as error:
-        raise _refusal(name, error.faults) from error
+        faults = every_fault(project=project, error=error, by=OPERATOR, environment=os.environ)
+        raise _refusal(name, faults) from error
 
 
 def _apply(

@@ -64,7 +64,8 @@ def _in_order(sections: dict[str, Any]) -> list[str]:
 
 def _create(application: Application, key: str, stated: dict[str, Any]) -> None:
     if missing := [name for name in REQUIRED if name not in stated]:
-        raise RefusedError(f"{missing[0]} is missing, must be stated of a new experiment.")
+        names, verb = ", ".join(missing), "is" if len(missing) == 1 else "are"
+        raise RefusedError(f"{names} {verb} missing, must be stated of a new experiment.")
     surface = _surface(application, stated)
     owner = _new_owner(application, key, stated.pop("owner", None))
     draft = ExperimentDraft(surface=surface, key=key, owner=owner, **_fields(surface, stated))

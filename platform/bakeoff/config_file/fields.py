@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from django.db import models
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    create_model,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+from pydantic_core.core_schema import ErrorType
 
 from experiments.bounds import MAX_NAME
 
@@ -30,23 +39,40 @@ class Section(BaseModel):
     # A text "yes" is no boolean, and "5" no number: what is written is what is meant.
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _require_known(cls, values: Any) -> Any:
-        for name in values if isinstance(values, dict) else ():
-            if name not in cls.model_fields:
-                near = difflib.get_close_matches(str(name)[:MAX_NAME], cls.model_fields, n=1)
-                hint = (
-                    f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(cls.model_fields)}."
-                )
-                raise PydanticCustomError(
-                    "unknown_field", "unknown field. {hint}", {"field": name, "hint": hint}
-                )
-        return values
+    def _require_known(cls, values: Any, check: ModelWrapValidatorHandler[Self]) -> Self:
+        """Name every unknown field, and every other fault beside them: a file is mended once."""
+        if not isinstance(values, dict):
+            return check(values)
+        faults = [cls._unknown(name) for name in values if name not in cls.model_fields]
+        known = {name: value for name, value in values.items() if name in cls.model_fields}
+        try:
+            section = check(known)
+        except ValidationError as error:
+            faults += [_again(one) for one in error.errors(include_url=False)]
+        if faults:
+            raise ValidationError.from_exception_data(cls.__name__, faults)
+        return section
+
+    @classmethod
+    def _unknown(cls, name: str) -> InitErrorDetails:
+        near = difflib.get_close_matches(str(name)[:MAX_NAME], cls.model_fields, n=1)
+        hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(cls.model_fields)}."
+        fault = PydanticCustomError("unknown_field", "unknown field. {hint}", {"hint": hint})
+        return {"type": fault, "loc": (name,), "input": None}
 
     def stated(self) -> dict[str, Any]:
         """Return the fields that the file names, as plain values."""
         return self.model_dump(exclude_unset=True)
+
+
+def _again(error: ErrorDetails) -> InitErrorDetails:
+    """Return one of pydantic's errors as one to raise."""
+    context = error.get("ctx", {})
+    built_in = error["type"] in get_args(ErrorType)
+    kind = error["type"] if built_in else PydanticCustomError(error["type"], error["msg"], context)
+    return {"type": kind, "loc": error["loc"], "input": error["input"], "ctx": context}
 
 
 def columns_of(model: type[models.Model], *, but: Iterable[str]) -> tuple[str, ...]:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import ValidationError
 
 from bakeoff.config_file.document import ConfigDocument
+from bakeoff.rule_sentences import sentence_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_NODES = (
     1_000_000  # an alias counts as often as it is used, so that a small file cannot be a large one
 )
 MAX_DEPTH = 60
+MAX_ROUNDS = 8  # of leaving out what is wrong: a variant, then its list, then what needs it
+_NOTHING = object()
 TAGS = frozenset({"map", "seq", "null", "bool", "int", "float", "str", "timestamp"})
 Path = tuple[str | int, ...]
 
@@ -41,11 +47,20 @@ class Fault:
 
 
 class FileFaultsError(Exception):
-    """A file that breaks rules; `faults` has each of them."""
+    """A file that breaks rules.
 
-    def __init__(self, faults: list[Fault]) -> None:
+    Attributes:
+        faults: each of them, in the order of the file.
+        rest: what can be read of it; None where nothing can.
+        left_out: the fields of the file that `rest` lacks.
+    """
+
+    def __init__(
+        self, faults: list[Fault], rest: ConfigFile | None = None, left_out: Sequence[Path] = ()
+    ) -> None:
         """Keep them in the order of the file."""
         self.faults = sorted(faults, key=lambda one: (one.line, one.column))
+        self.rest, self.left_out = rest, left_out
         super().__init__("\n".join(map(str, self.faults)))
 
 
@@ -89,7 +104,7 @@ def read_config(text: str) -> ConfigFile:
     try:
         document = ConfigDocument.model_validate(values)
     except ValidationError as error:
-        raise FileFaultsError([_invalid(reader.marks, one) for one in error.errors()]) from error
+        raise _refused(values, error, reader.marks) from error
     return ConfigFile(document, reader.marks)
 
 
@@ -144,16 +159,78 @@ def _place(node: yaml.Node) -> tuple[int, int]:
     return node.start_mark.line + 1, node.start_mark.column + 1
 
 
+def _refused(
+    values: Any, error: ValidationError, marks: dict[Path, tuple[int, int]]
+) -> FileFaultsError:
+    """Return what is wrong with a file's shape, and the file without it."""
+    faults = [_invalid(marks, one) for one in error.errors(include_url=False)]
+    left_out: list[Path] = []
+    for _ in range(MAX_ROUNDS):
+        faulty = {_path(one) for one in error.errors(include_url=False)}
+        # From the end, so that the places of a list stay right.
+        left_out += [_leave_out(values, one) for one in sorted(faulty, key=_by_place, reverse=True)]
+        try:
+            rest = ConfigFile(ConfigDocument.model_validate(values), marks)
+        except ValidationError as again:
+            error = again
+            faults += [one for fault in again.errors(include_url=False) for one in _short(marks, fault)]
+        else:
+            return FileFaultsError(faults, rest, left_out)
+    return FileFaultsError(faults, None, left_out)
+
+
+def _short(marks: dict[Path, tuple[int, int]], error: Any) -> Iterator[Fault]:
+    """Yield the fault of a list that was too short before entries of it were left out.
+
+    pydantic counts a list's entries only once each of them is right.
+    """
+    path = _path(error)
+    count = sum(one[:-1] == path and isinstance(one[-1], int) for one in marks if one)
+    if error["type"] == "too_short" and count < error["ctx"]["min_length"]:
+        counted = {**error, "ctx": {**error["ctx"], "actual_length": count}}
+        yield _fault(marks, path, sentence_of(counted, _name(path)))
+
+
+def _by_place(path: Path) -> list[str]:
+    return [f"{part:09}" if isinstance(part, int) else part for part in path]
+
+
+def _leave_out(values: Any, path: Path) -> Path:
+    """Remove a field, or the nearest one around it that there is; return the whole field's path."""
+    for length in range(len(path), 0, -1):
+        around: Any = values
+        for part in path[: length - 1]:
+            around = _part(around, part)
+        if _part(around, path[length - 1]) is not _NOTHING:
+            del around[path[length - 1]]
+            break
+    places = [number for number, part in enumerate(path) if isinstance(part, int)]
+    return path[: places[0]] if places and places[0] > 1 else path
+
+
+def _part(around: Any, part: str | int) -> Any:
+    if isinstance(around, dict):
+        return around.get(part, _NOTHING)
+    if isinstance(around, list) and isinstance(part, int) and part < len(around):
+        return around[part]
+    return _NOTHING
+
+
+def _path(error: Any) -> Path:
+    return tuple(part for part in error["loc"] if part != "[key]")
+
+
 def _invalid(marks: dict[Path, tuple[int, int]], error: Any) -> Fault:
     """Return one of pydantic's errors as a fault."""
-    path = tuple(part for part in error["loc"] if part != "[key]")
+    path = _path(error)
     if error["type"] == "unknown_field":
-        return _fault(marks, (*path, error["ctx"]["field"]), error["msg"])
-    value = error.get("input")
-    shown = f" == {value!r:.80}" if isinstance(value, str | int | float | bool | None) else ""
-    name = f"{path[-1]}{shown}, " if path and error["type"] != "missing" else ""
-    message = error["msg"][0].lower() + error["msg"][1:]
-    return _fault(marks, path, f"{name}{message}.")
+        return _fault(marks, path, error["msg"])
+    return _fault(marks, path, sentence_of(error, _name(path)))
+
+
+def _name(path: Path) -> str:
+    """Return a field's name; an entry of a list is called by the list's."""
+    return str(next((part for part in reversed(path) if isinstance(part, str)), ""))
 
 
 def _fault(marks: dict[Path, tuple[int, int]], path: Path, message: str) -> Fault:
