@@ -1,8 +1,10 @@
 """Read a request's body in the event loop: with a bound, a deadline, and before any thread is taken.
 
-Guarantees: no body is larger than its limit, packed or unpacked; none takes longer than its deadline;
-an address has at most `MAX_SLOW_PER_ADDRESS` slow bodies at once, and all bodies that are held for
-Django fit in `MAX_HELD_BYTES`. Does not limit connections that send no body: they cost a socket each.
+Guarantees: no body is larger than its limit, packed or unpacked (what comes beyond is read and
+dropped, up to `MAX_DROPPED_BYTES`, so that its sender gets the answer); none takes longer than its
+deadline; an address has at most `MAX_SLOW_PER_ADDRESS` slow bodies at once, and all bodies that are
+held for Django fit in `MAX_HELD_BYTES`. Does not limit connections that send no body: they cost a
+socket each.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 MAX_BODY = 1024 * 1024
 MAX_FORM = 5 * MAX_BODY // 2  # of pages, as Django has it
 MAX_BULK_BODY = 32 * 1024 * 1024  # of the management API: a thousand items with their texts
+MAX_DROPPED_BYTES = 64 * 1024 * 1024  # of a body that is too large, before its connection is closed
+MAX_IMAGE = 10 * 1024 * 1024  # of an item: as images are judged by themselves
 MAX_HELD_BYTES = 256 * 1024 * 1024
 # A body that is not there by then comes slowly, and takes one of its address's places.
 PROMPT_SECONDS = 2.0
@@ -51,6 +55,7 @@ class BodyLimits:
 
 FAST_LANE = BodyLimits()
 FORM = BodyLimits(MAX_FORM)
+IMAGE = BodyLimits(MAX_IMAGE, BULK_DEADLINE_SECONDS)
 BULK = BodyLimits(MAX_BULK_BODY, BULK_DEADLINE_SECONDS)
 
 
@@ -88,6 +93,8 @@ class BodyReader:
             async with asyncio.timeout(seconds):
                 await body.fill()
         except TimeoutError:
+            if body.is_too_large:
+                raise _too_large(body.max_bytes) from None
             raise ApiError(
                 408, "body_too_slow", "The body did not arrive in time.", closes=True
             ) from None
@@ -127,12 +134,12 @@ class BodyReader:
 
 
 class _Body:
-    """What has arrived of a body; `fill` goes on where it was stopped."""
+    """What has arrived of a body of at most `max_bytes`; `fill` goes on where it was stopped."""
 
     def __init__(self, receive: Receive, max_bytes: int) -> None:
         self.parts: list[bytes] = []
         self._receive, self._room = receive, max_bytes
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
 
     async def fill(self) -> None:
         while True:
@@ -142,10 +149,20 @@ class _Body:
             part = message.get("body", b"")
             self._room -= len(part)
             if self._room < 0:
-                raise _too_large(self._max_bytes)
+                # The rest is read and dropped: a client that still sends would see its connection
+                # reset, not the answer.
+                self.parts.clear()
+                if not message.get("more_body") or self._room < -MAX_DROPPED_BYTES:
+                    raise _too_large(self.max_bytes)
+                continue
             self.parts.append(part)
             if not message.get("more_body"):
                 return
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether more came than may be."""
+        return self._room < 0
 
 
 def unpack(encoding: str, raw: bytes, max_bytes: int) -> bytes:

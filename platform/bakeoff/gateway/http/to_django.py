@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from bakeoff.gateway.http.bodies import BULK, FORM, BodyLimits, BodyReader
+from bakeoff.gateway.http.bodies import BULK, FORM, IMAGE, BodyLimits, BodyReader
 from bakeoff.paths import is_api
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def _limits(path: str, *, trusted: bool) -> BodyLimits:
     # Forms of pages carry files: they may be larger than what programs send.
     if not is_api(path):
         return FORM
+    if trusted and path.startswith("/v1/item-images/"):
+        return IMAGE
     return BULK if trusted else BodyLimits()
 
 
