@@ -125,3 +125,13 @@ def test_what_is_no_image_is_refused_and_leaves_the_old_one(lane, shop, send):
     }  # fmt: skip
     assert Item.objects.get(project=shop.project, item_id="i0").image_sha256 == before
     assert UploadedImage.objects.filter(project=shop.project).count() == 1
+
+
+def test_an_image_that_no_model_reads_is_stored_with_a_hint(shop, send, settings):
+    settings.BAKEOFF = replace(settings.BAKEOFF, image_encoder="")
+    picture = draw("red")
+    answer = send("i0", picture).json()
+    assert answer["image_sha256"]
+    assert "BAKEOFF_IMAGE_ENCODER" in answer["hint"]
+    settings.BAKEOFF = replace(settings.BAKEOFF, image_encoder="some-encoder")
+    assert send("i0", picture).json()["hint"] is None

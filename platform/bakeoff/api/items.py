@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import numpy as np
+from django.conf import settings
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
 from pydantic import AfterValidator, ValidationError, ValidationInfo, field_validator
@@ -38,6 +39,7 @@ MAX_LINES = 10_000
 MAX_LABELS = 50
 BINARY = {"type": "string", "format": "binary"}
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/gif")
+NO_ENCODER = "No image encoder is set (BAKEOFF_IMAGE_ENCODER): no model reads the image."
 Labels = Annotated[list[Id], Field(max_length=MAX_LABELS)]
 
 
@@ -149,6 +151,12 @@ class ItemWithVector(ItemOut):
         if item.vector is None:
             return None
         return [float(str(number)) for number in np.frombuffer(item.vector, dtype="<f4")]
+
+
+class ItemWithImage(ItemOut):
+    """An item whose image was stored."""
+
+    hint: str | None = Field(None, description="What keeps models from reading the image.")
 
 
 class ItemPage(Schema):
@@ -279,7 +287,7 @@ def delete_item(request: HttpRequest, item_id: str) -> Any:
 
 @router.put(
     "/item-images/{path:item_id}",
-    response={200: ItemOut},
+    response={200: ItemWithImage},
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -302,7 +310,9 @@ def put_item_image(request: HttpRequest, item_id: str) -> Any:
         upload_image(project_id=project.pk, item_id=item_id, content=request.body)
     except ValueError as error:
         raise Problem(422, "image_refused", str(error)) from error
-    return get_or_404(Item.objects.filter(project=project), "item", item_id=item_id)
+    item = get_or_404(Item.objects.filter(project=project), "item", item_id=item_id)
+    hint = None if settings.BAKEOFF.image_encoder else NO_ENCODER
+    return ItemWithImage(**ItemOut.from_orm(item).dict(), hint=hint)
 
 
 @router.delete("/item-images/{path:item_id}", response={200: ItemOut})
