@@ -230,14 +230,12 @@ def read_week(
     spec = spec_on(surface, metric, window_seconds)
     closed = now - timedelta(seconds=spec.complete_after_seconds)
     with connection.cursor() as cursor:
-        cursor.execute(_VISITORS, stretch_of(surface, now - WEEK, now))
-        visitors, first = cursor.fetchone()
+        visitors, days = _read_visitors(cursor, surface, now)
         values = _read_values(cursor, surface, spec, closed)
         is_complete = values[0] >= min(MIN_COMPLETE, visitors)
         if not is_complete:
             values = _read_values(cursor, surface, spec, now)
     # No unit has no mean, and one unit no deviation.
-    days = (now - first) / timedelta(days=1) if first is not None else float(WEEK.days)
     users, active, mean, deviation, correlation, levels = values
     low, middle, high = levels or (0.0, 0.0, 0.0)
     is_quantile = spec.kind == "quantile"
@@ -247,11 +245,26 @@ def read_week(
         active=active,
         baseline=float((middle if is_quantile else mean) or 0),
         deviation=float(deviation or 0),
-        days=min(max(days, 1.0), float(WEEK.days)),
+        days=days,
         correlation=float(correlation or 0) if has_covariate(spec) else 0.0,
         density=_density(spec.quantile, low, high) if is_quantile else None,
         is_complete=is_complete,
     )
+
+
+def visitors_per_day(surface: Surface) -> float:
+    """Return how many users a day came to a surface in the last week."""
+    with connection.cursor() as cursor:
+        visitors, days = _read_visitors(cursor, surface, timezone.now())
+    return visitors / days
+
+
+def _read_visitors(cursor: CursorWrapper, surface: Surface, now: datetime) -> tuple[int, float]:
+    """Return the users of the last week, and the days that they took to come."""
+    cursor.execute(_VISITORS, stretch_of(surface, now - WEEK, now))
+    visitors, first = cursor.fetchone()
+    days = (now - first) / timedelta(days=1) if first is not None else float(WEEK.days)
+    return visitors, min(max(days, 1.0), float(WEEK.days))
 
 
 def _read_values(

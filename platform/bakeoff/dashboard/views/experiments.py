@@ -30,6 +30,7 @@ from bakeoff.dashboard.paging import page_of
 from bakeoff.dashboard.plan_preview import plan_in_words, suggestions_for
 from bakeoff.dashboard.rows_in_form import changes_rows
 from bakeoff.dashboard.saved_views import views_over
+from bakeoff.dashboard.start_words import describe_start
 from bakeoff.dashboard.targeting_form import KNOWN_ATTRIBUTES
 from bakeoff.dashboard.text_box import unify_line_ends
 from bakeoff.dashboard.views.home import cards_of
@@ -48,7 +49,6 @@ from experiments.actions.stop_experiment import ship_experiment, stop_experiment
 from experiments.actions.switch_experiment import switch
 from experiments.models import Decision, Experiment
 from experiments.models.experiment import WrongStateError
-from experiments.reports.code_names import name_of
 from inference.actions.move_champion import CannotPromoteError
 
 if TYPE_CHECKING:
@@ -274,17 +274,7 @@ ACTS: dict[str, Act] = {
     "start": Act(
         gettext_lazy("Start"),
         OPERATOR,
-        lambda e: (
-            _(
-                "%(share)s of the traffic on '%(surface)s' will be split between %(variants)s. After the start, "
-                "policy, metrics and variants can no longer be changed."
-            )
-            % {
-                "share": f"{e.allocation:.0%}",
-                "surface": e.surface,
-                "variants": ", ".join(f"{name_of(v.key)} ({v.weight:.0%})" for v in e.variants.all()),
-            }
-        ),
+        describe_start,
         lambda e, r: start_experiment(experiment=e, by=str(r.user)),
         done=gettext_lazy("Experiment started"),
     ),
