@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from experiments.reports.chart_frame import NARROW, WIDTH, Chart, Frame, date_title, draw_arrow
-from experiments.reports.percentages import percent
+from experiments.reports.percentages import percent, signed_number
 from experiments.reports.time_axis import TimeAxis
 from experiments.reports.value_axis import signed, signed_share
 
@@ -65,7 +65,7 @@ class EffectPath:
 
     def write(self, value: float) -> str:
         """Return a difference as pages write it."""
-        return percent(value) if self.is_share else f"{value:+.4g}".replace("-", "−")
+        return percent(value) if self.is_share else signed_number(value)
 
 
 def far_end(start: datetime, last: datetime) -> datetime:

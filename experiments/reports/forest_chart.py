@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from experiments.reports.chart_texts import ENGLISH
+from experiments.reports.percentages import signed_number
 from experiments.reports.value_axis import signed, signed_share, ticks
 
 if TYPE_CHECKING:
@@ -62,8 +63,12 @@ class PlotUnit:
     min_reach: float = 0.0
 
 
-SHARES = PlotUnit(signed_share, "{:+.2%}".format, slack=0.05, min_reach=0.01)
-NUMBERS = PlotUnit(signed, "{:+.4g}".format)  # of any size
+def _exact_share(value: float) -> str:
+    return f"{value:+.2%}".replace("-", "−")
+
+
+SHARES = PlotUnit(signed_share, _exact_share, slack=0.05, min_reach=0.01)
+NUMBERS = PlotUnit(signed, signed_number)  # of any size
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from experiments.reports.percentages import percent
+from experiments.reports.percentages import percent, signed_number
 from experiments.reports.read_together import last_look, primary_of, read_together
 from experiments.reports.stored_text import end_sentence, show_stored
 
@@ -179,7 +179,7 @@ def _words(row: Comparison) -> tuple[str, str, str]:
 
 
 def _absolute(value: float | None) -> str:
-    return "open" if value is None else f"{value:+.4g}"
+    return "open" if value is None else signed_number(value)
 
 
 def _days(start: datetime | None, until: datetime) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from experiments.reports.chart_frame import axis_titles
 from experiments.reports.chart_texts import ENGLISH
+from experiments.reports.percentages import percent
 from experiments.reports.value_axis import signed_share, ticks
 
 if TYPE_CHECKING:
@@ -98,5 +99,5 @@ def _draw_measured(measured: Lift, y: Callable[[float], float], texts: ChartText
 
 def _words(lift: Lift, texts: ChartTexts) -> str:
     return texts.effect.format(
-        estimate=f"{lift.estimate:+.1%}", low=f"{lift.low:+.1%}", high=f"{lift.high:+.1%}"
+        estimate=percent(lift.estimate), low=percent(lift.low), high=percent(lift.high)
     )

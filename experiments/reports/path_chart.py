@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from experiments.reports.chart_texts import ENGLISH
+from experiments.reports.percentages import signed_number
 from experiments.reports.value_axis import signed, ticks
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _arrow(x: float, y: float, *, up: bool) -> str:
 def _point_text(point: PathPoint, texts: ChartTexts) -> str:
     return texts.point.format(
         units=f"{point.units:,}",
-        estimate=f"{point.estimate:+.4g}",
-        low=f"{point.low:+.4g}",
-        high=f"{point.high:+.4g}",
+        estimate=signed_number(point.estimate),
+        low=signed_number(point.low),
+        high=signed_number(point.high),
     )

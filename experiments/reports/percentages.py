@@ -1,4 +1,4 @@
-"""Shares as signed per cent, as sentences and tables write them."""
+"""Changes as sentences and tables write them: shares as signed per cent, others as signed numbers."""
 
 from __future__ import annotations
 
@@ -10,3 +10,10 @@ def percent(share: float) -> str:
     digits = 0 if abs(share) >= 0.1 else 1
     shown = share if abs(share) >= NOISE else 0.0
     return f"{shown * 100:+.{digits}f}%".replace("-", "−")
+
+
+def signed_number(value: float) -> str:
+    """Return a change in a metric's own unit: three digits, signed, with a true minus."""
+    shown = value if abs(value) >= NOISE else 0.0
+    text = f"{shown:+,.0f}" if abs(shown) >= 1000 else f"{shown:+.3g}"
+    return text.replace("-", "−")

@@ -17,6 +17,7 @@ from experiments.programme.queue_types import LeftQueue
 from experiments.programme.ramp import read_ramp
 from experiments.reports.autopilot_report import PipelineRow, PipelineStage
 from experiments.reports.code_names import name_of
+from experiments.reports.percentages import percent
 from experiments.reports.screening_stage import is_screening, last_looks, screening_stage
 from experiments.reports.stored_text import show_stored
 from experiments.reports.verdict import word_of
@@ -246,7 +247,7 @@ def _gate(version: ModelVersion) -> PipelineStage:
     primary = version.gate.get("rule", {}).get("primary", "")
     row = version.gate.get("rows", {}).get(primary) or {}
     ours, theirs = row.get("challenger"), row.get("champion")
-    change = f"{name_of(primary)} {ours / theirs - 1:+.1%}" if ours is not None and theirs else ""
+    change = f"{name_of(primary)} {percent(ours / theirs - 1)}" if ours is not None and theirs else ""
     return PipelineStage("gate", "done", _("Passed"), change)
 
 

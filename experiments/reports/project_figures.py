@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from experiments.models import Decision, Experiment
 from experiments.reports.ends_of_tests import SHIP, read_ends
 from experiments.reports.impact import impact_of
+from experiments.reports.percentages import percent
 from experiments.reports.spark import draw_spark
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class ProjectFigures:
         if len(months) < 2:
             return ""
         label = _("Impact of all promotions by month, at last %(total)s") % {
-            "total": f"{months[-1]:+.1%}"
+            "total": percent(months[-1])
         }
         return draw_spark(months, label)
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_noop
 from experiments.models import Experiment, Metric
 from experiments.reports.holdback_gain import gain_of
 from experiments.reports.leading_variant import decided_variant, leading_comparison
-from experiments.reports.percentages import percent
+from experiments.reports.percentages import percent, signed_number
 from experiments.reports.preference_words import describe_preference, preference_about
 from experiments.reports.read_together import last_look, primary_of, variant_of
 from experiments.reports.stored_text import end_sentence, join_sentences, show_stored
@@ -386,13 +386,13 @@ def describe_effect(comparison: Comparison, interval: str) -> str:
     if effect.lift is not None and comparison.lift_interval is not None:
         low, high = (percent(value) for value in comparison.lift_interval)
         return _range(percent(effect.lift), interval, low, high)
-    estimate = f"{effect.estimate:+.4g}"
+    estimate = signed_number(effect.estimate)
     if comparison.interval is None:
         return _("%(estimate)s, no interval yet: %(why)s") % {
             "estimate": estimate,
             "why": show_stored(comparison.why_not),
         }
-    low, high = (_("open") if end is None else f"{end:+.4g}" for end in comparison.interval)
+    low, high = (_("open") if end is None else signed_number(end) for end in comparison.interval)
     return _range(estimate, interval, low, high)
 
 

@@ -19,7 +19,7 @@ from experiments.reports.holdback_gain import HEADLINES
 from experiments.reports.leading_variant import reasons_left
 from experiments.reports.live_counts import LiveCount, describe_outcomes, read_live_counts
 from experiments.reports.next_step import describe_next_step, first_results, serves_again
-from experiments.reports.percentages import percent
+from experiments.reports.percentages import percent, signed_number
 from experiments.reports.preference_words import describe_preference_tile
 from experiments.reports.stored_text import end_sentence, join_sentences, show_stored
 from experiments.reports.tile import TONES, Tile
@@ -257,12 +257,15 @@ def _effect_tile(report: ExperimentReport) -> Tile:
     estimate = row.lift if is_relative else row.absolute
     change, low, high = (_write(value, is_relative=is_relative) for value in (estimate, *interval))
     ends = _("%(low)s to %(high)s") % {"low": low, "high": high}
+    unit = [] if is_relative else [_("In %(metric)s itself, not per cent") % {"metric": row.metric}]
     if row.judgement == "inconclusive":
         lines = [_("%(change)s, but it could be %(ends)s") % {"change": change, "ends": ends}]
-        return Tile(title, _("No clear change"), [*lines, report.interval_name, *_undecided(report)])
+        return Tile(
+            title, _("No clear change"), [*lines, *unit, report.interval_name, *_undecided(report)]
+        )
     is_better = row.judgement == "better"
     lines = [(_("Better: %(ends)s") if is_better else _("Worse: %(ends)s")) % {"ends": ends}]
-    lines += [report.interval_name, *_undecided(report)]
+    lines += [*unit, report.interval_name, *_undecided(report)]
     return Tile(title, change, lines, "good" if is_better else "bad")
 
 
@@ -304,7 +307,7 @@ def _undecided(report: ExperimentReport) -> list[str]:
 def _write(value: float | None, *, is_relative: bool) -> str:
     if value is None:
         return "–"
-    return percent(value) if is_relative else f"{value:+.4g}"
+    return percent(value) if is_relative else signed_number(value)
 
 
 def _no_effect_tile(report: ExperimentReport, title: str) -> Tile:

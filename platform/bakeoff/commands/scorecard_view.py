@@ -37,11 +37,15 @@ def _signed(value: float | None, form: Callable[[float], str]) -> str:
 
 
 def _share(value: float | None) -> str:
-    return _signed(value, lambda v: f"{v:+.2%}")
+    return _signed(value, lambda v: f"{v:+.2%}".replace("-", "−"))
+
+
+def _change(value: float | None) -> str:
+    return _signed(value, lambda v: f"{v:+.5g}".replace("-", "−"))
 
 
 def _plain(value: float | None) -> str:
-    return _signed(value, lambda v: f"{v:.5g}")
+    return _signed(value, lambda v: f"{v:.5g}".replace("-", "−"))
 
 
 def _p(value: float | None) -> str:
@@ -119,7 +123,7 @@ def _effects(card: Scorecard) -> Table:
             row.variant,
             _plain(effect.control),
             _plain(effect.treatment),
-            _share(effect.lift) if relative else f"{effect.estimate:+.5g}",
+            _share(effect.lift) if relative else _change(effect.estimate),
             f"[{colour}]{interval}[/]" if colour else interval,
             _against_level(row.p_value, row.level),
             _p(row.adjusted_p_value),

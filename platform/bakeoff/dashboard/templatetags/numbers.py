@@ -12,7 +12,7 @@ from django.utils.translation import get_language, gettext
 from bakeoff.accounts.usage_kinds import QUOTA_NAMES
 from experiments.reports.chart_texts import translated
 from experiments.reports.code_names import name_of
-from experiments.reports.percentages import percent
+from experiments.reports.percentages import percent, signed_number
 from experiments.reports.remaining import describe_seconds
 from experiments.reports.stored_text import end_sentence, is_listed, show_stored
 from experiments.reports.verdict import WORDS
@@ -223,7 +223,7 @@ def interval(ends: Sequence[float | None] | None) -> str:
     """Write an interval of numbers; an end that is not known is open."""
     if not ends:
         return "–"
-    low, high = (gettext("open") if end is None else f"{end:+.4g}".replace("-", "−") for end in ends)
+    low, high = (gettext("open") if end is None else signed_number(end) for end in ends)
     return gettext("%(low)s to %(high)s") % {"low": low, "high": high}
 
 
