@@ -71,6 +71,9 @@ def test_users_of_the_week_and_answers_of_the_day_are_those_of_this_project(shop
     page = read_home(shop.project)
     assert figures(page)["Users this week"] == "9"
     assert "+125% on last week" in page
+    hour = r"\d\d:\d\d"
+    assert re.search(rf"<p data-as-of><time [^>]*>as of {hour}</time></p>", page)
+    assert re.search(rf"Answers, last 24 hours, as of {hour}", page)
     assert page.count("data-traffic=") == 1
     row = re.search(r'<div data-traffic="home-feed">.*?</div>', page)[0]
     assert "12 answers, p95 15.0 ms" in row

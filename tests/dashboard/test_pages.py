@@ -250,14 +250,19 @@ def test_home_counts_what_the_queue_of_feedback_shows(shop):
     ]  # fmt: skip
     builders.write(Rows(feedback=rows))
     Feedback.objects.filter(project=shop.project).update(flags=["burst"])
-    analyst = sign_in(shop.project)
+    analyst = sign_in(shop.project, role="analyst")
     name = User.objects.get(pk=analyst.session["_auth_user_id"]).get_username()
     home = f"/?project={shop.project.slug}"
     assert analyst.get(home).context["flagged"] == 2
     assert analyst.get(reverse("feedback", args=[shop.project.slug])).context["waiting"] == 2
+    queue = reverse("feedback", args=[shop.project.slug])
+    assert "2 waiting, 2 of them flagged" in " ".join(analyst.get(queue).content.decode().split())
     text = Feedback.objects.get(project=shop.project, text="buy now")
     review_feedback(feedback=text, state="ok", reason="", by=name)
-    assert analyst.get(home).context["flagged"] == 1  # the other person's turn
+    page = analyst.get(home)
+    assert page.context["flagged"] == 1  # the other person's turn
+    assert "(of 2 to review)" in page.content.decode()
+    assert "2 waiting, 1 of them flagged" in " ".join(analyst.get(queue).content.decode().split())
 
 
 def test_a_form_makes_a_surface_of_an_order(shop):

@@ -114,6 +114,7 @@ def show_home(request: HttpRequest) -> HttpResponse:
         .exclude(flags=[])
         .exclude(reviews__reviewer=request.user.get_username())
         .count(),
+        "to_review": Feedback.objects.filter(project__in=projects).to_review().count(),
         "health_issues": [issue for project in projects[:50] for issue in health_issues(project)],
         "promoted": _with_effects(decisions.filter(promoted__isnull=False)[:NEWEST]),
         "decisions": decisions[:NEWEST],

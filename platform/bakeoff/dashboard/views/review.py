@@ -211,6 +211,10 @@ def show_feedback(request: HttpRequest, slug: str) -> HttpResponse:
         "review": review,
         "reviewed_answer": answer_of(review),
         "waiting": feedback_to_review(project).count(),
+        "flagged": feedback_to_review(project)
+        .exclude(flags=[])
+        .exclude(reviews__reviewer=person)
+        .count(),
         "agreement": reviewers_agreement(project.pk),
         "reviews": reviews,
     }
