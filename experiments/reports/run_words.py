@@ -134,6 +134,14 @@ RUN_SENTENCES: tuple[tuple[str, str], ...] = (
         gettext_noop("1 example is dated in the future and is skipped."),
     ),
     (
+        "{repeats} likes repeat what the same user had liked before, and count once. Lists are judged "
+        "by items that are new to the user alone.",
+        gettext_noop(
+            "%(repeats)s positive signals repeat an earlier one of the same user and count once. Lists "
+            "are judged only by items that are new to the user."
+        ),
+    ),
+    (
         "{count} examples are dated in the future and are set aside.",
         gettext_noop("%(count)s examples are dated in the future and are skipped."),
     ),

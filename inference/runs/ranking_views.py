@@ -53,6 +53,12 @@ def notes_on_ranking_data(run: RankingRun) -> list[str]:
             f"{unknown} of {len(likes.item_ids)} likes are of items that are not in the catalogue: "
             "they are not learnt."
         )
+    repeats = len(likes.item_ids) - unknown - sum(len(unit.items) for unit in run.split.whole)
+    if repeats:
+        notes.append(
+            f"{repeats} likes repeat what the same user had liked before, and count once. Lists are "
+            "judged by items that are new to the user alone."
+        )
     if other := catalogue.other_widths:
         they = verb(other, "it is", "they are")
         notes.append(

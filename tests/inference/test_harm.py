@@ -280,6 +280,24 @@ def test_likes_of_unknown_items_are_named(tmp_path):
     assert notes == ["48 of 480 likes are of items that are not in the catalogue: they are not learnt."]
 
 
+def test_repeated_likes_are_counted(tmp_path):
+    from experiments.reports.stored_text import show_stored
+
+    likes = popular_likes()
+    assert run_popularity(tmp_path, likes).gate.about["notes"] == []
+    rows = [
+        (unit, item, at + more)
+        for unit, item, at in zip(likes.unit_ids, likes.item_ids, likes.liked_at, strict=True)
+        for more in ((0.0, 60.0, 120.0) if unit == "u000" else (0.0,))
+    ]
+    twice = Likes(*map(list, zip(*rows, strict=True)))
+    gate = run_popularity(tmp_path, twice).gate
+    (note,) = gate.about["notes"]
+    assert note.startswith("16 likes repeat what the same user had liked before, and count once. ")
+    assert gate.about["window"]["likes"] == len(likes.item_ids)
+    assert show_stored(note).startswith("16 positive signals repeat an earlier one of the same user")
+
+
 def test_long_texts_are_named(tmp_path, tiny_bert):
     from inference.encoders.text_length import notes_on_length
 
