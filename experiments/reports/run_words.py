@@ -134,6 +134,16 @@ RUN_SENTENCES: tuple[tuple[str, str], ...] = (
         gettext_noop("1 example is dated in the future and is skipped."),
     ),
     (
+        "held-out examples == {count}, must be at least {minimum}. Of {all} examples with {labels} "
+        "labels, the last fifth of each label is held out: load about {more} more, spread over the "
+        "labels as these are.",
+        gettext_noop(
+            "Only %(count)s examples would be held out to evaluate the model, at least %(minimum)s are "
+            "needed. Load about %(more)s more rows, spread over the labels as the %(all)s so far "
+            "(%(labels)s labels)."
+        ),
+    ),
+    (
         "{repeats} likes repeat what the same user had liked before, and count once. Lists are judged "
         "by items that are new to the user alone.",
         gettext_noop(

@@ -29,6 +29,7 @@ from inference.training.snapshot import (
     Texts,
     write_snapshot,
 )
+from inference.training.split import why_too_few
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,7 +87,7 @@ def queue_training(
         tested_version: what the result is compared with, where it is a refit of the champion.
 
     Raises:
-        CannotTrainError: an unknown algorithm, nothing to learn from, or a run that is active.
+        CannotTrainError: an unknown algorithm, too little to learn from, or a run that is active.
     """
     _check_trainable(surface, algorithm, params or {}, rows)
     run = TrainingRun(
@@ -135,8 +136,15 @@ def _check_trainable(
             "a trained language model is served by the embedded one, which is not configured: set "
             "BAKEOFF_LOCAL_LLM."
         )
+    _require_rows(surface, rows)
+
+
+def _require_rows(surface: Surface, rows: Likes | Examples | Preferences | Decisions) -> None:
     if not rows.unit_ids:
         raise CannotTrainError(" ".join([_nothing_to_learn(surface), *rows.notes]))
+    # Here, and not by the run: who loads a first file is told at once what it lacks.
+    if isinstance(rows, Examples) and (why := why_too_few(rows)):
+        raise CannotTrainError(" ".join([why, *rows.notes]))
 
 
 def _require_reader(kind: str, algorithm: str, encoder: str) -> None:

@@ -30,7 +30,7 @@ from inference.serving.label_costs import ABSTAINED, table_of
 from inference.serving.model_worker import open_worker_model
 from inference.training.data import LabelledData
 from inference.training.label_names import MAX_LABELS
-from inference.training.split import split_examples
+from inference.training.split import split_examples, why_too_few
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from inference.serving.label_costs import CostTable
     from inference.training.snapshot import Examples
 
-MIN_JUDGED = 20  # examples; fewer cannot tell a model from chance
 MAX_VALIDATED = 500  # examples that judge a draw of hyper-parameters
 
 
@@ -114,8 +113,8 @@ class LabelRun:
         """
         whole = _as_arrays(examples, images)
         earlier, later = split_examples(examples)
-        if len(later) < MIN_JUDGED:
-            raise RunError(f"held-out examples == {len(later)}, must be at least {MIN_JUDGED}.")
+        if why := why_too_few(examples):
+            raise RunError(why)
         return cls(plan, examples, whole, whole.rows(earlier), whole.rows(later), later, images)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 HELD_OUT = 0.2
 MIN_LIKES = 5  # a fifth of them is one like
+MIN_HELD_OUT = 20  # examples; fewer cannot tell a model from chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +288,7 @@ def split_examples(
     earlier: list[int] = []
     later: list[int] = []
     for mine in rows.values():
-        cut = len(mine) - max(1, int(len(mine) * held_out)) if len(mine) > 1 else 1
+        cut = len(mine) - _held_out_of(len(mine), held_out)
         earlier += mine[:cut]
         later += mine[cut:]
     known = {question_key(examples.texts[row], examples.features[row]) for row in earlier}
@@ -294,6 +296,36 @@ def split_examples(
         row for row in later if question_key(examples.texts[row], examples.features[row]) not in known
     ]
     return np.array(sorted(earlier), np.int64), np.array(sorted(later), np.int64)
+
+
+def why_too_few(examples: Examples) -> str:
+    """Return why no model can be judged by the examples, and how many more it takes; else nothing."""
+    count = len(split_examples(examples)[1])
+    if count >= MIN_HELD_OUT:
+        return ""
+    more = _missing_rows(Counter(examples.labels), MIN_HELD_OUT - count)
+    return (
+        f"held-out examples == {count}, must be at least {MIN_HELD_OUT}. Of {len(examples.labels)} "
+        f"examples with {len(set(examples.labels))} labels, the last fifth of each label is held out: "
+        f"load about {more} more, spread over the labels as these are."
+    )
+
+
+def _missing_rows(counts: Mapping[str, int], missing: int) -> int:
+    """Return how many more examples of the same shares hold out so many more."""
+    total = sum(counts.values())
+    if not total:
+        return round(missing / HELD_OUT)
+    wanted = missing + sum(map(_held_out_of, counts.values()))
+    more = missing  # each adds one at the most
+    while sum(_held_out_of(count + count * more // total) for count in counts.values()) < wanted:
+        more += 1
+    return more
+
+
+def _held_out_of(count: int, share: float = HELD_OUT) -> int:
+    """Return how many of a label's examples are held out; none of a single one."""
+    return max(1, int(count * share)) if count > 1 else 0
 
 
 def question_key(text: str, features: Mapping[str, Any]) -> tuple[str, str]:

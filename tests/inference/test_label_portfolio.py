@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,12 +11,14 @@ from itertools import count
 import numpy as np
 import pytest
 from django.db import connection
+from django.test import Client
 from django.urls import reverse
 
 from bakeoff.accounts.keys import SECRET
 from bakeoff.accounts.models import ApiKey
 from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.change_surface import CannotChangeSurfaceError, patch_surface
+from experiments.actions.retrain_surface import retrain_surface
 from inference.actions.example_draft import ExampleDraft
 from inference.actions.load_examples import load_examples
 from inference.algorithms import LabelPortfolio, classifiers, default_algorithm
@@ -30,6 +33,7 @@ from inference.tasks import run_training
 from inference.training.snapshot import Examples
 from tests.support import builders
 from tests.support.commands import run as run_bakeoff
+from tests.support.dashboard import sign_in
 from tests.support.learning import make_examples, train
 from tests.support.waiting import wait_until
 
@@ -302,11 +306,29 @@ def test_what_cannot_be_tried_is_refused_before_it_is_queued(desk, options, mess
     assert not desk.surface.training_runs.exists()
 
 
-def test_too_few_examples_are_said(desk):
+def test_too_few_examples_are_said_with_how_many_are_missing_before_a_run_is_queued(desk):
     Example.objects.filter(surface=desk.surface).delete()
     load_examples(surface_id=desk.surface.pk, examples=make_examples(3))
-    shown = run_train(desk, "--algorithms", "tfidf", status=1)
-    assert "held-out examples == 3, must be at least 20." in " ".join(shown.split())
+    command = ("train", "intents", "--algorithms", "tfidf", "--project", desk.project.slug)
+    shown = " ".join(run_bakeoff(*command, status=1).split())
+    why = "held-out examples == 3, must be at least 20. Of 9 examples with 3 labels"
+    assert why in shown
+    answer = Client().post(
+        "/v1/surfaces/intents/training-runs",
+        {"algorithm": "tfidf"},
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {ApiKey.make(desk.project, SECRET, name='a test')[1]}"},
+    )
+    assert answer.status_code == 422
+    assert why in answer.json()["error"]["message"]
+    address = reverse("surface-train", args=[desk.project.slug, "intents"])
+    page = sign_in(desk.project, role="operator").post(address, {"algorithm": "tfidf"}, follow=True)
+    assert "Only 3 examples would be held out" in page.content.decode()
+    assert not desk.surface.training_runs.exists()
+    more = int(re.search(r"load about (\d+) more, spread over the labels", shown)[1])
+    load_examples(surface_id=desk.surface.pk, examples=make_examples(10 + more // 3))
+    run = retrain_surface(surface=desk.surface, algorithm="tfidf", trigger="a test")
+    assert run.state == "queued"
 
 
 def test_one_label_is_said(desk):

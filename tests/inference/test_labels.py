@@ -138,7 +138,7 @@ def desk(shop, lane):
     )
     load_examples(
         surface_id=surface.pk,
-        examples=[ExampleDraft(f"e{n}", f"text {n}", "ab"[n % 2]) for n in range(10)],
+        examples=[ExampleDraft(f"e{n}", f"text {n}", "ab"[n % 2]) for n in range(100)],
     )
     lane.refresh()
     shop.surface = surface
@@ -167,7 +167,7 @@ def test_a_strangers_label_waits_for_a_person(empty_platform, lane, desk):
     correct(lane, desk, " A ", unit="u9")
     examples = examples_of(desk.surface)
     assert set(examples.labels) == {"a", "b"}
-    assert len(examples.labels) == 11
+    assert len(examples.labels) == 101
     run = retrain_surface(surface=desk.surface, algorithm="tfidf", trigger="a test")
     assert run.notes[0].startswith("3 examples have labels that are not declared")
     flag_feedback()

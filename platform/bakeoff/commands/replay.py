@@ -99,6 +99,7 @@ def _replay_labelled(options: dict[str, Any], flags: RunFlags) -> None:
         past, visitors = rows[: 2 * len(rows) // 3], rows[2 * len(rows) // 3 :]
     if options["shuffle_labels"]:
         past = shuffle_labels(past, flags.seed)
+    _require_enough(past)
     with platform_for(flags) as platform:
         from bakeoff.replay.labelled import LabelledReplay
 
@@ -117,6 +118,24 @@ def _replay_labelled(options: dict[str, Any], flags: RunFlags) -> None:
             echo(f"NOT EQUAL: {difference}")
         if not flags.leave:
             platform.wait()
+
+
+def _require_enough(past: Sequence[LabelledRow]) -> None:
+    """Refuse what no model could be judged by, before a platform is started for it.
+
+    Raises:
+        click.UsageError: too few are held out.
+    """
+    from inference.training.clean_examples import RawExample, clean_examples
+    from inference.training.split import why_too_few
+
+    rows = [
+        RawExample("", row.text, row.features, row.label, 0.0, trusted=True, approved=False)
+        for row in past
+    ]
+    examples = clean_examples(rows, [], latest=0.0)
+    if why := why_too_few(examples):
+        raise click.UsageError(" ".join([why, *examples.notes]))
 
 
 def _read_labelled(options: dict[str, Any]) -> tuple[list[LabelledRow], list[LabelledRow]]:
