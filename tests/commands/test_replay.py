@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bakeoff.replay.engine import units_to_tell
 from tests.support.servers import WARM
 from tests.support.template import copy_template
 
@@ -43,6 +44,13 @@ def logs(tmp_path):
     return tmp_path
 
 
+def test_it_says_how_many_users_would_tell_what_only_looks_better():
+    # With four times the users the interval is half as wide.
+    assert units_to_tell(0.01, -0.01, 0.03, units=100) == 400
+    assert units_to_tell(0.01, 0.001, 0.019, units=100) is None
+    assert units_to_tell(-0.01, -0.03, 0.01, units=100) is None
+
+
 def test_a_users_own_log_closes_the_loop(logs, tiny_bert):
     home = Path(tempfile.mkdtemp(prefix="bakeoff-replay-"))
     environment = {**os.environ, "BAKEOFF_HOME": str(home), "BAKEOFF_ENCODER": str(tiny_bert)}
@@ -61,16 +69,13 @@ def test_a_users_own_log_closes_the_loop(logs, tiny_bert):
     finally:
         shutil.rmtree(home, ignore_errors=True)
     verdicts = json.loads(out.read_text())
-    assert verdicts["champion"] == "two-tower@1"
-    first, second = verdicts["experiments"]
-    assert (first["control"], first["treatment"], first["decision"]) == (
-        "popularity@1",
-        "two-tower@1",
-        "ship",
-    )
-    assert first["ci"][0] > 0
-    assert second["control"] == "two-tower@1"
-    assert second["decision"] != "ship"
+    (experiment,) = verdicts["experiments"]
+    assert (experiment["control"], experiment["decision"]) == ("popularity@1", "ship")
+    assert experiment["treatment"] == verdicts["champion"] != "popularity@1"
+    assert experiment["ci"][0] > 0
+    assert not experiment["against_gate"]
+    assert "the best of trending, latest, item-knn, ease, als, two-tower, sasrec" in done.stdout
+    assert "against the gate" not in done.stdout
     assert "Acknowledged = stored" in done.stdout
     assert "NOT EQUAL" not in done.stdout
     # Nothing answers there any more: neither an address nor a login is printed after the verdict.

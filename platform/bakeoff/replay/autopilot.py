@@ -11,7 +11,7 @@ from collections import defaultdict
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db.models import Min
 from django.urls import reverse
@@ -24,6 +24,7 @@ from bakeoff.replay.film_comments import with_voices
 from bakeoff.replay.following import ReplayError, follow_experiment, follow_run, wait_until
 from bakeoff.replay.narrator import Narrator
 from bakeoff.replay.neighbours_endpoint import serving
+from bakeoff.replay.plan import FIRST_SHARE
 from bakeoff.replay.visitors import send_visitors
 from experiments.actions.change_queue import move_to_front
 from experiments.actions.retrain_surface import retrain_surface
@@ -74,8 +75,14 @@ def autopilot_programme(metric: Metric) -> dict[str, Any]:
 class AutopilotReplay(Replay):
     """A replay whose surface has a ramp, a cool-down and a holdback, and a third, faulty challenger.
 
+    Its schedule trains two towers, and an operator tests frozen texts against the gate's advice.
+
     Its visitors write comments, which are simulated: the name of its project says so on every page.
     """
+
+    scheduled = "two-tower"
+    scheduled_params: ClassVar[Mapping[str, Any]] = {}
+    first_share = FIRST_SHARE
 
     def __init__(self, dataset: Dataset, options: ReplayOptions, reporter: Reporter) -> None:
         """Fix the plan, as of a replay."""
@@ -100,6 +107,8 @@ class AutopilotReplay(Replay):
         return f"{self._dataset.name}, comments simulated"
 
     def _train_more(self) -> None:
+        self._frozen = self._train("frozen-text")
+        self._report_gate(self._frozen)
         self._reporter.echo(
             "Visitors will write comments. They are simulated: the data have ratings, and no texts."
         )
@@ -135,6 +144,18 @@ class AutopilotReplay(Replay):
         return [visitor for visitor in visitors if visitor.unit_id not in met]
 
     def _test_more(self, result: ReplayResult) -> None:
+        self._test_third(result)
+        if self._frozen.passed_gate:
+            self._reporter.echo(
+                f"{self._frozen} passed the gate on these data; the loop gives it its experiment."
+            )
+            second = self._wait_for_experiment(self._frozen)
+        else:
+            result.refused.append(self._frozen)
+            second = self._start_against_gate(self._frozen)
+        result.experiments.append(self._compete(second, self._plan.second))
+
+    def _test_third(self, result: ReplayResult) -> None:
         if not self._third.passed_gate:
             result.refused.append(self._third)
             result.missing.append(f"{self._third} should have passed its gate")

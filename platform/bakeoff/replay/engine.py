@@ -7,9 +7,10 @@ their log does not say they liked; what a model was trained on is never what it 
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bakeoff.accounts.actors import OPERATOR
 from bakeoff.accounts.create_project import create_numbered_project
@@ -45,7 +46,9 @@ from experiments.actions.retrain_surface import retrain_surface
 from experiments.actions.start_experiment import start_experiment
 from experiments.ingest.load_events import PastEvent
 from experiments.models import Experiment, Metric
+from experiments.reports.stored_text import end_sentence, show_stored
 from inference.actions.load_items import ItemDraft
+from inference.algorithms import AUTO, RankingPortfolio
 from inference.cache import cache_client
 from inference.encoders.item_vectors import count_embedded, encoder_path
 from inference.evaluation.gate import GateResult
@@ -118,8 +121,33 @@ class ReplayResult:
         }
 
 
+def units_to_tell(difference: float, low: float, high: float, *, units: int) -> int | None:
+    """Return how many units would tell a difference from 0, if it stayed as it is.
+
+    The half width of its interval shrinks with the root of the units. None where it looks no better,
+    or where it is told already.
+    """
+    if difference <= 0 or low > 0:
+        return None
+    return math.ceil(units * ((high - low) / 2 / difference) ** 2)
+
+
 class Replay:
-    """One replay, in a new project."""
+    """One replay, in a new project.
+
+    Attributes:
+        scheduled: the algorithm that meets popularity.
+        scheduled_params: its parameters.
+        first_share: of each visitor's likes, those that the first experiment can reveal.
+    """
+
+    scheduled = AUTO
+    # A model of popularity is the champion already, and an owner waits for the rest at a terminal.
+    scheduled_params: ClassVar[Mapping[str, Any]] = {
+        "algorithms": [name for name in RankingPortfolio.usual if name != "popularity"],
+        "budget_seconds": 900.0,
+    }
+    first_share = 1.0
 
     def __init__(self, dataset: Dataset, options: ReplayOptions, reporter: Reporter) -> None:
         """Fix the plan.
@@ -131,7 +159,10 @@ class Replay:
         """
         self._dataset, self._options, self._reporter = dataset, options, reporter
         self._plan: ReplayPlan = make_replay_plan(
-            dataset, seed=options.seed, max_users=options.max_users
+            dataset,
+            seed=options.seed,
+            max_users=options.max_users,
+            first_share=self.first_share,
         )
         if len(self._plan.first) < 2:
             raise ReplayError(
@@ -151,8 +182,6 @@ class Replay:
         self._set_up()
         result = ReplayResult(self._project.slug, "", public_key=self._key)
         challenger = self._wait_for_schedule()
-        frozen = self._train("frozen-text")
-        self._report_gate(frozen)
         self._train_more()
         if challenger.passed_gate:
             experiment = self._wait_for_experiment(challenger)
@@ -160,15 +189,6 @@ class Replay:
         else:
             result.refused.append(challenger)
         self._test_more(result)
-        if frozen.passed_gate:
-            self._reporter.echo(
-                f"{frozen} passed the gate on these data; the loop gives it its experiment."
-            )
-            second = self._wait_for_experiment(frozen)
-        else:
-            result.refused.append(frozen)
-            second = self._start_against_gate(frozen)
-        result.experiments.append(self._compete(second, self._plan.second))
         result.champion = str(self._surface.versions.champions().get())
         self._reporter.echo(f"{self._ledger.fallbacks} answers were fallbacks.")
         self._check(result)
@@ -178,7 +198,7 @@ class Replay:
         """Train further challengers before the first experiment; a plain replay has none."""
 
     def _test_more(self, result: ReplayResult) -> None:
-        """Let further challengers compete between the two experiments."""
+        """Let further challengers compete after the first experiment; of a plain replay none."""
 
     def project_name(self) -> str:
         """Return what the project is called."""
@@ -301,10 +321,13 @@ class Replay:
 
     def _wait_for_schedule(self) -> ModelVersion:
         """Turn the schedule on and wait for the run that it starts."""
-        schedule = {"retrain_algorithm": "two-tower"}
+        name, params = self.scheduled, dict(self.scheduled_params)
+        schedule = {"retrain_algorithm": name, "retrain_params": params}
         patch_surface(surface=self._surface, changes=schedule, by=OPERATOR)
-        self._reporter.echo("The schedule is on: two-tower is retrained on recorded data.")
-        runs = self._surface.training_runs.filter(algorithm="two-tower")
+        several = ", ".join(params.get("algorithms", ()))
+        tried = f"the best of {several} and a blend" if several else name
+        self._reporter.echo(f"The schedule is on: {tried} is retrained on recorded data.")
+        runs = self._surface.training_runs.filter(algorithm=name)
         wait_until(runs.exists, "the scheduled run")
         version = follow_run(runs.get(), self._reporter)
         self._report_gate(version)
@@ -320,6 +343,14 @@ class Replay:
             f"champion {row['champion']:.4f}, difference {row['difference']:+.4f} "
             f"(95 % {row['interval'][0]:+.4f} to {row['interval'][1]:+.4f}), {gate.units} units."
         )
+        if not gate.passed:
+            for reason in gate.reasons:
+                self._reporter.echo(f"  {end_sentence(show_stored(reason))}")
+            if more := units_to_tell(row["difference"], *row["interval"], units=gate.units):
+                self._reporter.echo(
+                    f"  It looks better, but by {gate.units} users that may be chance: about {more} "
+                    "users with held-out likes would tell."
+                )
 
     def _wait_for_experiment(self, version: ModelVersion) -> Experiment:
         experiments = Experiment.objects.tests().filter(variants__model_version=version)

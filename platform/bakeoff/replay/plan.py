@@ -36,11 +36,14 @@ class ReplayPlan:
     second: Sequence[SimulatedVisitor]
 
 
-def make_replay_plan(dataset: Dataset, *, seed: int, max_users: int) -> ReplayPlan:
+def make_replay_plan(
+    dataset: Dataset, *, seed: int, max_users: int, first_share: float = FIRST_SHARE
+) -> ReplayPlan:
     """Divide a dataset.
 
     The first 80 % of each unit's interactions are past. Its later likes are divided between the two
-    experiments by a hash of seed, unit and item, so that neither is judged on what the other showed.
+    experiments by a hash of seed, unit and item, so that neither is judged on what the other showed;
+    where there is one experiment, a `first_share` of 1 leaves it all of them.
     """
     units = by_unit(dataset.interactions)
     past: list[Interaction] = []
@@ -53,7 +56,7 @@ def make_replay_plan(dataset: Dataset, *, seed: int, max_users: int) -> ReplayPl
         second: dict[str, float | None] = {}
         for interaction in later:
             if dataset.likes(interaction):
-                part = first if _share(seed, unit, interaction.item_id) < FIRST_SHARE else second
+                part = first if _share(seed, unit, interaction.item_id) < first_share else second
                 part[interaction.item_id] = interaction.rating
         if cut and later:
             visitors.append(
