@@ -5,7 +5,12 @@ One that has no name here, a package's for instance, is shown by its own.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from django.utils.translation import gettext, gettext_noop
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 PARAM_NAMES = {
     "algorithms": gettext_noop("Algorithms to try"),
@@ -88,3 +93,33 @@ def name_of_choice(value: str) -> str:
 def name_of_param(name: str) -> str:
     """Return what pages call a hyper-parameter, in the reader's language."""
     return gettext(PARAM_NAMES[name]) if name in PARAM_NAMES else name
+
+
+def write_params(params: Mapping[str, Any]) -> str:
+    """Return hyper-parameters on one line, a blend's parts as a sum."""
+    rest = dict(params)
+    sums = []
+    if isinstance(parts := rest.get("parts"), list) and parts:
+        del rest["parts"]
+        sums.append(_write_blend(parts, rest.pop("weights", [])))
+    return ", ".join([*sums, *(f"{name} = {_write_value(value)}" for name, value in rest.items())])
+
+
+def _write_blend(parts: Sequence[Any], weights: Sequence[float]) -> str:
+    factors = (
+        [f"{weight:.3g} × " for weight in weights] if len(weights) == len(parts) else [""] * len(parts)
+    )
+    return " + ".join(factor + _write_part(part) for factor, part in zip(factors, parts, strict=True))
+
+
+def _write_part(part: Any) -> str:
+    if not isinstance(part, dict):
+        return str(part)
+    own = write_params(part.get("params", {}))
+    return f"{part.get('algorithm')} ({own})" if own else str(part.get("algorithm"))
+
+
+def _write_value(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_write_value, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

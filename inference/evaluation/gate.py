@@ -27,6 +27,13 @@ CANDIDATE_METRICS = (
     "ndcg", "accuracy", "log_score", "recall", "hit_rate", "coverage", "calibration_error",
     DECISION_COST, "abstained",
 )  # fmt: skip
+# In the order of the gate's table, after the metric that judges: JSON in the database keeps none.
+TABLE_METRICS = (
+    "ndcg", "weighted_ndcg", "recall", "weighted_recall", "precision", "f1", "hit_rate", "coverage",
+    "accuracy", "log_score", "calibration_error", DECISION_COST, "abstained",
+)  # fmt: skip
+OF_LISTS = frozenset(TABLE_METRICS[:8])  # of a ranking's lists, which have a length
+LAST_METRICS = ("latency_p95_ms", "bytes")  # what serving costs
 REPLICATES = 2000  # the ends of a 95 % interval rest on 50 of them each
 
 
@@ -164,6 +171,24 @@ class GateResult:
         empty = {"superior": False, "reasons": [], "units": 0, "rows": {}, "seeds": []}
         plain = {name: value for name, value in data.items() if name in known}
         return cls(**{**empty, **plain, "rule": GateRule.from_json(data.get("rule", {}))})
+
+    @property
+    def table(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """The metrics with their rows: the one that judges first, what serving costs last."""
+        order = [self.rule.primary, *TABLE_METRICS]
+        last = len(order) + 1  # after what no list here names, a package's metric for instance
+
+        def place(row: tuple[str, Any]) -> tuple[int, str]:
+            name = row[0]
+            if name in LAST_METRICS:
+                return last + LAST_METRICS.index(name), name
+            return order.index(name) if name in order else last - 1, name
+
+        return sorted(self.rows.items(), key=place)
+
+    def places_of(self, metric: str) -> int | None:
+        """Return how many places of a list a metric looks at; None for one that is of no list."""
+        return self.rule.k if metric in OF_LISTS and "ndcg" in self.rows else None
 
     @property
     def candidates(self) -> Sequence[Mapping[str, Any]]:

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.retrain_surface import retrain_surface
+from experiments.reports.param_words import write_params
 from experiments.tasks import retrain_scheduled_surface
 from inference.actions.queue_training import CannotTrainError
 from inference.actions.register_version import LostLeaseError, register_version
@@ -71,6 +72,20 @@ def test_a_run_of_several_registers_the_best_under_its_own_name(learner, client)
         assert f"{one['ndcg']:.4f}" in page
     shown = run_bakeoff("runs", "show", str(run.pk), "--project", learner.project.slug)
     assert all(f"{one['ndcg']:.4f}" in shown for one in tried)
+    # One order on the page and in the shell, with the length of the lists; bytes are a whole number.
+    for text in (page[page.index("data-candidate") :], shown):
+        places = [text.lower().index(name) for name in ("ndcg@10", "recall@10", "coverage@10", "bytes")]
+        assert places == sorted(places)
+    assert "e+0" not in shown
+    assert "{&#x27;" not in page  # parameters, a blend's parts among them, are no code
+
+
+def test_parameters_are_written_for_people():
+    assert write_params({"l2": 400.0, "keep": 500}) == "l2 = 400, keep = 500"
+    parts = [{"algorithm": "ease", "params": {"l2": 400.0}}, {"algorithm": "als", "params": {}}]
+    blend = {"parts": parts, "weights": [2.5123, 0.1]}
+    assert write_params(blend) == "2.51 × ease (l2 = 400) + 0.1 × als"
+    assert write_params({"parts": ["ease", "als"]}) == "ease + als"
 
 
 def test_what_was_served_is_frozen_with_the_run_and_judged_off_policy(learner):

@@ -290,18 +290,22 @@ def show_ablation(version: ModelVersion) -> None:
     console.print(table)
 
 
+def _gate_value(metric: str, value: float) -> str:
+    return f"{value:,.0f}" if metric == "bytes" else f"{value:.4g}"
+
+
 def show_gate(version: ModelVersion) -> None:
     """Print the gate's table."""
     from inference.evaluation.gate import GateResult
 
     gate = GateResult.from_json(version.gate)
     table = Table("metric", version.label, gate.rival or "no rival", "difference (95% CI)")
-    for metric, row in gate.rows.items():
-        interval = row.get("interval")
+    for metric, row in gate.table:
+        interval, places = row.get("interval"), gate.places_of(metric)
         table.add_row(
-            metric,
-            f"{row['challenger']:.4g}",
-            f"{row['champion']:.4g}" if "champion" in row else "",
+            f"{metric}@{places}" if places else metric,
+            _gate_value(metric, row["challenger"]),
+            _gate_value(metric, row["champion"]) if "champion" in row else "",
             f"{row['difference']:+.4f} ({interval[0]:+.4f} … {interval[1]:+.4f})" if interval else "",
         )
     console.print(table)

@@ -39,6 +39,13 @@ class GateRow:
     champion: float | None
     difference: float | None
     interval: Sequence[float] | None
+    places: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What pages call the metric, with the length of the lists that it is of."""
+        name = name_of(self.metric)
+        return f"{name}@{self.places}" if self.places else name
 
     @property
     def is_count(self) -> bool:
@@ -81,16 +88,21 @@ def page_of(run: TrainingRun) -> RunPage:
     stored = run.version.gate if run.version is not None else {}
     gate = GateResult.from_json(stored) if stored else None
     about = gate.about if gate is not None else {}
-    rows = [
-        GateRow(
-            metric=metric,
-            challenger=row["challenger"],
-            champion=row.get("champion"),
-            difference=row.get("difference"),
-            interval=row.get("interval"),
-        )
-        for metric, row in (gate.rows if gate is not None else {}).items()
-    ]
+    rows = (
+        []
+        if gate is None
+        else [
+            GateRow(
+                metric=metric,
+                challenger=row["challenger"],
+                champion=row.get("champion"),
+                difference=row.get("difference"),
+                interval=row.get("interval"),
+                places=gate.places_of(metric),
+            )
+            for metric, row in gate.table
+        ]
+    )
     window = [
         (name, value)
         for name, value in {**about.get("window", {}), **about.get("compression", {})}.items()

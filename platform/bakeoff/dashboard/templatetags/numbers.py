@@ -12,6 +12,7 @@ from django.utils.translation import get_language, gettext
 from bakeoff.accounts.usage_kinds import QUOTA_NAMES
 from experiments.reports.chart_texts import translated
 from experiments.reports.code_names import name_of
+from experiments.reports.param_words import write_params
 from experiments.reports.percentages import percent, signed_number
 from experiments.reports.remaining import describe_seconds
 from experiments.reports.stored_text import end_sentence, is_listed, show_stored
@@ -89,6 +90,12 @@ def verdict_word(action: str) -> str:
 def named(code: object) -> str:
     """Write a stored code as pages name it."""
     return name_of(code)
+
+
+@register.filter
+def params(values: Mapping[str, Any]) -> str:
+    """Write an algorithm's parameters: `l2 = 400, keep = 500`; a blend's as `2.5 × ease + 0.1 × als`."""
+    return write_params(values)
 
 
 @register.filter
