@@ -119,6 +119,8 @@ RUN_SENTENCES: tuple[tuple[str, str], ...] = (
     ("took the encoder's vectors", gettext_noop("Read the encoder's vectors")),
     ("compared {done} of {all} items", gettext_noop("Compared %(done)s of %(all)s items")),
     ("encoded {done} of {all} texts", gettext_noop("Encoded %(done)s of %(all)s texts")),
+    ("embedding texts", gettext_noop("Embedding the catalogue's texts")),
+    ("embedding {done} of {all} texts", gettext_noop("Embedded %(done)s of %(all)s texts")),
     ("encoding {all} texts", gettext_noop("Encoding %(all)s texts")),
     ("epoch {number}: loss {loss}", gettext_noop("Epoch %(number)s: loss %(loss)s")),
     ("step {number}: loss {loss}", gettext_noop("Step %(number)s: loss %(loss)s")),

@@ -69,7 +69,7 @@ def embed_missing(
     Args:
         items: whose texts.
         path: of another encoder than the configured one; empty for that.
-        progress: receives how many are done.
+        progress: receives how many more are done: first those that have a vector already.
     """
     digest = sha256_of_encoder(path) if path else encoder_sha256()
     texts = {ItemVector.key_of(item.text_to_embed): item.text_to_embed for item in items}
@@ -82,7 +82,7 @@ def embed_missing(
     progress(len(items) - len(missing))
     for start in range(0, len(missing), CHUNK):
         keys = missing[start : start + CHUNK]
-        vectors = _encoder_at(path).encode([texts[key] for key in keys])
+        vectors = _encoder_at(path).encode([texts[key] for key in keys], progress=progress)
         ItemVector.objects.bulk_create(
             [
                 ItemVector(encoder_sha256=digest, text_sha256=key, vector=vector.tobytes())
@@ -90,7 +90,6 @@ def embed_missing(
             ],
             ignore_conflicts=True,  # another worker may have embedded the same text meanwhile
         )
-        progress(len(keys))
     return len(missing)
 
 
@@ -125,14 +124,20 @@ def _encoder_at(path: str) -> TextEncoder:
     return _load(path) if path else load_encoder()
 
 
-def vectors_of(items: Sequence[Item], *, path: str = "") -> Floats:
+def vectors_of(
+    items: Sequence[Item],
+    *,
+    path: str = "",
+    progress: Callable[[int], None] = lambda _count: None,
+) -> Floats:
     """Return the vectors of items, float32 (n, width), embedding what is missing.
 
     Args:
         items: n of them.
         path: of another encoder than the configured one; empty for that.
+        progress: receives how many more have one.
     """
-    embed_missing(items, path=path)
+    embed_missing(items, path=path, progress=progress)
     digest = sha256_of_encoder(path) if path else encoder_sha256()
     keys = [ItemVector.key_of(item.text_to_embed) for item in items]
     vectors = dict(

@@ -106,13 +106,13 @@ def _train(run_id: int, lease: int, log: RunLog) -> None:
         optimise(run, lease, log)
         return
     log.say(f"{run.algorithm} on {run.snapshot.rows:,} rows" if run.snapshot else run.algorithm)
+    reporter = None if place() else Reporter(run, lease, log)
     with first_goes_ahead():  # it embeds what has no vector yet, and fetches images and models
         plan = plan_of(run)
-        fit_and_judge_run = _work_of(run, plan)
-    if place():
+        fit_and_judge_run = _work_of(run, plan, reporter)
+    if reporter is None:
         fit_and_judge_run(RunProgress())
         return
-    reporter = Reporter(run, lease, log)
     result = fit_and_judge_run(reporter.progress)
     reporter.write(1.0, "registering")
     register = partial(
@@ -137,7 +137,9 @@ def _message_of(run: TrainingRun) -> str:
     return run.message
 
 
-def _work_of(run: TrainingRun, plan: RunPlan) -> Callable[[RunProgress], RunResult]:
+def _work_of(
+    run: TrainingRun, plan: RunPlan, reporter: Reporter | None
+) -> Callable[[RunProgress], RunResult]:
     """Read what the run works on; return its work: to compress a version, or to train for the kind."""
     kind = run.surface.kind
     if run.compresses is not None:
@@ -157,7 +159,7 @@ def _work_of(run: TrainingRun, plan: RunPlan) -> Callable[[RunProgress], RunResu
         fit_and_judge,
         plan,
         rows_of(run, Likes),
-        catalogue_of(run),
+        catalogue_of(run) if reporter is None else catalogue_of(run, reporter.note_texts),
         gap_seconds=run.surface.attribution_seconds,
         log=log_of(run),
     )

@@ -56,11 +56,14 @@ from inference.training.snapshot import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
     from pathlib import Path
 
     from inference.models import ModelVersion, TrainingRun
     from inference.serving.artifact import Floats
+
+    NoteTexts = Callable[[int, int], None]  # receives how many of how many are done
 
 PLAIN = "frozen-text"  # what the configured encoder does, with nothing learnt
 MAX_FETCH_SECONDS = 600.0  # of images: a dead host must not keep a run from training
@@ -226,15 +229,22 @@ def log_of(run: TrainingRun) -> Log | None:
     return Log(answers, run.surface.exploration)
 
 
-def catalogue_of(run: TrainingRun) -> Catalogue:
-    """Read the project's items, embedding texts and images without a vector if the run reads them."""
+def catalogue_of(run: TrainingRun, note_texts: NoteTexts = lambda _done, _total: None) -> Catalogue:
+    """Read the project's items, embedding texts and images without a vector if the run reads them.
+
+    Args:
+        run: that reads them.
+        note_texts: receives how many of how many texts have a vector, while some are embedded.
+    """
     items = list(Item.objects.filter(project_id=run.surface.project_id).order_by("id"))
     reads_vectors = "vectors" in _inputs(run) and not _no_encoder(run)
     return Catalogue(
         item_ids=[item.item_id for item in items],
-        vectors=vectors_of(items) if reads_vectors else None,
+        vectors=vectors_of(items, progress=count_texts(len(items), note_texts))
+        if reads_vectors
+        else None,
         vectors_by={
-            name: vectors_of(items, path=path)
+            name: vectors_of(items, path=path, progress=count_texts(len(items), note_texts))
             for name, path in (_encoders_of(run) if reads_vectors else {}).items()
         },
         other_texts=_texts_of(run),
@@ -245,6 +255,20 @@ def catalogue_of(run: TrainingRun) -> Catalogue:
         images=_images_of(items) if "images" in _inputs(run) else None,
         refused_images=refusals_of(run.surface.project_id),
     )
+
+
+def count_texts(total: int, note: NoteTexts) -> Callable[[int], None]:
+    """Return what adds up counts and notes them; nothing is noted where none had to be made."""
+    done = -1  # before the first count, which is of those that are there
+
+    def add(count: int) -> None:
+        nonlocal done
+        is_first = done < 0
+        done = count if is_first else done + count
+        if not is_first or done < total:
+            note(done, total)
+
+    return add
 
 
 def example_images_of(run: TrainingRun, examples: Examples) -> ExampleImages:

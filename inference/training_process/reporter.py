@@ -46,7 +46,7 @@ class Reporter:
         self._curve = {(fit, step): loss for fit, step, loss in run.curve}
         self._steps: dict[str, int] = {}
         self._step: tuple[str, int, float] | None = None
-        self._pace = Pace()
+        self._pace, self._texts_pace = Pace(), Pace()
         self.progress = RunProgress(self._report, self._add, self._note_steps)
 
     def _note_steps(self, fit: str, steps: int) -> None:
@@ -62,6 +62,21 @@ class Reporter:
             self._last = now
             self.write(share, line)
 
+    def note_texts(self, done: int, total: int) -> None:
+        """Say how many of the catalogue's texts have vectors, before any share of the run is done.
+
+        The time left is that of the texts.
+
+        Raises:
+            LostLeaseError: another attempt took over, or somebody cancelled the run.
+        """
+        now = time.monotonic()
+        left = self._texts_pace.seconds_left(done / max(total, 1), now)
+        if now - self._last >= REPORT_SECONDS:
+            self._last = now
+            stage = RunStage("embedding texts", done, total, None, left)
+            self._write(0.0, f"embedding {done} of {total} texts", stage, now)
+
     def write(self, share: float, line: str) -> None:
         """Write now; while a server is away, nothing is written.
 
@@ -69,7 +84,9 @@ class Reporter:
             LostLeaseError: another attempt took over, or somebody cancelled the run.
         """
         now = time.monotonic()
-        stage = self._stage(line, self._pace.seconds_left(share, now))
+        self._write(share, line, self._stage(line, self._pace.seconds_left(share, now)), now)
+
+    def _write(self, share: float, line: str, stage: RunStage, now: float) -> None:
         if self._log is not None:
             self._log.note_stage(stage, share, now)
             self._log.store()
@@ -111,9 +128,13 @@ class Pace:
     def __init__(self) -> None:
         """Wait for the first report."""
         self._first: tuple[float, float] | None = None
+        self._lowest: float | None = None
 
     def seconds_left(self, share: float, now: float) -> float | None:
         """Return how long the rest takes at the pace so far; None until a hundredth is done.
+
+        It never counts up: a run that slows down says nothing until the rest is shorter again than it
+        has said before.
 
         Args:
             share: done of the run.
@@ -124,4 +145,8 @@ class Pace:
         before, start = self._first
         if share - before < MIN_SHARE:
             return None
-        return round((1 - share) * (now - start) / (share - before), 1)
+        left = round((1 - share) * (now - start) / (share - before), 1)
+        if self._lowest is not None and left > self._lowest:
+            return None
+        self._lowest = left
+        return left

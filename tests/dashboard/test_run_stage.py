@@ -8,6 +8,7 @@ from django.urls import reverse
 from inference.models import TrainingRun
 from inference.models.run_stage import RunStage
 from inference.runs.outcome import RunProgress
+from inference.training_process.inputs import count_texts
 from inference.training_process.reporter import Pace, Reporter
 from tests.support import builders
 from tests.support.dashboard import sign_in
@@ -65,6 +66,33 @@ def test_the_time_left_goes_by_the_pace_of_this_attempt():
     assert pace.seconds_left(0.5, 100.0) is None  # an earlier attempt has done this half
     assert pace.seconds_left(0.505, 101.0) is None  # too little to tell
     assert pace.seconds_left(0.6, 120.0) == pytest.approx(80)
+
+
+def test_the_time_left_never_counts_up():
+    pace, left = Pace(), []
+    # Ten hundredths in ten seconds each, but for two slow ones.
+    for share, now in [(0.0, 0), (0.1, 10), (0.2, 20), (0.25, 60), (0.3, 90), (0.8, 120), (0.9, 130)]:
+        left.append(pace.seconds_left(share, now))
+    assert left[:3] == [None, 90.0, 80.0]
+    assert left[3:5] == [None, None]
+    assert left[5:] == pytest.approx([30, 14.4], abs=0.1)
+
+
+def test_a_run_that_embeds_texts_says_how_many_and_how_long(run, shop, lane):
+    reporter = Reporter(run, lease=1)
+    add = count_texts(400, reporter.note_texts)
+    add(400)  # all were there: nothing to say
+    run.refresh_from_db()
+    assert run.current_stage is None
+    add = count_texts(400, reporter.note_texts)
+    add(100)
+    add(32)
+    run.refresh_from_db()
+    assert (run.current_stage.phase, run.current_stage.step) == ("embedding texts", 100)
+    assert run.current_stage.line == "embedding texts, step 100 of 400"
+    page = sign_in(shop.project).get(reverse("run", args=[run.pk])).content.decode()
+    for words in ("Embedding the catalogue&#x27;s texts", "100 of 400", "Embedded 100 of 400 texts"):
+        assert words in page
 
 
 def test_a_part_names_the_fit_of_its_steps():
