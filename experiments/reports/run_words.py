@@ -146,6 +146,14 @@ RUN_SENTENCES: tuple[tuple[str, str], ...] = (
         ),
     ),
     (
+        "Lists are judged among the items that could be shown at the time of what is held out: "
+        "{hidden} of {all} had expired or were not published yet, mean over the users.",
+        gettext_noop(
+            "Lists are judged only by items that could be shown at the time: on average, %(hidden)s of "
+            "%(all)s had expired or were not published yet."
+        ),
+    ),
+    (
         "{repeats} likes repeat what the same user had liked before, and count once. Lists are judged "
         "by items that are new to the user alone.",
         gettext_noop(

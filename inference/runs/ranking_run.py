@@ -55,6 +55,8 @@ class Catalogue:
         vectors_by: of their texts by another encoder, by the version that made it.
         other_texts: of the project beside its items'.
         without_text: whether an item says nothing but its id, (n,); None: none of them.
+        published_at: from when on each can be shown, in seconds, (n,); None: all, always.
+        expires_at: until when, likewise.
     """
 
     item_ids: list[str]
@@ -67,6 +69,8 @@ class Catalogue:
     other_texts: Sequence[str] = ()
     other_widths: int = 0
     without_text: NDArray[np.bool_] | None = None
+    published_at: NDArray[np.float64] | None = None
+    expires_at: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,11 @@ class RankingRun:
         Raises:
             RunError: too little data.
         """
-        split = _split(likes, catalogue.item_ids, gap_seconds)
+        split = replace(
+            _split(likes, catalogue.item_ids, gap_seconds),
+            published_at=catalogue.published_at,
+            expires_at=catalogue.expires_at,
+        )
         judged = split.judged
         if plan.recipe.algorithm in REMOTE:
             every = max(1, -(-len(judged) // MAX_JUDGED_REMOTELY))

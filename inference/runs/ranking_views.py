@@ -59,6 +59,13 @@ def notes_on_ranking_data(run: RankingRun) -> list[str]:
             f"{repeats} likes repeat what the same user had liked before, and count once. Lists are "
             "judged by items that are new to the user alone."
         )
+    hidden = sum(len(run.split.hidden_from(unit)) for unit in run.judged) / max(len(run.judged), 1)
+    if hidden:
+        notes.append(
+            f"Lists are judged among the items that could be shown at the time of what is held out: "
+            f"{hidden:,.0f} of {len(catalogue.item_ids):,} had expired or were not published yet, mean "
+            "over the users."
+        )
     if other := catalogue.other_widths:
         they = verb(other, "it is", "they are")
         notes.append(

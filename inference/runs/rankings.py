@@ -134,8 +134,7 @@ def rank_units(
     lists: list[Indices] = []
     for start in range(0, len(judged), UNITS_AT_ONCE):
         units = [split.past[i] for i in judged[start : start + UNITS_AT_ONCE]]
-        # As in traffic: neither what a unit liked nor what it refused is shown again.
-        seen = [np.concatenate([unit.items, unit.disliked]).tolist() for unit in units]
+        seen = [split.excluded_of(i).tolist() for i in judged[start : start + UNITS_AT_ONCE]]
         contexts = None
         if in_context and ranker.features:
             contexts = [split.context_of(i) for i in judged[start : start + UNITS_AT_ONCE]]
@@ -154,8 +153,8 @@ def rank_remotely(
     """
     lists = []
     for unit in judged:
-        liked, refused = split.past[unit].items, split.past[unit].disliked
-        seen = np.isin(ranker.default_order, np.concatenate([liked, refused]))
+        liked = split.past[unit].items
+        seen = np.isin(ranker.default_order, split.excluded_of(unit))
         rest = ranker.default_order[~seen][:MAX_REMOTE_CANDIDATES]
         recent = [ranker.item_ids[i] for i in liked[::-1][:MAX_REMOTE_HISTORY]]
         try:

@@ -193,14 +193,14 @@ class Ranker:
     ) -> Indices:
         every = np.arange(len(self.item_ids), dtype=np.int32)
         scores = self.score(every, history) + self.context_scores(every, words)
-        scores[list(excluded)] = -np.inf  # stays in the ranking, and is cut below
+        scores[np.asarray(excluded, dtype=np.int64)] = -np.inf  # stays in the ranking, and is cut below
         best = best_items(scores, limit)
         allowed: Indices = best[np.isfinite(scores[best])]
         return allowed
 
     def _default_unseen(self, excluded: Sequence[int], limit: int) -> Indices:
         leading = self.default_order[: limit + len(excluded)]  # a million are not looked through
-        return leading[~np.isin(leading, list(excluded))][:limit]
+        return leading[~np.isin(leading, np.asarray(excluded, dtype=np.int64))][:limit]
 
     @property
     def is_large(self) -> bool:

@@ -73,7 +73,9 @@ def best_of_all(
     for start in range(0, len(histories), step):
         lines = scorer.score_all(histories[start : start + step])
         for line, excluded in zip(lines, seen[start : start + step], strict=True):
-            line[list(excluded)] = -np.inf  # stays in the ranking's arrays, and is cut below
+            line[
+                np.asarray(excluded, dtype=np.int64)
+            ] = -np.inf  # stays in the ranking's arrays, and is cut below
             best = best_items(line, limit)
             result.append(best[np.isfinite(line[best])])
     return result

@@ -88,6 +88,8 @@ class SplitData:
         gap_seconds: what lies within it before a unit's first held-out like is left out of `past`.
         is_weighted: whether events have weights.
         features: of the context of likes, in the order of their words.
+        published_at: from when on each item can be shown, in seconds, (n,); None: all, always.
+        expires_at: until when, likewise.
     """
 
     item_ids: Sequence[str]
@@ -97,6 +99,29 @@ class SplitData:
     gap_seconds: float = 0.0
     is_weighted: bool = False
     features: Sequence[str] = ()
+    published_at: NDArray[np.float64] | None = None
+    expires_at: NDArray[np.float64] | None = None
+
+    def hidden_from(self, unit: int) -> NDArray[np.int64]:
+        """Return indices of items that could not be shown while a judged unit liked what is held out.
+
+        Those that had expired before, or were published after it; none of what it liked then.
+        """
+        if self.published_at is None or self.expires_at is None:
+            return np.zeros(0, np.int64)
+        likes = self.whole[unit]
+        at = likes.at[np.isin(likes.items, self.later[unit])]
+        hidden = (self.expires_at <= at.min()) | (self.published_at > at.max())
+        hidden[self.later[unit]] = False
+        return np.flatnonzero(hidden)
+
+    def excluded_of(self, unit: int) -> NDArray[np.int64]:
+        """Return indices that a judged unit's list may not hold: as in traffic.
+
+        Neither what the unit liked nor what it refused is shown again, nor what nobody is shown.
+        """
+        past = self.past[unit]
+        return np.concatenate([past.items, past.disliked, self.hidden_from(unit)])
 
     def context_of(self, unit: int) -> dict[str, str]:
         """Return the words of the context in which a judged unit liked the first held-out item."""

@@ -57,8 +57,9 @@ from inference.training.snapshot import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from inference.models import ModelVersion, TrainingRun
     from inference.serving.artifact import Floats
@@ -252,9 +253,19 @@ def catalogue_of(run: TrainingRun, note_texts: NoteTexts = lambda _done, _total:
         without_text=np.array([not item.says_something for item in items], dtype=bool),
         custom_vectors=custom_vectors_of(items),
         other_widths=other_widths(items),
+        **_times_of(items),
         images=_images_of(items) if "images" in _inputs(run) else None,
         refused_images=refusals_of(run.surface.project_id),
     )
+
+
+def _times_of(items: Sequence[Item]) -> dict[str, NDArray[np.float64]]:
+    """Return from and until when items can be shown; nothing where none has such a time."""
+    if not any(item.published_at or item.expires_at for item in items):
+        return {}
+    since = [item.published_at.timestamp() if item.published_at else -np.inf for item in items]
+    until = [item.expires_at.timestamp() if item.expires_at else np.inf for item in items]
+    return {"published_at": np.array(since), "expires_at": np.array(until)}
 
 
 def count_texts(total: int, note: NoteTexts) -> Callable[[int], None]:

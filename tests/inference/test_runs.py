@@ -11,13 +11,16 @@ from types import SimpleNamespace
 import numpy as np
 import psutil
 import pytest
+from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
 from experiments.actions.advance_challenger import advance_challenger
 from experiments.actions.retrain_surface import retrain_surface
+from experiments.ingest.load_events import PastEvent, load_events
 from experiments.reports.param_words import write_params
 from experiments.tasks import retrain_scheduled_surface
+from inference.actions.load_items import ItemDraft, load_items
 from inference.actions.queue_training import CannotTrainError
 from inference.actions.register_version import LostLeaseError, register_version
 from inference.models import Item, Surface, TrainingRun
@@ -78,6 +81,30 @@ def test_a_run_of_several_registers_the_best_under_its_own_name(learner, client)
         assert places == sorted(places)
     assert "e+0" not in shown
     assert "{&#x27;" not in page  # parameters, a blend's parts among them, are no code
+
+
+def test_lists_are_judged_among_what_could_be_shown_then(learner, client):
+    """Last year's advertisements, liked by everybody, are no answer to what is liked today."""
+    now = timezone.now()
+    old = [f"old{n}" for n in range(20)]
+    load_items(
+        project_id=learner.project_id,
+        items=[ItemDraft(item, "sold", expires_at=now - timedelta(days=2)) for item in old],
+    )
+    events = [
+        PastEvent(f"{unit}:{item}", "rating", unit, item, 5.0, now - timedelta(days=3))
+        for n, item in enumerate(old)
+        for unit in (f"early{n}-{reader}" for reader in range(30))
+    ]
+    load_events(connection.connection, learner.project_id, events)
+    run = train(learner, "popularity")
+    assert run.version is not None, run.message
+    assert run.version.gate["rows"]["ndcg"]["challenger"] > 0.05  # among all of them it is 0
+    (note,) = [one for one in run.version.gate["about"]["notes"] if "expired" in one]
+    assert f"20 of {len(ITEMS) + 20} had expired" in note
+    client.force_login(builders.make_root())
+    page = client.get(reverse("run", args=[run.pk])).content.decode()
+    assert "Lists are judged only by items that could be shown at the time" in page
 
 
 def test_parameters_are_written_for_people():
