@@ -38,6 +38,7 @@ SLOW_FILES = (
     "loop/test_holdbacks.py", "stats/test_rules.py", "looks/test_plans.py",
     "inference/test_object_store.py", "dashboard/test_variant_rows.py",
     "dashboard/test_single_sign_on.py", "alerts/test_delivery.py", "dashboard/test_kept_form.py",
+    "dashboard/test_suggested_key.py", "dashboard/test_compressed_answers.py",
     "stats/test_bandit_simulation.py", "gateway/test_request_traces.py", "looks/test_roll_up.py",
     "inference/test_imported_models.py", "dashboard/test_query_counts.py",
     "simulation/test_programme.py", "archive/test_analyze.py", "dashboard/test_downloads.py",
