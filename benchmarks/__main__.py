@@ -37,6 +37,7 @@ NAMES = (
     "freshness",
     "refresh",
     "catalogue_size",
+    "nearest_texts",
     "slate_rules",
     "embedding",
     "training",

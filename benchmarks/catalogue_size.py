@@ -22,12 +22,10 @@ from inference.recommenders import RECOMMENDERS
 from inference.serving.artifact import save_artifact
 from inference.serving.catalogue_row import CatalogueRow
 from inference.serving.index_building import build_indexes, draw_histories
-from inference.serving.near_items import MAX_NEAR
 from inference.serving.ranker import Ranker
 from inference.serving.scorers import draft_vectors
 from inference.serving.stored_catalogue import CatalogueWriter
 from inference.training.data import TrainingData
-from inference.training.near_items import near_items
 
 WIDTH, UNITS, LIST = 64, 500, 100
 TEXT_WIDTH = 64  # of the texts' vectors that training reads: of 384, a million would be 1.5 GB
@@ -41,7 +39,6 @@ def run(size: str, home: str) -> None:
     steps = 40 if size == "full" else 8
     pieces = [partial(_serving, Path(home), items) for items in sizes]
     pieces += [partial(_training, items, steps) for items in sizes]
-    pieces += [partial(_nearest_texts, items) for items in sizes]
     for piece in pieces:
         for row in piece():
             # A million takes long: what is measured is seen at once.
@@ -58,8 +55,7 @@ def run(size: str, home: str) -> None:
         "hardly moves; building an index is by the clock. Recall is that of the lists beside all scores. Steps: median of "
         f"steps of {LEARNERS} units with 20 likes each. Memory: of a process that maps the version, its index and the "
         "catalogue (title, labels, price, brand), finds each item of the version in it, filters by price and answers 500 "
-        "requests; beside that without either. Nearest texts: found once for a version; their recall is that of 500 items' "
-        "lists beside all cosines. Slope: exponent of the figure over the items, 0 where it does not grow."
+        "requests; beside that without either. Slope: exponent of the figure over the items, 0 where it does not grow."
     )
     write_result("catalogue_size", size, rows, notes, ("torch", "usearch"))
 
@@ -229,27 +225,6 @@ def _training(items: int, steps: int) -> list[Row]:
             Row(f"{items:,} items: a training step of {name}", step, "ms", higher_is_better=False)
         )
     return rows
-
-
-def _nearest_texts(items: int) -> list[Row]:
-    """What a version pays once so that similar items may be found by their texts, and how good the lists are."""
-    rng = np.random.default_rng(0)
-    subjects = rng.normal(size=(max(20, items // 50), TEXT_WIDTH)).astype(np.float32)
-    texts = subjects[rng.integers(len(subjects), size=items)]
-    texts += 0.7 * rng.normal(size=texts.shape).astype(np.float32)
-    texts /= np.linalg.norm(texts, axis=1, keepdims=True)
-    seconds, lists = _timed(lambda: near_items([texts]), 1)
-    asked = rng.choice(items, 500, replace=False)
-    cosines = texts[asked] @ texts.T
-    cosines[np.arange(len(asked)), asked] = -np.inf
-    best = np.argpartition(-cosines, MAX_NEAR, axis=1)[:, :MAX_NEAR]
-    shares = [len(np.intersect1d(*both)) / MAX_NEAR for both in zip(lists[asked], best, strict=True)]
-    return [
-        Row(f"{items:,} items: the nearest texts of each", seconds, "s", higher_is_better=False),
-        Row(
-            f"{items:,} items: recall@{MAX_NEAR} of the nearest texts", float(np.mean(shares)), "share"
-        ),
-    ]
 
 
 def _item_knn(items: int, target: str) -> Row:
