@@ -83,7 +83,10 @@ def test_a_filter_that_means_nothing_is_refused(filters, condition, message):
         ({"filter": {"brand": "x" * 9000}}, "must be at most 8192"),
         ({"filtre": {}}, "Did you mean 'filter'?"),
         ({"boost": [{"by": 2, "wieght": 1}]}, "boost.0.wieght: unknown"),
-        ({"pin": [{"item_id": "a", "position": 1}, {"item_id": "b", "position": 1}]}, "one item"),
+        (
+            {"pin": [{"item_id": "a", "position": 1}, {"item_id": "b", "position": 1}]},
+            "must be another",
+        ),
         ({"caps": {"brand": 1.5}}, "must be a whole number"),
         ([], "rules == \\[\\], must be an object"),
     ],
