@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
             field=models.JSONField(
                 blank=True,
                 default=list,
-                help_text="What it may do: serve, ingest, manage, export, admin.",
+                help_text="What it may do: serve, ingest, read, manage, export, admin.",
             ),
         ),
         migrations.AlterField(
