@@ -151,7 +151,7 @@ def test_the_command_refuses_before_a_server_starts(console, files):
     done = console(*labelled, "--text", "msg", status=2, cwd=files, **away)
     shown = " ".join(done.stderr.replace("│", " ").split())
     assert "held-out examples == 8, must be at least 20. Of 40 examples with 2 labels" in shown
-    assert "load about 60 more" in shown
+    assert "load about 64 more" in shown
     assert not (files / "home").exists()
     # What is left out is told first; then the servers are looked for, and are away.
     done = console(*log, status=1, cwd=files, **away)
@@ -179,7 +179,7 @@ main(sys.argv[2:])
 @pytest.mark.parametrize("kind", ["log", "labelled"])
 def test_a_replay_that_is_stopped_while_it_starts_says_so_and_no_more(files, number, kind):
     (files / "t.csv").write_text(
-        "text,label\n" + "".join(f"rain {n},{'ab'[n % 2]}\n" for n in range(120))
+        "text,label\n" + "".join(f"rain {n},{'ab'[n % 2]}\n" for n in range(240))
     )
     log = ["--items", "books.csv", "--interactions", "ratings.csv", *OPTIONS]
     options = log if kind == "log" else ["--labelled", "t.csv"]
