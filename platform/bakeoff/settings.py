@@ -152,6 +152,8 @@ WHITENOISE_AUTOREFRESH = False
 
 # The fast lane bounds bodies before Django sees them: see gateway/bodies.py.
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BULK_BODY
+# A form has a table of 10,000 rows with three cells each at most (dashboard/table_field.py).
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 40_000
 
 # The scheme of a request is what a trusted proxy says (gateway/front.py), so no header is named here:
 # SECURE_PROXY_SSL_HEADER would believe anybody.

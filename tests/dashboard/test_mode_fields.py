@@ -182,3 +182,15 @@ def test_another_method_takes_from_a_draft_what_it_does_not_have(shop, analyst, 
     split = change(mode="split", planned_units="7000")
     assert split.policy["planned_units"] == 7000
     assert "block_seconds" not in split.policy
+
+
+def test_a_bandit_that_becomes_a_split_has_the_rule_that_was_shown(shop, analyst, filled):
+    assert analyst.post(new_page(shop), filled | {"mode": "bandit"}).status_code == 302
+    draft = Experiment.objects.get(project=shop.project)
+    assert draft.policy["rule"] == "always_valid"
+    address = report_path(draft, "edit/")
+    for mode, rule in (("split", "group_sequential"), ("bandit", "always_valid")):
+        sent = read_form(analyst.get(address).content.decode(), "definition")
+        assert analyst.post(address, sent | {"mode": mode}).status_code == 302
+        draft.refresh_from_db()
+        assert (draft.mode, draft.policy["rule"]) == (mode, rule)

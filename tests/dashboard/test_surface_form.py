@@ -6,6 +6,7 @@ import pytest
 
 from bakeoff.accounts.models import AuditEntry
 from inference.models import Surface
+from tests.support import builders
 from tests.support.browser import Visit
 from tests.support.dashboard import make_user, sign_in
 from tests.support.dashboard_pages import PHONE
@@ -114,15 +115,15 @@ def test_saving_a_form_untouched_changes_nothing(shop, operator, kind):
     stated = {
         "recommend": {
             "static_list": ["b", "a"], "liked_events": ["click", "order"], "context_features": ["hour"],
-            "event_weights": {"click": 1.5, "order": {"per_value": 0.1}},
+            "event_weights": {"click": 1 / 3, "order": {"per_value": 0.1}},
         },
-        "classify": {"labels": ["ham", "spam"], "costs": {"ham": {"spam": 3}}, "slices": ["country"]},
+        "classify": {"labels": ["ham", "spam"], "costs": {"ham": {"spam": 2 / 3}}, "slices": ["country"]},
         "generate": {
             "generate": {
                 "public": True, "store": "redacted", "cache": {"seconds": 60},
                 "budgets": {"unit": {"tokens": 1000}, "address": {"tokens": 5000, "money": 2.5}},
                 "prices": {"openai": {"m": {"input": 1, "output": 2}}},
-                "guardrails": {"blocked_terms": ["gun"], "redact": ["in"]},
+                "guardrails": {"blocked_terms": [" gun "], "redact": ["in"]},
             }
         },
         "rank": {"rank": {"explore": 0.2, "wait_seconds": 60}},
@@ -219,6 +220,36 @@ def test_parameters_on_schedule_have_fields(shop, operator):
     # Another algorithm has parameters of its own.
     assert change(operator, surface, retrain_algorithm="popularity").status_code == 302
     assert surface.retrain_params == {}
+
+
+def test_an_untouched_form_keeps_the_schedule_of_a_package_that_is_absent(shop, operator):
+    surface = shop.surface
+    Surface.objects.filter(pk=surface.pk).update(retrain_algorithm="gone", retrain_params={"rate": 1})
+    assert change(operator, surface).status_code == 302
+    assert (surface.retrain_algorithm, surface.retrain_params) == ("gone", {"rate": 1})
+
+
+def test_parameters_that_were_not_changed_stay_as_they_are_stored(shop, operator):
+    surface = shop.surface
+    builders.make_version(surface, [1] * 10, algorithm="pretrain")
+    stored = {"width": 64, "encoder": "home/rejected@1"}  # a default, and what cannot be chosen now
+    Surface.objects.filter(pk=surface.pk).update(retrain_algorithm="two-tower", retrain_params=stored)
+    assert change(operator, surface).status_code == 302
+    assert surface.retrain_params == stored
+    assert change(operator, surface, **{"param-epochs": "7"}).status_code == 302
+    assert surface.retrain_params == stored | {"epochs": 7}
+    assert change(operator, surface, encoder="").status_code == 302
+    assert surface.retrain_params == {"width": 64, "epochs": 7}
+
+
+def test_costs_of_every_pair_of_20_labels_can_be_saved(shop, operator):
+    labels = [f"l{number}" for number in range(20)]
+    costs = {truth: {answer: 2 for answer in labels if answer != truth} for truth in labels}
+    many = Surface.objects.create(
+        project=shop.project, key="many", kind="classify", labels=labels, costs=costs
+    )
+    assert change(operator, many, **{"costs-0-2": "5"}).status_code == 302
+    assert many.costs == costs | {"l0": costs["l0"] | {"l1": 5}}
 
 
 def test_what_is_wrong_in_fields_of_another_kind_is_not_in_the_way(shop, operator):

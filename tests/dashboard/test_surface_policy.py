@@ -106,11 +106,23 @@ def test_blocks_and_clusters_count_otherwise_than_users(quick):
     assert stored["window_seconds"] == 20.0
 
 
+def test_a_bandit_has_the_surfaces_share_and_rule(quick):
+    quick.surface.policy = POLICY | {"floor": 0.2, "rule": "exact"}
+    quick.surface.save()
+    quick.metric.kind = "proportion"
+    quick.metric.save()
+    fields = read(quick, f"?surface={quick.surface.pk}")
+    assert (fields["floor"], fields["bandit_rule"]) == (["20"], ["exact"])
+    stored = save(quick, fields | {"mode": "bandit"})
+    assert (stored["floor"], stored["rule"]) == (0.2, "exact")
+
+
 def test_no_other_projects_surface_is_read(quick):
     stranger = builders.make_shop()
     fields = read(stranger, f"?surface={quick.surface.pk}")
     assert fields["planned_units"] == ["10000"]
     assert save(stranger, fields | {"policy_of": str(quick.surface.pk)}) == {}
+    assert read(stranger, "?surface=" + "9" * 5000)["planned_units"] == ["10000"]
 
 
 def test_a_person_chooses_a_surface_and_sees_its_policy(chromium, lane, quick):

@@ -117,7 +117,10 @@ def initial_from(project: Project, sent: Mapping[str, Any]) -> dict[str, Any]:
     plain = {name: value for name, value in sent.items() if name not in ROWS}
     filled = {**(_fields_of(template, project) if template is not None else {}), **plain}
     surface = filled.get("surface")
-    return {**shown_on(project, surface), **filled, "policy_of": surface or ""}
+    shown = shown_on(project, surface)
+    if "rule" in filled:
+        del shown["bandit_rule"]  # the rule that is filled in is that of any method
+    return {**shown, **filled, "policy_of": surface or ""}
 
 
 def _fields_of(template: Template, project: Project) -> dict[str, Any]:

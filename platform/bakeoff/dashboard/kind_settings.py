@@ -203,6 +203,9 @@ def settings_of(form: forms.BaseForm, kind: str) -> dict[str, Any]:
         value = form.cleaned_data.get(f"{kind}.{part}")
         value = default if value is None or value == "" else value
         was = _stored_part(stored, part)
+        if was is not None and f"{kind}.{part}" not in form.changed_data:
+            # As it was stored: what a field shows may lack the blanks of a text.
+            value = was
         if value != default or (was is not None and was == value):
             values[part] = value
     whole = nested(values)

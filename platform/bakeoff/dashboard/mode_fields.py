@@ -237,7 +237,14 @@ def changed_by_mode(before: str, mode: str, changed: Iterable[str]) -> set[str]:
         return own
     # What the new method does not have goes, and what it counts is another number.
     counts = {before, mode} & ABOVE_USERS
-    return own | foreign_to(mode) | ({"planned_units"} if counts else set())
+    # A bandit's rule has a field of its own, and what the other field shows is none of its.
+    rules = {before, mode} & {Experiment.Mode.BANDIT}
+    return (
+        own
+        | foreign_to(mode)
+        | ({"planned_units"} if counts else set())
+        | ({"rule"} if rules else set())
+    )
 
 
 def parts_of(form: forms.Form, names: Iterable[str], lists: Mapping[str, Any]) -> list[Part]:

@@ -162,8 +162,11 @@ class SurfaceChangeForm(ModelForm):  # type: ignore[type-arg]
 
     def _add_fields(self) -> None:
         surface = self.instance
+        names = trainable(surface.kind)
+        # What a package brought that is not there now stays on schedule until somebody changes it.
+        stored = {surface.retrain_algorithm} - {"", *names}
         self.fields["retrain_algorithm"].choices = [  # type: ignore[attr-defined]
-            ("", "–"), *((one, one) for one in trainable(surface.kind))
+            ("", "–"), *((one, one) for one in (*names, *stored))
         ]  # fmt: skip
         self._add_costs(sorted(labels_of(surface)))
         add_settings(self, (surface.kind,), surface)

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from bakeoff.accounts.models import Project
 
 SHOWN = (
-    "rule", "planned_units", "minimum_days", "window_hours", "promote", "update_hours", "burn_in_units",
+    "rule", "planned_units", "minimum_days", "window_hours", "promote", "floor", "update_hours",
+    "burn_in_units", "bandit_rule",
 )  # fmt: skip
 # Numbers are shown with six digits: 20 seconds are no round number of hours.
 DIGITS, CLOSE = 6, 1e-4
+MAX_KEY_DIGITS = 18  # of a surface's number
 
 
 def shown_on(project: Project, surface: object) -> dict[str, Any]:
@@ -77,10 +79,11 @@ def policy_to_store(filled: Mapping[str, Any], project: Project) -> dict[str, An
 
 def _fields_of(project: Project, surface: str) -> dict[str, Any]:
     policy: Mapping[str, Any] = {}
-    if surface.isdecimal():
+    if surface.isdecimal() and len(surface) <= MAX_KEY_DIGITS:
         found = Surface.objects.filter(project=project, pk=int(surface)).first()
         policy = found.policy if found is not None else {}
-    return policy_in_form(Policy.parse(policy))
+    shown = policy_in_form(Policy.parse(policy))
+    return {**shown, "bandit_rule": in_mode("bandit", {"rule": shown["rule"]})["rule"]}
 
 
 def _in_digits(value: Any) -> Any:

@@ -189,11 +189,14 @@ class CostsField(TableField):
         """Return stored costs as cells."""
         listed = [(truth, answer, cost) for truth, row in value.items() for answer, cost in row.items()]
         if not self.labels:
-            return [[truth, answer, f"{cost:.10g}"] for truth, answer, cost in listed]
+            return [[truth, answer, write_number(cost)] for truth, answer, cost in listed]
         by_pair = {(fold_label(truth), fold_label(answer)): cost for truth, answer, cost in listed}
         folded = [fold_label(one) for one in self.labels]
         return [
-            ["" if (cost := by_pair.get((one, other))) is None else f"{cost:.10g}" for other in folded]
+            [
+                "" if (cost := by_pair.get((one, other))) is None else write_number(cost)
+                for other in folded
+            ]
             for one in folded
         ]
 
@@ -244,9 +247,9 @@ class WeightsField(TableField):
     def cells_of(self, value: dict[str, Any]) -> Cells:
         """Return stored weights as cells."""
         return [
-            [name, f"{weight['per_value']:.10g}", "per_value"]
+            [name, write_number(weight["per_value"]), "per_value"]
             if isinstance(weight, dict)
-            else [name, f"{weight:.10g}", ""]
+            else [name, write_number(weight), ""]
             for name, weight in value.items()
         ]
 
@@ -281,7 +284,7 @@ class BudgetsField(TableField):
 
         def cell(name: str, unit: str) -> str:
             amount = (value.get(name) or {}).get(unit)
-            return "" if amount is None else f"{amount:.15g}"
+            return "" if amount is None else write_number(amount)
 
         return [[cell(name, unit) for unit in ("tokens", "money")] for name, _title in BUDGETED]
 
@@ -299,6 +302,11 @@ class BudgetsField(TableField):
                 elif amount is not None:
                     budgets.setdefault(name, {})[unit] = amount
         return budgets
+
+
+def write_number(number: float) -> str:
+    """Return a number as a cell shows it: the same number when it is read again."""
+    return repr(number).removesuffix(".0")
 
 
 def number_of(text: str) -> float | None:

@@ -108,6 +108,11 @@ class ScheduledParams(TrainingForm):
         """Build the fields of the algorithm on schedule."""
         super().__init__(surface, surface.retrain_algorithm, *args, **options)
         self._surface = surface
+        stored = surface.retrain_params.get(ENCODER)
+        if stored and ENCODER in self.fields:
+            # Rejected since it was chosen, it is still what is stored.
+            field: Any = self.fields[ENCODER]
+            field.choices = dict(field.choices) | {stored: stored}
 
     @classmethod
     def of(cls, surface: Surface, data: QueryDict | None) -> ScheduledParams | None:
@@ -127,8 +132,15 @@ class ScheduledParams(TrainingForm):
 
     def changes(self) -> dict[str, Any]:
         """Return the surface's changed parameters; nothing where they are as they were."""
-        params = self.params()
-        return {"retrain_params": params} if params != self._surface.retrain_params else {}
+        stored, changed = self._surface.retrain_params, set(self.changed_data)
+        params = {name: one for name, one in stored.items() if self._place_of(name) not in changed}
+        params |= {name: one for name, one in self.params().items() if self._place_of(name) in changed}
+        return {"retrain_params": params} if params != stored else {}
+
+    def _place_of(self, name: str) -> str:
+        """Return the field of a parameter; empty where the form has none."""
+        own = ENCODER if name == ENCODER else PREFIX + name
+        return next((one for one in (own, OTHERS) if one in self.fields), "")
 
 
 def _is_of_a_package(kind: str, algorithm: str) -> bool:
