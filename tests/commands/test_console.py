@@ -157,7 +157,7 @@ ONLINE = [
     (["units", "exclude", "u2", "u3"], 0, "2 units excluded"),
     (["units", "erase", "u1", "--yes", "--retrain"], 0, "deleted"),
     (["feedback", "export", "labels.csv", "--kind", "thumb"], 0, "0 labels written to labels.csv"),
-    (["export", "recommendations", "home-feed", "--to", "slates.parquet", "--k", "5", "--key", "sk_1", "--url", "http://127.0.0.1:1", "--users", "nowhere.txt", "--context", "{}", "--fields", "labels", "--record-exposures", "later"], 1, "No such file or directory"),
+    (["export", "recommendations", "home-feed", "--to", "slates.parquet", "--k", "5", "--key", "sk_1", "--url", "http://127.0.0.1:1", "--users", "nowhere.txt", "--context", "{}", "--fields", "labels", "--record-exposures", "later"], 2, "file 'nowhere.txt' does not exist"),
     (["export", "recommendations", "home-feed", "--to", "nowhere/slates.parquet", "--key", "sk_1"], 2, "folder of 'nowhere/slates.parquet'"),
     (["export", "recommendations", "home-feed", "--to", "slates.parquet", "--key", "sk_1", "--fields", "brand, price"], 2, "fields == 'price', must not"),
     (["export", "data", "--to", "records", "--every", "3600"], 0, "rows written to"),

@@ -102,7 +102,7 @@ def test_the_newcomers_way_from_a_draft_to_a_verdict(chromium, lane, shop):  # n
     page.get_by_role("button", name="Save draft").click()
     # The rule stands at the field, and what was typed is still there.
     assert page.locator(".field.wrong").count() == 1
-    assert "letters, numbers, underscores or hyphens" in page.locator(".field.wrong").inner_text()
+    assert "Use only letters, digits, - and _ (no spaces)." in page.locator(".field.wrong").inner_text()
     assert page.get_by_label("Hypothesis").input_value() == "The other taste brings more clicks."
     page.get_by_label("Key", exact=True).fill("first-try")
     page.get_by_role("button", name="Save draft").click()

@@ -10,7 +10,7 @@ FOREIGN_FILES = {
 LOADS = [
     (["load", "items", "items.csv"], 2, "items.csv' has no column 'item_id', it has ['movieId', 'title']. Or name another with --item-id"),
     (["load", "items", "foreign.csv", "--item-id", "sku", "--title", "what", "--text", "more", "--available", "on", "--published-at", "from", "--expires-at", "to",
-      "--group-id", "of", "--labels", "tags", "--url", "page", "--image-url", "picture", "--price", "cost", "--as-text", "code", "--new-kinds"], 0, "1 item loaded"),
+      "--group-id", "of", "--labels", "tags", "--url", "page", "--image-url", "picture", "--price", "cost", "--as-text", "code", "--new-kinds", "--replace"], 0, "1 item loaded"),
     (["load", "users", "users.csv", "--unit-id", "user_id", "--as-text", "country", "--new-kinds"], 0, "1 user loaded"),
     (["load", "events", "events.csv"], 0, "1 new event, 0 already loaded."),
     (["load", "events", "foreign_log.csv", "--event-id", "no", "--name", "what", "--unit-id", "who", "--occurred-at", "when", "--item-id", "sku", "--value", "sum",
