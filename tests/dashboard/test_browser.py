@@ -99,16 +99,19 @@ def test_the_newcomers_way_from_a_draft_to_a_verdict(chromium, lane, shop):  # n
     page.locator("#plan").filter(has_text="Not enough traffic").wait_for()
     page.get_by_label("Minimum duration (days)").fill("0")
     page.get_by_label("Conversion window (hours)").fill("0.01")
-    page.get_by_role("button", name="Save draft").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Save draft").click()
     # The rule stands at the field, and what was typed is still there.
     assert page.locator(".field.wrong").count() == 1
     assert "Use only letters, digits, - and _ (no spaces)." in page.locator(".field.wrong").inner_text()
     assert page.get_by_label("Hypothesis").input_value() == "The other taste brings more clicks."
     page.get_by_label("Key", exact=True).fill("first-try")
-    page.get_by_role("button", name="Save draft").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Save draft").click()
     page.get_by_role("link", name="Start").click()
     assert "can no longer be changed" in page.inner_text("main")
-    page.get_by_role("button", name="Start").click()
+    with page.expect_navigation():  # the platform is asked first whether it answers
+        page.get_by_role("button", name="Start").click()
     experiment = Experiment.objects.get(project=shop.project, key="first-try")
     assert experiment.state == "running"
     lane.refresh()

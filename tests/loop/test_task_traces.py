@@ -104,7 +104,7 @@ def test_a_message_carries_the_trace_of_the_request_that_sent_it(shop, receiver)
         "POST /v1/surfaces/<key>/training-runs",
         shop.project.slug,
     )
-    (message,) = spans_named(receiver, "send inference.tasks.run_training")
+    (message,) = spans_named(receiver, "send inference.tasks.train_in_turn")
     assert (message.trace_id, message.parent) == (request.trace_id, request.id)
     assert message.span.kind == PRODUCER
     assert headers["traceparent"].startswith(f"00-{message.trace_id}-{message.id}-")
