@@ -84,7 +84,8 @@ def test_a_refused_form_keeps_what_was_typed_into_every_method(chromium, lane, s
     page.get_by_label("Minutes of a block").fill("2")  # would be refused, of a switchback
     page.get_by_label("Method").select_option("bandit")
     page.get_by_label("Lowest share of a variant (%)").fill("3")
-    page.get_by_role("button", name="Save draft").click()
+    with page.expect_navigation():  # the platform is asked first whether it answers
+        page.get_by_role("button", name="Save draft").click()
     refused = page.locator(".field.wrong label").all_inner_texts()
     assert "Lowest share of a variant (%)" in refused
     assert "Minutes of a block" not in refused

@@ -70,8 +70,8 @@ def test_a_switchback_is_refused_saved_and_started(form, lane, shop):
     draft = Experiment.objects.get(project=shop.project, key="by-block")
     assert (draft.state, draft.mode) == ("draft", "switchback")
     page.get_by_role("link", name="Start").click()
-    page.get_by_role("button", name="Start").click()
-    page.wait_for_load_state()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Start").click()
     draft.refresh_from_db()
     policy = draft.parsed_policy
     assert (draft.state, policy.rule, policy.planned_units) == ("running", "fixed", 168)
