@@ -7,6 +7,7 @@ have not seen it. What a run holds out to judge by is no part of either.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from inference.evaluation.ranking import ndcg_of
 from inference.options import FitOptions, read_params
 from inference.serving.scorers import draft_blend, scorer_of
-from inference.training.split import hold_out_last
+from inference.training.split import hidden_of, hold_out_last
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from inference.recommenders.protocol import Recommender
     from inference.serving.artifact import ArtifactDraft, Floats
     from inference.serving.scorers import Scorer
+    from inference.serving.top_items import Hidden
     from inference.training.data import TrainingData
 
 K = 10  # places of the lists that the weights are fitted for
@@ -84,7 +86,8 @@ class Blend:
             drafts = [
                 self._fit_part(part, learnt, options, place, stages) for place, part in enumerate(parts)
             ]
-            weights = fit_weights(drafts, [learnt.liked[i] for i in judged], wanted)
+            histories = [learnt.liked[i] for i in judged]
+            weights = fit_weights(drafts, histories, wanted, partial(hidden_of, data, judged, wanted))
         first = stages - len(parts)
         drafts = [
             self._fit_part(part, data, options, first + place, stages)
@@ -136,6 +139,7 @@ def fit_weights(
     drafts: Sequence[ArtifactDraft],
     histories: Sequence[NDArray[np.int64]],
     wanted: Sequence[NDArray[np.int64]],
+    hidden: Hidden | None = None,
 ) -> list[float]:
     """Return the weights of the parts' scores whose lists have the highest mean NDCG.
 
@@ -146,6 +150,7 @@ def fit_weights(
         drafts: the parts, fitted without what is wanted.
         histories: per unit, the items that it is known by, in order of time.
         wanted: per unit, what it liked next.
+        hidden: which items could not be shown to a unit then, by its place.
 
     Raises:
         ValueError: no units.
@@ -163,7 +168,10 @@ def fit_weights(
         trials = [weights * (1 - share) for share in shares]
         for trial, share in zip(trials, shares, strict=True):
             trial[place] = share / max(scales[place], 1e-9)
-        weights = trials[int(np.argmax(mean_ndcg(scorers, trials, histories, wanted)))]
+        values = mean_ndcg(
+            scorers, trials, histories, wanted, (lambda row: hidden(every * row)) if hidden else None
+        )
+        weights = trials[int(np.argmax(values))]
     return [float(np.float32(weight)) for weight in weights]
 
 
@@ -179,6 +187,7 @@ def mean_ndcg(
     trials: Sequence[NDArray[np.float64]],
     histories: Sequence[NDArray[np.int64]],
     wanted: Sequence[NDArray[np.int64]],
+    hidden: Hidden | None = None,
 ) -> Floats:
     """Return the mean NDCG of each trial's weights, (trials,).
 
@@ -187,12 +196,15 @@ def mean_ndcg(
         trials: weights of the parts' scores, each (parts,).
         histories: per unit, the items that it is known by, in order of time.
         wanted: per unit, what it liked next.
+        hidden: which items could not be shown to a unit then, by its place.
     """
     sums, row = np.zeros(len(trials)), 0
     for scores in _score(scorers, histories):
         for unit in range(scores.shape[1]):
             lines = np.tensordot(np.array(trials), scores[:, unit], axes=1)
             lines[:, histories[row]] = -np.inf  # serving does not show them again
+            if hidden is not None and (mask := hidden(row)) is not None:
+                lines[:, mask] = -np.inf
             for trial, line in enumerate(lines):
                 best = np.argpartition(-line, min(K, len(line) - 1))[:K]
                 sums[trial] += ndcg_of(best[np.argsort(-line[best], kind="stable")], wanted[row], K)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -19,7 +20,7 @@ from inference.serving.models import DEADLINE_MS
 from inference.serving.ranker import Ranker
 from inference.serving.scorers import scorer_of
 from inference.training.data import TrainingData
-from inference.training.split import SplitData, UnitLikes, hold_out_last, split_by_time
+from inference.training.split import SplitData, UnitLikes, hidden_of, hold_out_last, split_by_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -156,6 +157,8 @@ class RankingRun:
             disliked=[unit.disliked for unit in units] if self.likes.dislikes.unit_ids else None,
             features=self.split.features,
             words=[unit.words for unit in units] if self.split.features else None,
+            published_at=self.catalogue.published_at,
+            expires_at=self.catalogue.expires_at,
         )
 
     def fit(
@@ -222,18 +225,20 @@ class RankingRun:
 
     def validation_of(self, default: Recipe) -> Validation | None:
         """Judge by each unit's last likes of the earlier ones, at most `MAX_VALIDATED` units."""
-        learnt, judged, wanted = hold_out_last(self.data(self.split.past, default))
+        data = self.data(self.split.past, default)
+        learnt, judged, wanted = hold_out_last(data)
         if not judged:
             return None
         every = -(-len(judged) // MAX_VALIDATED)
         histories = [learnt.liked[unit] for unit in judged[::every]]
+        hidden = partial(hidden_of, data, judged[::every], wanted[::every])
         order = np.random.default_rng(self.plan.seed).permutation(len(learnt.liked))
 
         def value_of(recipe: Recipe, share: float, progress: RunProgress) -> float:
             chosen = np.sort(order[: max(2, round(share * len(order)))])
             draft = self.fit_probe(recipe, learnt.of_units(chosen), progress)
             scorer = scorer_of(draft.form, draft.arrays.__getitem__)
-            return float(mean_ndcg([scorer], [np.ones(1)], histories, wanted[::every])[0])
+            return float(mean_ndcg([scorer], [np.ones(1)], histories, wanted[::every], hidden)[0])
 
         return Validation("ndcg", value_of)
 

@@ -59,7 +59,8 @@ def notes_on_ranking_data(run: RankingRun) -> list[str]:
             f"{repeats} likes repeat what the same user had liked before, and count once. Lists are "
             "judged by items that are new to the user alone."
         )
-    hidden = sum(len(run.split.hidden_from(unit)) for unit in run.judged) / max(len(run.judged), 1)
+    masks = (run.split.hidden_from(unit) for unit in run.judged)
+    hidden = sum(int(mask.sum()) for mask in masks if mask is not None) / max(len(run.judged), 1)
     if hidden:
         notes.append(
             f"Lists are judged among the items that could be shown at the time of what is held out: "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from inference.runs.off_policy_view import Log
     from inference.runs.outcome import RunPlan
     from inference.serving.artifact import ArtifactDraft, Indices
+    from inference.serving.top_items import Mask
     from inference.training.split import SplitData
 
 UNITS_AT_ONCE = 1000  # scores take units × items floats
@@ -120,7 +122,13 @@ def score_lists(
 
 
 def rank_units(
-    ranker: Ranker, split: SplitData, judged: list[int], k: int, *, in_context: bool = True
+    ranker: Ranker,
+    split: SplitData,
+    judged: list[int],
+    k: int,
+    *,
+    in_context: bool = True,
+    places: Indices | None = None,
 ) -> list[Indices]:
     """Return per judged unit the k best items, in the catalogue that the ranker was fitted on.
 
@@ -130,17 +138,26 @@ def rank_units(
         judged: indices of those that are judged.
         k: length of a list.
         in_context: whether a model that reads context is told that of the first held-out like.
+        places: where each of its items is in the split's catalogue, -1 for nowhere; None: in its place.
     """
     lists: list[Indices] = []
     for start in range(0, len(judged), UNITS_AT_ONCE):
-        units = [split.past[i] for i in judged[start : start + UNITS_AT_ONCE]]
-        seen = [split.excluded_of(i).tolist() for i in judged[start : start + UNITS_AT_ONCE]]
+        part = judged[start : start + UNITS_AT_ONCE]
+        seen = [split.excluded_of(unit).tolist() for unit in part]
         contexts = None
         if in_context and ranker.features:
-            contexts = [split.context_of(i) for i in judged[start : start + UNITS_AT_ONCE]]
-        recent = [unit.items[::-1].tolist() for unit in units]
-        lists += ranker.candidates(recent, seen, k, contexts=contexts)
+            contexts = [split.context_of(unit) for unit in part]
+        recent = [split.past[unit].items[::-1].tolist() for unit in part]
+        hidden = partial(_hidden_from, split, part, places)
+        lists += ranker.candidates(recent, seen, k, contexts=contexts, hidden=hidden)
     return lists
+
+
+def _hidden_from(
+    split: SplitData, units: Sequence[int], places: Indices | None, row: int
+) -> Mask | None:
+    hidden = split.hidden_from(units[row])
+    return hidden if hidden is None or places is None else hidden[places] & (places >= 0)
 
 
 def rank_remotely(
@@ -155,6 +172,8 @@ def rank_remotely(
     for unit in judged:
         liked = split.past[unit].items
         seen = np.isin(ranker.default_order, split.excluded_of(unit))
+        if (hidden := split.hidden_from(unit)) is not None:
+            seen |= hidden[ranker.default_order]
         rest = ranker.default_order[~seen][:MAX_REMOTE_CANDIDATES]
         recent = [ranker.item_ids[i] for i in liked[::-1][:MAX_REMOTE_HISTORY]]
         try:

@@ -141,7 +141,7 @@ def rank_artifact(ranker: Ranker, split: SplitData, judged: list[int], k: int) -
         items = there[unit.items]
         refused = there[unit.disliked]
         past.append(replace(unit, items=items[items >= 0], disliked=refused[refused >= 0]))
-    lists = rank_units(ranker, replace(split, past=past), judged, k)
+    lists = rank_units(ranker, replace(split, past=past), judged, k, places=back)
     return [back[best] for best in lists]
 
 

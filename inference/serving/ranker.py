@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from inference.serving.top_items import Hidden, Mask
 
 logger = logging.getLogger(__name__)
 SEEK_SECONDS = 30.0  # between two looks for an index: a worker takes minutes to build one
@@ -153,6 +154,7 @@ class Ranker:
         limit: int,
         *,
         contexts: Sequence[Mapping[str, str]] | None = None,
+        hidden: Hidden | None = None,
     ) -> list[Indices]:
         """Return the best unseen items of many units.
 
@@ -161,45 +163,72 @@ class Ranker:
             seen: per unit, indices that may not be recommended.
             limit: candidates a unit.
             contexts: per unit, the words of its request's context; None for no context.
+            hidden: which items nobody was to be shown, beside what the unit has seen; read of a unit
+                when its turn comes, because they may be most of the catalogue.
 
         Returns:
             Per unit, at most `limit` indices, best first.
         """
         if contexts is not None and self.features:
             rows = zip(histories, seen, contexts, strict=True)
-            return [self._best_in_context(*row, limit=limit) for row in rows]
+            return [
+                self._best_in_context(*one, limit=limit, hidden=hidden(row) if hidden else None)
+                for row, one in enumerate(rows)
+            ]
         known = [row for row, history in enumerate(histories) if self.knows(history)]
-        best = self._best_unseen([histories[row] for row in known], [seen[row] for row in known], limit)
+        best = self._best_unseen(
+            [histories[row] for row in known],
+            [seen[row] for row in known],
+            limit,
+            (lambda place: hidden(known[place])) if hidden else None,
+        )
         ranked = dict(zip(known, best, strict=True))
         return [
-            ranked[row] if row in ranked else self._default_unseen(excluded, limit)
+            ranked[row]
+            if row in ranked
+            else self._default_unseen(excluded, limit, hidden(row) if hidden else None)
             for row, excluded in enumerate(seen)
         ]
 
     def _best_unseen(
-        self, histories: Sequence[Sequence[int]], seen: Sequence[Sequence[int]], limit: int
+        self,
+        histories: Sequence[Sequence[int]],
+        seen: Sequence[Sequence[int]],
+        limit: int,
+        hidden: Hidden | None = None,
     ) -> list[Indices]:
         if not histories:
             return []
-        best = None
+        best, rows = None, (self.scorer, histories, seen, limit)
         if self.is_large:
-            best = best_of_near(self.scorer, histories, seen, limit, default_order=self.default_order)
+            best = best_of_near(*rows, default_order=self.default_order, hidden=hidden)
         if best is None:
-            best = best_of_all(self.scorer, histories, seen, limit, items=len(self.item_ids))
+            best = best_of_all(*rows, items=len(self.item_ids), hidden=hidden)
         return best
 
     def _best_in_context(
-        self, history: Sequence[int], excluded: Sequence[int], words: Mapping[str, str], *, limit: int
+        self,
+        history: Sequence[int],
+        excluded: Sequence[int],
+        words: Mapping[str, str],
+        *,
+        limit: int,
+        hidden: Mask | None,
     ) -> Indices:
         every = np.arange(len(self.item_ids), dtype=np.int32)
         scores = self.score(every, history) + self.context_scores(every, words)
         scores[np.asarray(excluded, dtype=np.int64)] = -np.inf  # stays in the ranking, and is cut below
+        if hidden is not None:
+            scores[hidden] = -np.inf
         best = best_items(scores, limit)
         allowed: Indices = best[np.isfinite(scores[best])]
         return allowed
 
-    def _default_unseen(self, excluded: Sequence[int], limit: int) -> Indices:
-        leading = self.default_order[: limit + len(excluded)]  # a million are not looked through
+    def _default_unseen(self, excluded: Sequence[int], limit: int, hidden: Mask | None) -> Indices:
+        order = (
+            self.default_order if hidden is None else self.default_order[~hidden[self.default_order]]
+        )
+        leading = order[: limit + len(excluded)]  # a million are not looked through
         return leading[~np.isin(leading, np.asarray(excluded, dtype=np.int64))][:limit]
 
     @property

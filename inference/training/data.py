@@ -42,6 +42,8 @@ class TrainingData:
             is none; None when there are none at all.
         other_texts: of the project beside its items', for models that learn its words.
         without_text: whether an item says nothing but its id, which its vector is of, (n,); None: none.
+        published_at: from when on each item can be shown, in seconds, (n,); None: all, always.
+        expires_at: until when, likewise.
     """
 
     item_ids: Sequence[str]
@@ -58,6 +60,8 @@ class TrainingData:
     features: Sequence[str] = ()
     words: Sequence[NDArray[np.str_]] | None = None
     without_text: NDArray[np.bool_] | None = None
+    published_at: NDArray[np.float64] | None = None
+    expires_at: NDArray[np.float64] | None = None
 
     @property
     def sides(self) -> list[Floats]:

@@ -102,26 +102,20 @@ class SplitData:
     published_at: NDArray[np.float64] | None = None
     expires_at: NDArray[np.float64] | None = None
 
-    def hidden_from(self, unit: int) -> NDArray[np.int64]:
-        """Return indices of items that could not be shown while a judged unit liked what is held out.
+    def hidden_from(self, unit: int) -> NDArray[np.bool_] | None:
+        """Return whether items could not be shown while a judged unit liked what is held out, (n,).
 
-        Those that had expired before, or were published after it; none of what it liked then.
+        Those that had expired before, or were published after it; none of what it liked then. None
+        where all could be. One unit at a time: most of a large catalogue may have expired.
         """
-        if self.published_at is None or self.expires_at is None:
-            return np.zeros(0, np.int64)
         likes = self.whole[unit]
-        at = likes.at[np.isin(likes.items, self.later[unit])]
-        hidden = (self.expires_at <= at.min()) | (self.published_at > at.max())
-        hidden[self.later[unit]] = False
-        return np.flatnonzero(hidden)
+        times = (self.published_at, self.expires_at)
+        return hidden_while(times, likes.items, likes.at, self.later[unit])
 
     def excluded_of(self, unit: int) -> NDArray[np.int64]:
-        """Return indices that a judged unit's list may not hold: as in traffic.
-
-        Neither what the unit liked nor what it refused is shown again, nor what nobody is shown.
-        """
+        """Return indices that a judged unit is not shown again, as in traffic: liked or refused."""
         past = self.past[unit]
-        return np.concatenate([past.items, past.disliked, self.hidden_from(unit)])
+        return np.concatenate([past.items, past.disliked])
 
     def context_of(self, unit: int) -> dict[str, str]:
         """Return the words of the context in which a judged unit liked the first held-out item."""
@@ -148,6 +142,29 @@ class SplitData:
     def judged(self) -> list[int]:
         """Units that have something to be judged by and something to be known by."""
         return [i for i, later in enumerate(self.later) if len(later) and len(self.past[i].items)]
+
+
+def hidden_while(
+    times: tuple[NDArray[np.float64] | None, NDArray[np.float64] | None],
+    items: NDArray[np.int64],
+    at: NDArray[np.float64],
+    later: NDArray[np.int64],
+) -> NDArray[np.bool_] | None:
+    """Return whether items could not be shown while a unit liked what is held out, (n,).
+
+    Args:
+        times: from when on each item can be shown, and until when, (n,) each; None: all, always.
+        items: that the unit liked.
+        at: when, of the same length.
+        later: what is held out of them.
+    """
+    since, until = times
+    if since is None or until is None:
+        return None
+    then = at[np.isin(items, later)]
+    hidden: NDArray[np.bool_] = (until <= then.min()) | (since > then.max())
+    hidden[later] = False
+    return hidden
 
 
 @dataclass(slots=True)
@@ -269,6 +286,23 @@ def hold_out_last(
     ]
     judged = [unit for unit, items in enumerate(later) if len(items)]
     return data.first(cuts), judged, [later[unit] for unit in judged]
+
+
+def hidden_of(
+    data: TrainingData, judged: Sequence[int], wanted: Sequence[NDArray[np.int64]], row: int
+) -> NDArray[np.bool_] | None:
+    """Return whether items could not be shown while a unit liked its validation part, (n,).
+
+    Args:
+        data: of which that was held out.
+        judged: units that have such a part.
+        wanted: of each, what it liked then.
+        row: of the unit among them.
+    """
+    times, unit = (data.published_at, data.expires_at), judged[row]
+    if data.liked_at is None:
+        return None
+    return hidden_while(times, data.liked[unit], data.liked_at[unit], wanted[row])
 
 
 def split_at_date(likes: Likes, item_ids: Sequence[str], *, held_out: float = HELD_OUT) -> SplitData:
