@@ -134,7 +134,7 @@ def test_a_whole_lists_what_it_would_reset(call, shop, configured):
 
 def test_a_whole_that_names_every_field_needs_no_word(call, configured):
     whole = call("GET", "/surfaces/home-feed").json()
-    for only_answered in ("champion", "retrain_recommender"):
+    for only_answered in ("champion", "retrain_recommender", "archived_at"):
         del whole[only_answered]
     assert call("PUT", "/surfaces", {**whole, "exploration": 0.3}).status_code == 200
     configured.refresh_from_db()

@@ -276,7 +276,7 @@ def test_decisions_are_learnt_from_as_they_were_stored(shop, tmp_path):
     assert len(decisions_of(surface)) == 42
     run = retrain_surface(surface=surface, algorithm="linucb", trigger="a test")
     with pytest.raises(RunError, match=f"== 42, must be at least 200. 30 decisions were {left_out}"):
-        _work_of(run, None)(RunProgress())
+        _work_of(run, None, None)(RunProgress())
 
 
 def replace_features(rows, features):

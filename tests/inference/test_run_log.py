@@ -181,7 +181,10 @@ def test_the_page_and_the_api_show_it(shop, lane, run):
     lane.refresh()
     client = sign_in(shop.project)
     address = reverse("run", args=[run.pk])
-    assert "Nothing logged yet: the run is queued." in client.get(address).content.decode()
+    assert (
+        "Nothing logged yet: the run is queued, and begins when a worker is free"
+        in client.get(address).content.decode()
+    )
     write_run_log(run.pk, [LogLine("info", "<b>one</b>"), LogLine("error", "two")], attempt=1)
     page = client.get(address).content.decode()
     assert "&lt;b&gt;one&lt;/b&gt;" in page
@@ -205,6 +208,8 @@ def test_the_page_and_the_api_show_it(shop, lane, run):
 
 
 def test_a_queued_run_says_what_it_waits_for(shop, run):
+    # Runs of all projects wait in turn: of this one alone.
+    TrainingRun.objects.exclude(pk=run.pk).delete()
     other = builders.make_shop()
     client, address = sign_in(shop.project), reverse("run", args=[run.pk])
     show = ["runs", "show", str(run.pk), "--project", shop.project.slug]
@@ -225,7 +230,7 @@ def test_a_queued_run_says_what_it_waits_for(shop, run):
     TrainingRun.objects.filter(pk=works.pk).update(surface=shop.surface, algorithm="item-knn")
     page = client.get(address).content.decode()
     assert f"Waiting behind run {works.pk} (surface home-feed, since" in page
-    assert "Nothing logged yet: the run is queued." in page
+    assert "Nothing logged yet: the run is queued, and begins when a worker is free" in page
     TrainingRun.objects.filter(pk=run.pk).update(state="cancelled", ended_at=started)
     page = client.get(address).content.decode()
     assert "data-waits" not in page

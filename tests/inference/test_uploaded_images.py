@@ -112,7 +112,7 @@ def test_what_is_no_image_is_refused_and_leaves_the_old_one(lane, shop, send):
         "svg": (send("i0", b"<svg/>", "image/svg+xml"), 415),
         "a bomb": (send("i0", wide_claim()), 422),
         "cut": (send("i0", draw("red")[:90]), 422),
-        "11 MB": (send("i0", bytes(11 * 2**20)), 422),
+        "11 MB": (send("i0", bytes(11 * 2**20)), 413),
         "50 MB": (send("i0", bytes(50 * 2**20)), 413),
         "nobody's": (send("nothing", draw("red")), 404),
         "a public key": (send("i0", draw("red"), key=shop.public), 401),

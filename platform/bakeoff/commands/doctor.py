@@ -227,9 +227,9 @@ def _store() -> Iterator[tuple[bool, str]]:
 
 def _partitions(connection: psycopg.Connection) -> Iterator[tuple[bool, str]]:
     from experiments.ingest.partitions import missing_partitions
-    from inference.models import Item
 
-    waiting = Item.objects.filter(vector_due_at__isnull=False).count()
+    due = "SELECT count(*) FROM inference_item WHERE vector_due_at IS NOT NULL"
+    ((waiting,),) = connection.execute(due).fetchall()
     yield True, f"texts that wait for their vectors: {waiting:,}"
     missing = missing_partitions(connection, datetime.now(UTC).date())
     yield (

@@ -2,7 +2,7 @@
 -- accounts.0001_initial 89bb50476f7a40e3
 -- accounts.0002_ingestion 67e7c7a4f2139ac3
 -- accounts.0003_faces f872a8a2b8a12222
--- accounts.0004_scopes_of_keys 2de3606e2d08cc1c
+-- accounts.0004_scopes_of_keys 4bc01722f4072b58
 -- accounts.0005_max_events_per_minute c4327faeeec1610e
 -- accounts.0006_keys_can_be_read 9912cfa3c70cf167
 -- accounts.0007_owner_of_a_key 14bc191155a397c3
