@@ -9,8 +9,8 @@ from django.db import transaction
 
 from experiments.actions.record_load import record_load
 from experiments.bounds import MAX_PROPERTIES_BYTES, BoundsError, check
-from inference.actions.change_items import EMBEDDED, change_item, delete_items
-from inference.actions.load_items import ItemDraft, load_items, next_change
+from inference.actions.change_items import change_item, delete_items
+from inference.actions.load_items import EMBEDDED, ItemDraft, load_items, next_change
 from inference.actions.store_image import erase_unused_images, image_to_store, store_image
 from inference.cache import cache_client
 from inference.sending import EMBED_ITEMS, send
@@ -30,19 +30,35 @@ def load_catalogue(
     items: Iterable[ItemDraft],
     by: str,
     named: Collection[str] | None = None,
+    refused: Callable[[ItemDraft, str], None] = lambda _draft, _why: None,
     progress: Callable[[int], None] = lambda _count: None,
 ) -> list[int]:
-    """Load a file of items, add new ones and change known ones; return their database ids, once each.
+    """Load a file of items, add new ones and change known ones.
+
+    Returns the database ids of those that are to be embedded, once each.
 
     Args:
         project_id: whose catalogue.
         items: in any order; the last of several with one id counts.
         by: who loads.
         named: fields that are written, where the others of a stored item stay; None writes all.
+        refused: is called with an item that breaks a rule once it is merged, and the reason: it stays
+            as it is stored.
         progress: is called with the number of items of each chunk, after its commit.
     """
+
+    def accepts(draft: ItemDraft, merged: ItemDraft) -> bool:
+        try:
+            _check_merged(merged, named or ())
+        except BoundsError as error:
+            refused(draft, str(error))
+            return False
+        return True
+
     with record_load(project_id, by=by, what="items", progress=progress) as count:
-        ids = load_items(project_id=project_id, items=items, named=named, progress=count)
+        ids = load_items(
+            project_id=project_id, items=items, named=named, accepts=accepts, progress=count
+        )
     ids = list(dict.fromkeys(ids))  # once each, however often its file names it
     _embed(ids)
     announce_catalogue(cache_client())
@@ -71,16 +87,22 @@ def patch_item(*, project_id: int, item_id: str, changes: Mapping[str, Any]) -> 
     with transaction.atomic():
         item = change_item(project_id=project_id, item_id=item_id, changes=changes)
         if item is not None:
-            check(item.properties, "properties", max_bytes=MAX_PROPERTIES_BYTES)
-            if {"published_at", "expires_at"} & set(changes):
-                _require_span(item)
+            _check_merged(item, changes)
             if EMBEDDED & set(changes):
                 transaction.on_commit(partial(_embed, [item.pk]))
             transaction.on_commit(_announce)
     return item
 
 
-def _require_span(item: Item) -> None:
+def _check_merged(item: Item | ItemDraft, named: Collection[str]) -> None:
+    """Refuse what a merge made too large, or of a wrong span; what was not named stops nothing."""
+    if "properties" in named:
+        check(item.properties, "properties", max_bytes=MAX_PROPERTIES_BYTES)
+    if not {"published_at", "expires_at"}.isdisjoint(named):
+        _require_span(item)
+
+
+def _require_span(item: Item | ItemDraft) -> None:
     begins, ends = item.published_at, item.expires_at
     if begins is not None and ends is not None and ends <= begins:
         rule = f"after published_at, {begins.isoformat()}"

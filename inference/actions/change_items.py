@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from inference.actions.collect_words import add_words
 from inference.actions.known_properties import remember_properties, remember_properties_of
-from inference.actions.load_items import as_bytes, next_change
+from inference.actions.load_items import EMBEDDED, WORDED, as_bytes, next_change
 from inference.actions.merge_patch import merge_patch
 from inference.actions.store_image import erase_unused_images
 from inference.models import Item
@@ -19,11 +19,6 @@ from inference.serving.composed_text import composed
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# What encoders read, and what an item is placed by among those that a version has learnt.
-EMBEDDED = frozenset(
-    {"title", "text", "properties", "labels", "image_url", "image_sha256", "vector", "group_id"}
-)
-WORDED = frozenset({"title", "text", "properties", "labels"})  # what words are found in
 # What a deleted item keeps is its name: versions that learnt it must not show it.
 _EMPTY: dict[str, Any] = {
     "title": "",

@@ -13,7 +13,6 @@ from django.utils import timezone
 
 from inference.actions.collect_words import add_words
 from inference.actions.known_properties import remember_properties
-from inference.actions.merge_patch import merge_patch
 from inference.models import Item
 from inference.serving.composed_text import composed
 
@@ -21,6 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
+# What encoders read, and what an item is placed by among those that a version has learnt.
+EMBEDDED = frozenset(
+    {"title", "text", "properties", "labels", "image_url", "image_sha256", "vector", "group_id"}
+)
+WORDED = frozenset({"title", "text", "properties", "labels"})  # what words are found in
 CHUNK = 1000  # rows a statement: few round trips, and a short transaction
 
 
@@ -75,13 +79,8 @@ class ItemDraft:
         )
 
 
-WRITTEN = [
-    *(one.name for one in fields(ItemDraft) if one.name != "item_id"),
-    "change",
-    "deleted_at",
-    "updated_at",
-    "vector_due_at",
-]
+FIELDS = frozenset(one.name for one in fields(ItemDraft)) - {"item_id"}
+ALWAYS_WRITTEN = ("change", "deleted_at", "updated_at")
 
 
 def load_items(
@@ -89,51 +88,87 @@ def load_items(
     project_id: int,
     items: Iterable[ItemDraft],
     named: Collection[str] | None = None,
+    accepts: Callable[[ItemDraft, ItemDraft], bool] = lambda _draft, _merged: True,
     progress: Callable[[int], None] = lambda _count: None,
 ) -> list[int]:
-    """Write items by their ids; return the database ids of all of them, for `embed_items`.
+    """Write items by their ids; return the database ids of those that are due for `embed_items`.
+
+    They are all, but those that are stored where `named` has nothing that is embedded.
 
     Args:
         project_id: whose.
         items: as they are to be.
         named: their fields that are written, where a stored item keeps the others; of properties,
-            those of a draft are merged, and null deletes one. None writes all.
+            those of a draft replace those of the same name, and null deletes one. None writes all.
+        accepts: whether an item may be written, of its draft and what is merged of it; else it is
+            left out.
         progress: is called with the number of items of each chunk, after its commit.
     """
     rows = iter(items)
-    written: list[int] = []
+    due: list[int] = []
     while chunk := list(islice(rows, CHUNK)):
         # One statement may not touch a row twice: the last draft of an id counts.
         drafts = {draft.item_id: draft for draft in chunk}
         # In the transaction of its rows, as the number's order is that of the commits.
         with transaction.atomic():
             change = next_change(project_id)
-            if named is not None:
-                drafts = _with_stored(project_id, drafts, named)
-            Item.deleted_or_not.bulk_create(
-                [draft.row(project_id, change) for draft in drafts.values()],
-                update_conflicts=True,
-                unique_fields=["project", "item_id"],
-                update_fields=WRITTEN,
-            )
-            rows_written = Item.objects.filter(project_id=project_id, item_id__in=drafts)
-            keys = list(rows_written.values_list("pk", flat=True))
-            add_words(project_id=project_id, item_pks=keys)
-            properties = {composed(name) for draft in drafts.values() for name in draft.properties}
-            remember_properties(project_id=project_id, names=properties)
-            written += keys
-        progress(len(chunk))
-    return written
+            if named is None:
+                due += _write(project_id, drafts.values(), change, FIELDS)
+                count = len(chunk)
+            else:
+                new, known = _with_stored(project_id, drafts, named, accepts)
+                due += _write(project_id, new, change, FIELDS)
+                due += _write(project_id, known, change, FIELDS.intersection(named))
+                count = len(new) + len(known)
+        progress(count)
+    return due
+
+
+def _write(
+    project_id: int, drafts: Collection[ItemDraft], change: int, named: Collection[str]
+) -> list[int]:
+    """Write named fields of items, all of what is new; return which are due for embedding."""
+    if not drafts:
+        return []
+    embeds = not EMBEDDED.isdisjoint(named)
+    Item.deleted_or_not.bulk_create(
+        [draft.row(project_id, change) for draft in drafts],
+        update_conflicts=True,
+        unique_fields=["project", "item_id"],
+        update_fields=[*sorted(named), *ALWAYS_WRITTEN, *(["vector_due_at"] if embeds else [])],
+    )
+    if not embeds:
+        return []  # what words are found in is embedded, too
+    ids = [draft.item_id for draft in drafts]
+    rows = Item.objects.filter(project_id=project_id, item_id__in=ids)
+    keys = list(rows.values_list("pk", flat=True))
+    if not WORDED.isdisjoint(named):
+        add_words(project_id=project_id, item_pks=keys)
+        properties = {composed(name) for draft in drafts for name in draft.properties}
+        remember_properties(project_id=project_id, names=properties)
+    return keys
 
 
 def _with_stored(
-    project_id: int, drafts: Mapping[str, ItemDraft], named: Collection[str]
-) -> dict[str, ItemDraft]:
-    """Return drafts with what their items keep; after `next_change` no other writer comes between."""
+    project_id: int,
+    drafts: Mapping[str, ItemDraft],
+    named: Collection[str],
+    accepts: Callable[[ItemDraft, ItemDraft], bool],
+) -> tuple[list[ItemDraft], list[ItemDraft]]:
+    """Return the accepted drafts of new items, and of known ones with what they keep.
+
+    After `next_change` no other writer comes between.
+    """
     stored = {
         row.item_id: row for row in Item.objects.filter(project_id=project_id, item_id__in=drafts)
     }
-    return {key: _merged(draft, stored.get(key), named) for key, draft in drafts.items()}
+    new: list[ItemDraft] = []
+    known: list[ItemDraft] = []
+    for key, draft in drafts.items():
+        merged = _merged(draft, stored.get(key), named)
+        if accepts(draft, merged):
+            (known if key in stored else new).append(merged)
+    return new, known
 
 
 def _merged(draft: ItemDraft, row: Item | None, named: Collection[str]) -> ItemDraft:
@@ -144,9 +179,11 @@ def _merged(draft: ItemDraft, row: Item | None, named: Collection[str]) -> ItemD
     if stored.get("vector") is not None:
         stored["vector"] = np.frombuffer(stored["vector"], dtype="<f4").tolist()
     if "properties" not in stored:
-        stored["properties"] = merge_patch(
-            composed(row.properties) if row is not None else {}, composed(dict(draft.properties))
-        )
+        # A column is replaced as it is, also where it holds objects: no merge patch.
+        changes = composed(dict(draft.properties))
+        before = composed(row.properties) if row is not None else {}
+        stored["properties"] = {name: value for name, value in before.items() if name not in changes}
+        stored["properties"] |= {name: value for name, value in changes.items() if value is not None}
     return replace(draft, **stored)
 
 

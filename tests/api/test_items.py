@@ -243,3 +243,12 @@ def test_an_item_of_another_project_is_not_found(call, lane, shop):
         "deleted": 1
     }
     assert Item.objects.filter(project=shop.project, item_id="i0").exists()
+
+
+def test_an_item_that_is_too_large_already_can_be_switched_off(call, shop):
+    items = Item.objects.filter(project=shop.project, item_id="i0")
+    items.update(properties={"story": "x" * 40_000})
+    assert call("PATCH", "/items/i0", {"available": False}).status_code == 200
+    refused = call("PATCH", "/items/i0", {"properties": {"stock": 0}})
+    assert (refused.status_code, refused.json()["error"]["field"]) == (400, "properties")
+    assert not items.get().available

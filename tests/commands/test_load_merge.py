@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+from experiments.actions import load_catalogue
 from inference.actions.load_items import ItemDraft, load_items
 from tests.support.load_files import items_of, load, write
 
@@ -75,3 +78,53 @@ def test_a_row_that_ends_before_it_begins_is_set_aside(tmp_path, project):
     load("items", write(tmp_path, "i.csv", text), project)
     assert list(items_of(project)) == ["b"]
     assert "must be after published_at" in (tmp_path / "i.csv.rejected.csv").read_text()
+
+
+def test_a_row_that_makes_its_item_too_large_is_set_aside(tmp_path, project):
+    stored = {"story": "x" * 20_000}
+    drafts = [ItemDraft("a", title="Old", properties=stored), ItemDraft("b")]
+    load_items(project_id=project.pk, items=drafts)
+    text = f"item_id,title,notes\na,New,{'y' * 20_000}\nb,New,short\n"
+    output = load("items", write(tmp_path, "notes.csv", text), project)
+    assert "1 item loaded" in output
+    items = items_of(project)
+    assert (items["a"].title, items["a"].properties) == ("Old", stored)
+    assert (items["b"].title, items["b"].properties) == ("New", {"notes": "short"})
+    rejected = (tmp_path / "notes.csv.rejected.csv").read_text()
+    assert rejected.rstrip().endswith("2,\"properties == '…', must be at most 32768 bytes of JSON.\"")
+
+
+def test_a_row_that_ends_its_stored_item_before_it_begins_is_set_aside(tmp_path, project):
+    begins = "item_id,published_at\na,2030-02-01\nb,2030-02-01\n"
+    load("items", write(tmp_path, "begins.csv", begins), project)
+    ends = write(tmp_path, "ends.csv", "item_id,expires_at\na,2030-01-01\nb,2030-03-01\n")
+    assert "1 item loaded" in load("items", ends, project)
+    items = items_of(project)
+    assert items["a"].expires_at is None
+    assert items["b"].expires_at is not None
+    assert "must be after published_at" in (tmp_path / "ends.csv.rejected.csv").read_text()
+    alone = write(tmp_path, "alone.csv", "item_id,expires_at\na,2030-01-01\n")
+    assert "has no row that can be loaded" in load("items", alone, project, status=2)
+
+
+def test_a_column_of_objects_is_replaced_and_not_merged(tmp_path, project):
+    stored = {"size": {"width": 2, "depth": 3}, "brand": "Acme"}
+    load_items(project_id=project.pk, items=[ItemDraft("a", properties=stored)])
+    file = tmp_path / "sizes.parquet"
+    pq.write_table(pa.table({"item_id": ["a"], "size": [{"width": 4}]}), file)
+    load("items", str(file), project)
+    assert items_of(project)["a"].properties == {"size": {"width": 4}, "brand": "Acme"}
+
+
+def test_a_price_feed_has_only_new_items_embedded(tmp_path, project, monkeypatch):
+    load("items", write(tmp_path, "full.csv", FULL), project)
+    project.items.update(vector_due_at=None)
+    sent = []
+    monkeypatch.setattr(load_catalogue, "send", lambda _task, ids: sent.extend(ids))
+    load("items", write(tmp_path, "prices.csv", "item_id,price\na,12.90\nc,3\n"), project)
+    due = project.items.filter(vector_due_at__isnull=False)
+    assert list(due.values_list("item_id", flat=True)) == ["c"]
+    assert sent == list(due.values_list("pk", flat=True))
+    load("items", write(tmp_path, "titles.csv", "item_id,title\na,Warmth\n"), project)
+    assert set(due.values_list("item_id", flat=True)) == {"a", "c"}
+    assert project.words.filter(word="warmth").exists()

@@ -108,6 +108,10 @@ class ItemColumns:
         self._ids.add(item.item_id)
         return item
 
+    def leave_out(self, item: ItemDraft) -> None:
+        """Count an item no more: what its row and the stored item make together breaks a rule."""
+        self._ids.discard(item.item_id)
+
     @property
     def named(self) -> frozenset[str] | None:
         """The fields that the file has columns of; None where items are replaced as a whole."""

@@ -27,6 +27,7 @@ from inference.plurals import counted, verb
 
 if TYPE_CHECKING:
     from experiments.ingest.load_events import Loaded
+    from inference.actions.load_items import ItemDraft
 
 
 @click.group()
@@ -72,9 +73,19 @@ def items(
     columns = ItemColumns(file, named, as_text, stored, replace=replace)
     # Looked at before: what the file adds keeps nothing.
     merges = not replace and project.items.exists()
-    with read_file(file, columns.read, prepare=columns.prepare) as (rows, advance):
+    with read_file(file, columns.read, prepare=columns.prepare) as (rows, reading):
+
+        def refuse(item: ItemDraft, why: str) -> None:
+            reading.reject(item, why)
+            columns.leave_out(item)
+
         load_catalogue(
-            project_id=project.pk, items=rows, by=OPERATOR, named=columns.named, progress=advance
+            project_id=project.pk,
+            items=rows,
+            by=OPERATOR,
+            named=columns.named,
+            refused=refuse,
+            progress=reading.advance,
         )
     echo(f"{counted(columns.distinct, 'item')} loaded; a worker embeds their texts.")
     if merges:
@@ -100,8 +111,8 @@ def users(
 
     stored = None if new_kinds else partial(stored_texts, project.units.all(), "attributes")
     columns = UserColumns(file, unit_id, as_text, stored)
-    with read_file(file, columns.read, prepare=columns.prepare) as (rows, advance):
-        load_units(project_id=project.pk, units=rows, by=OPERATOR, progress=advance)
+    with read_file(file, columns.read, prepare=columns.prepare) as (rows, reading):
+        load_units(project_id=project.pk, units=rows, by=OPERATOR, progress=reading.advance)
     echo(f"{counted(columns.distinct, 'user')} loaded.")
     for sentence in columns.sentences():
         echo(sentence)
@@ -134,8 +145,10 @@ def events(
         raise click.UsageError(str(error)) from error
     columns = EventColumns(file, named, event=event, has_ids=not without_ids)
     options = {**named, "event": event, "without_ids": without_ids}
-    with read_file(file, columns.read, prepare=columns.prepare, resume=options) as (rows, advance):
-        loaded = load_past_events(project_id=project.pk, events=rows, by=OPERATOR, progress=advance)
+    with read_file(file, columns.read, prepare=columns.prepare, resume=options) as (rows, reading):
+        loaded = load_past_events(
+            project_id=project.pk, events=rows, by=OPERATOR, progress=reading.advance
+        )
     echo(f"{counted(loaded.new, 'new event')}, {loaded.known} already loaded.")
     for sentence in columns.sentences():
         echo(sentence)

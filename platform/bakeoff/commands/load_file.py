@@ -29,8 +29,8 @@ def read_file(
     *,
     prepare: Callable[[RowStream], None],
     resume: Mapping[str, Any] | None = None,
-) -> Iterator[tuple[Iterator[T], Callable[[int], None]]]:
-    """Yield the valid rows of a file, and a function to call after each commit.
+) -> Iterator[tuple[Iterator[T], _Reading[T]]]:
+    """Yield the valid rows of a file, and the reading: its `advance` is called after each commit.
 
     Args:
         file: CSV, TSV or Parquet.
@@ -52,7 +52,7 @@ def read_file(
         rejects = RejectedRows(file, append=place.done > 0)
         with progress(f"Loading {file.name}", stream.total) as bar:
             reading = _Reading(stream.rows, parse, place, rejects, bar)
-            yield reading.good(), reading.advance
+            yield reading.good(), reading
             reading.advance(0)
         if reading.accepted == 0 and not place.done:
             place.forget()  # the load with corrected options begins anew
@@ -79,6 +79,8 @@ class _Reading(Generic[T]):
         self._rows, self._parse = rows, parse
         self._place, self._rejects, self._bar = place, rejects, bar
         self._seen = self._reported = self.accepted = 0
+        # What is not committed yet, each with its row and its line.
+        self._pending: list[tuple[T, dict[str, Any], int]] = []
 
     def good(self) -> Iterator[T]:
         for row in self._rows:
@@ -91,10 +93,18 @@ class _Reading(Generic[T]):
                 self._rejects.add(row, self._seen + 1, str(error))
                 continue
             self.accepted += 1
+            self._pending.append((parsed, row, self._seen + 1))
             yield parsed
+
+    def reject(self, parsed: T, why: str) -> None:
+        """Reject a row that was read, and cannot be written; before the commit of its chunk."""
+        row, line = next((row, line) for one, row, line in self._pending if one is parsed)
+        self._rejects.add(row, line, why)
+        self.accepted -= 1
 
     def advance(self, _committed: int) -> None:
         """Note that every row so far is committed or rejected."""
+        self._pending.clear()
         self._bar(self._seen - self._reported)
         self._reported = self._seen
         self._rejects.write()

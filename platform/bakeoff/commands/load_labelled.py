@@ -68,17 +68,17 @@ def labelled(file: Path, key: str, slug: str | None, **options: Any) -> None:
 
     with read_file(file, parse, prepare=lambda stream: columns.check(file, stream.columns)) as (
         rows,
-        advance,
+        reading,
     ):
         first = next(rows, None)
         if first is None:
-            advance(0)  # writes down why each row is rejected
+            reading.advance(0)  # writes down why each row is rejected
             raise DatasetError(f"file '{file}' has no row that can be loaded.")
         if surface is None:  # not before: a file that holds nothing leaves nothing behind
             values = {"kind": Surface.Kind.CLASSIFY}
             surface = put_surface(project=project, key=key, values=values, replace=False, by=OPERATOR)
         loaded = load_labelled_texts(
-            surface=surface, examples=chain([first], rows), by=OPERATOR, progress=advance,
+            surface=surface, examples=chain([first], rows), by=OPERATOR, progress=reading.advance,
             with_repeats=options["repeats"],
         )  # fmt: skip
     echo(_sentence(loaded, f", and surface {key} is made" if is_first else "", key))
