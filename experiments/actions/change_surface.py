@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -165,6 +166,9 @@ def put_surface(
         CannotChangeSurfaceError: a value breaks a rule.
         CannotOrderError: the champion is another.
     """
+    _require_known_properties_before(
+        Surface.objects.filter(project=project, key=key).first(), {"rules": {}, **values}
+    )
     with transaction.atomic():
         # What would be reset is judged on the row that is written, not on one that changes meanwhile.
         surface = (
@@ -194,6 +198,7 @@ def patch_surface(*, surface: Surface, changes: Mapping[str, Any], by: str) -> S
     Raises:
         CannotChangeSurfaceError: a value breaks a rule.
     """
+    _require_known_properties_before(surface, changes)
     with transaction.atomic():
         # Two people may change two fields at once: each reads what the other has written.
         locked = Surface.objects.select_for_update(no_key=True).get(pk=surface.pk)
@@ -223,7 +228,6 @@ def _change(surface: Surface, changes: Mapping[str, Any], by: str) -> Surface:
     if "slices" in changed:
         _require_known_slices(surface)
     if "rules" in changed:
-        _require_known_properties(surface)
         # What served before, too: it can be compared with, and gone back to.
         for rules in (before["rules"], surface.rules):
             keep_version_of(surface, rules, by=by)
@@ -308,6 +312,19 @@ def _require_known_properties(surface: Surface) -> None:
         require_known_properties(surface, surface.rules)
     except CannotSaveRulesError as error:
         raise CannotChangeSurfaceError(str(error), field="rules", code="invalid_rule") from error
+
+
+def _require_known_properties_before(surface: Surface | None, changes: Mapping[str, Any]) -> None:
+    """Look at the items before the surface is locked: there may be millions, and starts would wait."""
+    if surface is None or surface.archived_at is not None or "rules" not in changes:
+        return
+    meant = copy(surface)
+    meant.rules, meant.kind = changes["rules"], changes.get("kind", surface.kind)
+    try:
+        check_rules(meant, meant.rules)
+    except CannotSaveRulesError:
+        return  # said in its turn, after what goes before
+    _require_known_properties(meant)
 
 
 def _require_known_slices(surface: Surface) -> None:

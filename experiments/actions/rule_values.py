@@ -1,10 +1,14 @@
-"""Refuse saved rules that compare a property with a value that no item could have."""
+"""Refuse saved rules that compare a property with a value that no item could have.
+
+Does not read a whole catalogue: of each path so many of its values, for so long. What is not found by
+then is not checked.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 
 from experiments.slate_rules.context_values import fill
 from experiments.slate_rules.filters import BUILT_IN
@@ -16,17 +20,20 @@ if TYPE_CHECKING:
 
     from experiments.slate_rules.rules import SlateRules
 
-# Of each path the distinct kinds of what the items have there; a list is named by its elements'.
+MAX_VALUES = 10_000  # of a path: somebody waits for the answer
+MAX_MILLISECONDS = 2000  # a path: a rare one may be looked for in millions of items
+# The distinct kinds of what items have at a path; a list is named by its elements'.
 _KINDS = """
-    SELECT DISTINCT path, CASE jsonb_typeof(value) WHEN 'array' THEN
+    SELECT DISTINCT CASE jsonb_typeof(value) WHEN 'array' THEN
         CASE WHEN jsonb_path_exists(value, 'strict $[*] ? (@.type() == "object")') THEN 'objects'
              WHEN jsonb_path_exists(value, 'strict $[*] ? (@.type() != "string")') THEN 'list'
              ELSE 'texts' END
         ELSE jsonb_typeof(value) END
-    FROM inference_item AS item
-    CROSS JOIN unnest(%s::text[]) AS path
-    CROSS JOIN LATERAL (SELECT item.properties #> string_to_array(path, '.') AS value) AS read
-    WHERE item.project_id = %s AND item.deleted_at IS NULL AND jsonb_typeof(value) <> 'null'"""
+    FROM (
+        SELECT value FROM inference_item AS item
+        CROSS JOIN LATERAL (SELECT item.properties #> string_to_array(%s, '.') AS value) AS read
+        WHERE item.project_id = %s AND item.deleted_at IS NULL AND jsonb_typeof(value) <> 'null'
+        LIMIT %s) AS sample"""
 _KIND_OF = {"number": "number", "string": "text", "texts": "text", "boolean": "boolean"}
 
 
@@ -54,12 +61,25 @@ def require_values_of_kind(project_id: int, rules: SlateRules) -> None:
 
 def _stored_kinds(project_id: int, paths: Collection[str]) -> dict[str, FixedKinds]:
     """Return the kinds of each path's values: of the fields of every item, and of properties."""
-    found: dict[str, set[str]] = {path: set() for path in paths}
-    with connection.cursor() as cursor:
-        cursor.execute(_KINDS, [sorted(paths), project_id])
-        for path, name in cursor.fetchall():
-            found[path].add(name)
-    return {path: _joined(names, STANDARD_KINDS.get(path)) for path, names in found.items()}
+    return {
+        path: _joined(_names_of(project_id, path), STANDARD_KINDS.get(path)) for path in sorted(paths)
+    }
+
+
+def _names_of(project_id: int, path: str) -> set[str]:
+    """Return the kinds of a path's values, as PostgreSQL names them; none where it takes too long."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SHOW statement_timeout")
+            (before,) = cursor.fetchone()
+            cursor.execute(f"SET LOCAL statement_timeout = {MAX_MILLISECONDS}")
+            cursor.execute(_KINDS, [path, project_id, MAX_VALUES])
+            names = {name for (name,) in cursor.fetchall()}
+            # The caller may be in a transaction of its own, whose limit this is not.
+            cursor.execute(f"SET LOCAL statement_timeout = '{before}'")
+    except OperationalError:  # the statement was cancelled
+        return set()
+    return names
 
 
 def _joined(names: Collection[str], standard: FixedKinds | None) -> FixedKinds:
@@ -67,5 +87,6 @@ def _joined(names: Collection[str], standard: FixedKinds | None) -> FixedKinds:
     return FixedKinds(
         kind=next(iter(kinds)) if len(kinds) == 1 else "",
         is_list=bool({"texts", "list", "objects"} & set(names)) or bool(standard and standard.is_list),
-        has_objects=bool({"object", "objects"} & set(names)),
+        # Where there are no values yet, they may be of any kind.
+        has_objects=bool({"object", "objects"} & set(names)) or not (names or standard),
     )

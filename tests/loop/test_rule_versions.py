@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
+from experiments.actions import rule_values
 from experiments.actions.carry_out import Verdict, carry_out
+from experiments.actions.change_surface import CannotChangeSurfaceError, patch_surface
 from experiments.actions.load_catalogue import write_items
 from experiments.actions.mark_units import mark_all_units, surfaces_to_mark
 from experiments.actions.refresh_surface import refresh_surface
@@ -174,8 +176,35 @@ def test_rules_may_come_before_the_first_item(call, shop):
     saved = call("POST", "/surfaces/home-feed/rules", {"rules": {"caps": {"brand": 2}}})
     assert saved.status_code == 201
     assert call("PATCH", "/surfaces/home-feed", {"rules": {"filter": {"new": 3}}}).status_code == 200
-    for rules in ({"filter": {"price": "cheap"}}, {"filter": {"stock": {"lt": 3}}}):
+    objects = {"filter": {"size": {"w": 4}}}  # of what the items will have
+    assert call("PATCH", "/surfaces/home-feed", {"rules": objects}).status_code == 200
+    for rules in ({"filter": {"price": "cheap"}}, {"filter": {"title": {"w": 4}}}):
         assert call("PATCH", "/surfaces/home-feed", {"rules": rules}).status_code == 422
+
+
+def test_items_are_looked_at_before_the_surface_is_locked_and_not_for_long(call, shop, monkeypatch):
+    write_items(project_id=shop.project.pk, items=[ItemDraft("i1", properties=PROPERTIES)])
+    wrong = {"rules": {"filter": {"brand": 3}}}
+    refused = pytest.raises(CannotChangeSurfaceError, match="must be a text")
+    with refused, connection.execute_wrapper(sent := Statements()):
+        patch_surface(surface=shop.surface, changes=wrong, by="a test")
+    assert any("jsonb_typeof" in one for one in sent.seen)
+    assert not any("FOR NO KEY UPDATE" in one for one in sent.seen)
+    slow = rule_values._KINDS.replace("SELECT DISTINCT", "SELECT DISTINCT pg_sleep(5)::text ||", 1)
+    monkeypatch.setattr(rule_values, "_KINDS", slow)
+    monkeypatch.setattr(rule_values, "MAX_MILLISECONDS", 50)
+    assert call("PATCH", "/surfaces/home-feed", wrong).status_code == 200  # not checked
+
+
+class Statements:
+    """What is sent to the database."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, execute, sql, params, many, context):
+        self.seen.append(sql)
+        return execute(sql, params, many, context)
 
 
 def test_what_cannot_be_followed_is_not_saved(call, shop):
