@@ -10,7 +10,7 @@ from django.utils import timezone
 from bakeoff.accounts.audit import record_audit
 from experiments.actions.archive_surface import CannotArchiveError, refuse_used
 from experiments.actions.find_uses import uses_of_metric
-from experiments.models import Metric, Programme
+from experiments.models import Metric
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,9 +51,8 @@ def delete_metric(*, metric: Metric, by: str) -> None:
     """
     with transaction.atomic():
         locked = _locked(metric)
-        refuse_used(f"metric '{locked.key}'", uses_of_metric(locked))
-        programmes = Programme.objects.filter(primary_metric=locked)
-        if locked.experimentmetric_set.exists() or programmes.exists():
+        refuse_used(f"metric '{locked.key}'", uses_of_metric(locked, with_archived=True))
+        if locked.experimentmetric_set.exists():
             raise CannotArchiveError(
                 f"metric '{locked.key}' has results of experiments: archive it instead, which keeps "
                 "them.",

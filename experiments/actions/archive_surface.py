@@ -16,7 +16,7 @@ from bakeoff.accounts.audit import record_audit
 from bakeoff.accounts.refused import RefusedError
 from experiments.actions.close_holdback import close_holdback
 from experiments.actions.create_serving_metrics import create_serving_metrics
-from experiments.actions.find_uses import archived_needs, listed, uses_of_surface
+from experiments.actions.find_uses import archived_needs, listed, missing_needs, uses_of_surface
 from experiments.actions.mark_units import mark_later
 from experiments.models import Decision, Experiment, Holdout, Slate
 from inference.cache import cache_client
@@ -70,18 +70,24 @@ def restore_surface(*, surface: Surface, by: str) -> Surface:
     """Put an archived surface back: its champion serves, and schedule and autopilot go on.
 
     Raises:
-        CannotArchiveError: it is not archived, or its settings name what is.
+        CannotArchiveError: it is not archived, or its settings name what is, or what is gone.
     """
     with transaction.atomic():
         locked = _locked(surface)
         if locked.archived_at is None:
             raise CannotArchiveError(f"surface '{locked.key}' is not archived.", code="wrong_state")
+        create_serving_metrics(locked.project, locked.kind)  # they may be archived, too, or gone
         if needs := archived_needs(locked):
             raise CannotArchiveError(
                 f"surface '{locked.key}' names what is archived: {listed(needs)}. Restore this first.",
                 code="wrong_state",
             )
-        create_serving_metrics(locked.project, locked.kind)  # they may be archived, too
+        if needs := missing_needs(locked):
+            raise CannotArchiveError(
+                f"surface '{locked.key}' names what does not exist: {listed(needs)}. "
+                "Create this first.",
+                code="wrong_state",
+            )
         locked.archived_at = None
         _save(locked, by=by, action="restore surface")
     # What units did meanwhile was noted for other surfaces only.
@@ -97,7 +103,7 @@ def delete_surface(*, surface: Surface, by: str) -> None:
     """
     with transaction.atomic():
         locked = _locked(surface)
-        refuse_used(f"surface '{locked.key}'", uses_of_surface(locked))
+        refuse_used(f"surface '{locked.key}'", uses_of_surface(locked, with_archived=True))
         if has := list(_history_of(locked)):
             raise CannotArchiveError(
                 f"surface '{locked.key}' has {', '.join(has)}: archive it instead, which keeps them.",

@@ -12,14 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from experiments.models.experiment import ExperimentQuerySet
+    from inference.models.catalogue import SurfaceQuerySet
 
 MAX_NAMED = 5  # in a sentence
 
 
-def uses_of_surface(surface: Surface) -> list[str]:
+def uses_of_surface(surface: Surface, *, with_archived: bool = False) -> list[str]:
     """Return who uses a surface, each in words.
 
     The measurement of a holdout is left out: the platform makes one wherever it can, and ends it.
+
+    Args:
+        surface: whose users.
+        with_archived: whether archived surfaces count that name it: restored, they want it back.
     """
     experiments = surface.experiments.exclude(purpose=Experiment.Purpose.HOLDOUT)
     runs = surface.training_runs.filter(state__in=TrainingRun.ACTIVE).order_by("pk")
@@ -27,14 +32,20 @@ def uses_of_surface(surface: Surface) -> list[str]:
         *_experiments(experiments),
         *(f"training run {run.pk} is {run.state}" for run in runs),
         *(f"proposal {one.pk} waits for approval" for one in surface.proposals.open_now()),
-        *_naming(surface),
+        *_naming(surface, with_archived=with_archived),
     ]
 
 
-def uses_of_metric(metric: Metric) -> list[str]:
-    """Return who uses a metric, each in words."""
+def uses_of_metric(metric: Metric, *, with_archived: bool = False) -> list[str]:
+    """Return who uses a metric, each in words.
+
+    Args:
+        metric: whose users.
+        with_archived: whether the autopilots of archived surfaces count.
+    """
+    surfaces = _surfaces(with_archived=with_archived).filter(project=metric.project_id)
     programmes = (
-        Programme.objects.filter(surface__project=metric.project_id, surface__archived_at=None)
+        Programme.objects.filter(surface__in=surfaces)
         .select_related("surface")
         .order_by("surface__key")
     )
@@ -50,6 +61,20 @@ def uses_of_metric(metric: Metric) -> list[str]:
 
 def archived_needs(surface: Surface) -> list[str]:
     """Return the archived metrics and surfaces that a surface's settings name, each in words."""
+    return [
+        f"{kind} '{row.key}'"
+        for kind, key, row in _needs(surface)
+        if row is not None and row.archived_at is not None
+    ]
+
+
+def missing_needs(surface: Surface) -> list[str]:
+    """Return the metrics and surfaces that a surface's settings name and nobody has, each in words."""
+    return [f"{kind} '{key}'" for kind, key, row in _needs(surface) if row is None]
+
+
+def _needs(surface: Surface) -> Iterator[tuple[str, str, Metric | Surface | None]]:
+    """Yield what a surface's settings name: its kind, its key and its row, if there is one."""
     programme, judge = programme_of(surface), judge_plan_of(surface).judge
     primary = programme.primary_metric
     metrics = {row.get("metric") for row in programme.guardrails}
@@ -57,13 +82,9 @@ def archived_needs(surface: Surface) -> list[str]:
     surfaces = {surface.text_classifier, surface.theme_namer}
     surfaces |= {judge.surface.key} if judge is not None else set()
     named = (("metric", Metric.objects, metrics), ("surface", Surface.objects, surfaces))
-    return [
-        f"{kind} '{key}'"
-        for kind, rows, keys in named
-        for key in rows.filter(project=surface.project_id, key__in=keys, archived_at__isnull=False)
-        .order_by("key")
-        .values_list("key", flat=True)
-    ]
+    for kind, rows, keys in named:
+        found = {row.key: row for row in rows.filter(project=surface.project_id, key__in=keys)}
+        yield from ((kind, key, found.get(key)) for key in sorted(filter(None, keys)))
 
 
 def listed(uses: Sequence[str]) -> str:
@@ -78,9 +99,14 @@ def _experiments(experiments: ExperimentQuerySet) -> list[str]:
     return [f"experiment '{one.key}' is {words[one.state]}" for one in rows]
 
 
-def _naming(surface: Surface) -> Iterator[str]:
+def _surfaces(*, with_archived: bool) -> SurfaceQuerySet:
+    return Surface.objects.all() if with_archived else Surface.objects.unarchived()
+
+
+def _naming(surface: Surface, *, with_archived: bool) -> Iterator[str]:
     """Yield the other surfaces of the project that name a surface, or a version of it."""
-    others = Surface.objects.unarchived().filter(project=surface.project_id).exclude(pk=surface.pk)
+    others = _surfaces(with_archived=with_archived).filter(project=surface.project_id)
+    others = others.exclude(pk=surface.pk)
     for field in ("text_classifier", "theme_namer"):
         for other in others.filter(**{field: surface.key}).order_by("key"):
             yield f"surface '{other.key}' names it as {field}"

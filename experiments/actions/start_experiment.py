@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from experiments.models import Proposal
+    from inference.models import Surface
 
 
 class CannotStartError(Exception):
@@ -56,7 +57,7 @@ def start_experiment(
         ExposureAwaitsApprovalError: two people must approve; it is proposed.
         WrongStateError: it is not a draft, or something is missing.
         CannotStartError: another experiment runs on the surface, or in its part of the layer; or the
-            artifact of a variant is missing or damaged.
+            artifact of a variant is missing or damaged; or the surface or a metric is archived.
     """
     try:
         versions = ModelVersion.objects.filter(variant__experiment=experiment).distinct()
@@ -70,10 +71,8 @@ def start_experiment(
             # Of two starts, or a start and an edit, the second sees what the first has written.
             locked = Experiment.objects.select_for_update(no_key=True).get(pk=experiment.pk)
             # Two starts on one surface, or in one layer, wait for each other here.
-            surface = type(locked.surface).objects.select_for_update(no_key=True)
-            # A draft on it could have been written while it was archived.
-            if why := surface.get(pk=locked.surface_id).archived_sentence:
-                raise CannotStartError(why.removesuffix("."))
+            surfaces = type(locked.surface).objects.select_for_update(no_key=True)
+            _require_unarchived(locked, surfaces.get(pk=locked.surface_id))
             proposal = None if automatic else _propose(locked, by, person or by, approvals)
             if proposal is None:
                 _freeze_and_begin(locked, by=by)
@@ -84,6 +83,14 @@ def start_experiment(
     mark_soon(surface=locked.surface)
     announce_change(cache_client())
     return locked
+
+
+def _require_unarchived(experiment: Experiment, surface: Surface) -> None:
+    """Refuse a draft that was written while its surface, or a metric, was archived."""
+    metrics = experiment.metrics.select_related("metric").order_by("pk")
+    reasons = [surface.archived_sentence, *(one.metric.archived_sentence for one in metrics)]
+    if why := next(filter(None, reasons), ""):
+        raise CannotStartError(why.removesuffix("."))
 
 
 def _propose(experiment: Experiment, by: str, person: str, approvals: Sequence[str]) -> Proposal | None:

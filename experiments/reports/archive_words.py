@@ -43,6 +43,10 @@ ARCHIVE_SENTENCES: tuple[tuple[str, str], ...] = (
         "surface '{key}' names what is archived: {names}. Restore this first.",
         gettext_noop("Surface '%(key)s' uses what is archived: %(names)s. Restore this first"),
     ),
+    (
+        "surface '{key}' names what does not exist: {names}. Create this first.",
+        gettext_noop("Surface '%(key)s' uses what does not exist: %(names)s. Create this first"),
+    ),
     ("metric '{key}' is archived already.", gettext_noop("Metric '%(key)s' is already archived")),
     ("metric '{key}' is not archived.", gettext_noop("Metric '%(key)s' is not archived")),
     (

@@ -179,12 +179,14 @@ def queue_run(run: TrainingRun, *, action: str, subject: str) -> TrainingRun:
         RunActiveError: a run of this algorithm is active on the surface.
         CannotTrainError: the surface is archived.
     """
-    if why := run.surface.archived_sentence:
-        raise CannotTrainError(why)
     actor = run.trigger  # the trail names a person in full
     run.trigger = actor[:MAX_TRIGGER]
     try:
         with transaction.atomic():
+            # It may have been archived while the rows were frozen, and is not until the commit.
+            surfaces = Surface.objects.select_for_update(no_key=True)
+            if why := surfaces.get(pk=run.surface_id).archived_sentence:
+                raise CannotTrainError(why)
             run.save()
             record_audit(
                 run.surface.project_id,

@@ -12,6 +12,7 @@ from experiments.actions.refresh_surface import surfaces_with_dirty_units
 from experiments.actions.stop_experiment import stop_experiment
 from experiments.models import Experiment, JudgePlan, Metric, Programme
 from experiments.tasks import measure_holdouts, retrain_scheduled_surface
+from inference.actions.queue_training import CannotTrainError, queue_run
 from inference.models import Surface, TrainingRun
 from tests.support import builders
 
@@ -100,6 +101,28 @@ def test_a_draft_of_before_does_not_start_there(shop, call):
     assert (answer.status_code, answer.json()["error"]["message"]) == (
         409, "surface 'home-feed' is archived: restore it first.",
     )  # fmt: skip
+
+
+def test_a_draft_with_an_archived_metric_does_not_start(shop, call):
+    """One that was written while somebody archived the metric."""
+    draft = shop.define(builders.make_version(shop.surface, list(range(1, 11))))
+    Metric.objects.filter(pk=shop.metric.pk).update(archived_at=builders.now())
+    answer = call("POST", f"/experiments/{draft.key}/start")
+    assert (answer.status_code, answer.json()["error"]["message"]) == (
+        409, "metric 'clicks' is archived: restore it first.",
+    )  # fmt: skip
+    draft.refresh_from_db()
+    assert draft.state == Experiment.State.DRAFT
+
+
+def test_no_training_is_queued_that_began_before_the_archive(shop):
+    """Its surface was archived while the rows were frozen."""
+    stale = Surface.objects.get(pk=shop.surface.pk)
+    Surface.objects.filter(pk=shop.surface.pk).update(archived_at=builders.now())
+    run = TrainingRun(surface=stale, algorithm="popularity", trigger="a test")
+    with pytest.raises(CannotTrainError, match="surface 'home-feed' is archived: restore it first"):
+        queue_run(run, action="train", subject="popularity")
+    assert not shop.surface.training_runs.exists()
 
 
 def test_a_surface_in_use_says_who_uses_it(shop, call):
@@ -235,6 +258,25 @@ def test_a_metric_is_deleted_only_where_no_experiment_had_it(shop, call):
     Metric.objects.create(project=shop.project, key="tpyo", kind="mean", event="order")
     assert call("DELETE", "/metrics/tpyo").status_code == 204
     assert call("DELETE", "/metrics/tpyo").status_code == 404
+
+
+def test_what_an_archived_surface_names_is_not_deleted(shop, call):
+    guard = Metric.objects.create(project=shop.project, key="orders", kind="mean", event="order")
+    Programme.objects.create(
+        surface=shop.surface, primary_metric=shop.metric,
+        guardrails=[{"metric": "orders", "margin": 0.05}],
+    )  # fmt: skip
+    namer = Surface.objects.create(project=shop.project, key="chat", kind=Surface.Kind.GENERATE)
+    Surface.objects.filter(pk=shop.surface.pk).update(theme_namer="chat")
+    call("POST", "/surfaces/home-feed/archive")
+    for path in ("/surfaces/chat", "/metrics/clicks", "/metrics/orders"):
+        refused(call("DELETE", path), "in_use", "surface 'home-feed' names it")
+    # What is gone nevertheless, by an earlier release or by hand, is said when it comes back.
+    Metric.objects.filter(pk=guard.pk).delete()
+    Surface.objects.filter(pk=namer.pk).delete()
+    back = call("POST", "/surfaces/home-feed/restore")
+    refused(back, "wrong_state", "does not exist: metric 'orders', surface 'chat'. Create this first.")
+    assert call("GET", "/surfaces/home-feed").json()["archived_at"]
 
 
 def test_long_lists_of_uses_are_cut(shop, call):

@@ -105,7 +105,8 @@ def act_on_surface(request: HttpRequest, slug: str, key: str, verb: str) -> Http
     """Say what an act on a surface will do, and do it when it is confirmed."""
     project = project_for(request, slug, OPERATOR)
     surface = get_object_or_404(Surface, project=project, key=key)
-    uses = uses_of_surface(surface) if verb != "restore" else []
+    deletes = verb == "delete"
+    uses = uses_of_surface(surface, with_archived=deletes) if verb != "restore" else []
     return _act(request, slug, surface, (SURFACE_ACTS.get(verb), verb, uses))
 
 
@@ -115,7 +116,8 @@ def act_on_metric(request: HttpRequest, slug: str, key: str, verb: str) -> HttpR
     """Say what an act on a metric will do, and do it when it is confirmed."""
     project = project_for(request, slug, ANALYST)
     metric = get_object_or_404(Metric, project=project, key=key)
-    uses = uses_of_metric(metric) if verb != "restore" else []
+    deletes = verb == "delete"
+    uses = uses_of_metric(metric, with_archived=deletes) if verb != "restore" else []
     return _act(request, slug, metric, (METRIC_ACTS.get(verb), verb, uses))
 
 
