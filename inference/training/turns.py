@@ -2,14 +2,18 @@
 
 Guarantees: a run that a person or a key asked for goes before all that the schedule or drift asked for;
 among these, and among those, comes the project that has trained least recently, and of one project the
-run that was queued first. A run that trains is never interrupted for another.
+run that was queued first. A run of the schedule or of drift that has waited for `PATIENCE` counts as
+asked for: keys that ask without end do not starve it. A run that trains is never interrupted for
+another.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db.models import Case, F, OuterRef, Subquery, When
+from django.db.models.functions import Now
 
 from inference.models import TrainingRun
 
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 
 MAX_CANDIDATES = 50  # more than there are workers
 AUTOMATIC = ("schedule", "drift")  # triggers of runs that nobody waits for
+PATIENCE = timedelta(hours=6)  # of such a run
 
 
 def in_turn() -> QuerySet[TrainingRun]:
@@ -27,7 +32,9 @@ def in_turn() -> QuerySet[TrainingRun]:
     ).order_by("-started_at")
     queued = TrainingRun.objects.filter(state=TrainingRun.State.QUEUED)
     return queued.annotate(
-        is_automatic=Case(When(trigger__in=AUTOMATIC, then=1), default=0),
+        is_automatic=Case(
+            When(trigger__in=AUTOMATIC, queued_at__gt=Now() - PATIENCE, then=1), default=0
+        ),
         project_trained_at=Subquery(of_project.values("started_at")[:1]),
     ).order_by("is_automatic", F("project_trained_at").asc(nulls_first=True), "pk")
 

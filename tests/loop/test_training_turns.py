@@ -60,6 +60,16 @@ def test_a_persons_run_goes_before_scheduled_ones_and_projects_take_turns(nothin
     assert train_all(monkeypatch, messages) == []  # messages that come again start nothing
 
 
+def test_a_scheduled_run_that_has_waited_for_hours_counts_as_asked_for(nothing_queued):
+    one, other = builders.make_shop(), builders.make_shop()
+    scheduled, drift = queue(one, "schedule"), queue(one, "drift", "ease")
+    by_keys = queue(other, "a key", "ease"), queue(one, "a key", "item-knn")
+    assert list(in_turn()) == [*by_keys, scheduled, drift]
+    for run, hours in ((scheduled, 7), (drift, 5)):
+        TrainingRun.objects.filter(pk=run.pk).update(queued_at=timezone.now() - timedelta(hours=hours))
+    assert list(in_turn()) == [scheduled, *by_keys, drift]
+
+
 def test_a_project_that_trained_lately_waits_for_the_others(nothing_queued):
     one, other = builders.make_shop(), builders.make_shop()
     ended = {"state": "passed", "ended_at": timezone.now()}
