@@ -45,5 +45,6 @@ def _page_before(request: HttpRequest) -> str:
     before = request.headers.get("Referer", "")
     if url_has_allowed_host_and_scheme(before, {request.get_host()}, require_https=request.is_secure()):
         parts = urlsplit(before)
-        return parts.path + (f"?{parts.query}" if parts.query else "")
+        # A path that starts with two strokes would be another site's address.
+        return "/" + parts.path.lstrip("/") + (f"?{parts.query}" if parts.query else "")
     return reverse("home")
