@@ -1,7 +1,8 @@
 """Read a request's body in the event loop: with a bound, a deadline, and before any thread is taken.
 
 Guarantees: no body is larger than its limit, packed or unpacked (what comes beyond is read and
-dropped, up to `MAX_DROPPED_BYTES`, so that its sender gets the answer); none takes longer than its
+dropped, up to `MAX_DROPPED_BYTES`, so that its sender gets the answer; of who sent no secret key up to
+`MAX_DROPPED_OF_STRANGERS`); none takes longer than its
 deadline; an address has at most `MAX_SLOW_PER_ADDRESS` slow bodies at once, and all bodies that are
 held for Django fit in `MAX_HELD_BYTES`. Does not limit connections that send no body: they cost a
 socket each.
@@ -27,6 +28,7 @@ MAX_BODY = 1024 * 1024
 MAX_FORM = 5 * MAX_BODY // 2  # of pages, as Django has it
 MAX_BULK_BODY = 32 * 1024 * 1024  # of the management API: a thousand items with their texts
 MAX_DROPPED_BYTES = 64 * 1024 * 1024  # of a body that is too large, before its connection is closed
+MAX_DROPPED_OF_STRANGERS = 4 * 1024 * 1024
 MAX_IMAGE = 10 * 1024 * 1024  # of an item: as images are judged by themselves
 MAX_HELD_BYTES = 256 * 1024 * 1024
 # A body that is not there by then comes slowly, and takes one of its address's places.
@@ -47,16 +49,18 @@ class BodyLimits:
     Attributes:
         max_bytes: packed, and again unpacked.
         deadline_seconds: from its first byte to its last.
+        trusted: whether a secret key came with it: more of it is dropped where it is too large.
     """
 
     max_bytes: int = MAX_BODY
     deadline_seconds: float = DEADLINE_SECONDS
+    trusted: bool = False
 
 
 FAST_LANE = BodyLimits()
 FORM = BodyLimits(MAX_FORM)
-IMAGE = BodyLimits(MAX_IMAGE, BULK_DEADLINE_SECONDS)
-BULK = BodyLimits(MAX_BULK_BODY, BULK_DEADLINE_SECONDS)
+IMAGE = BodyLimits(MAX_IMAGE, BULK_DEADLINE_SECONDS, trusted=True)
+BULK = BodyLimits(MAX_BULK_BODY, BULK_DEADLINE_SECONDS, trusted=True)
 
 
 @dataclass(slots=True)
@@ -73,7 +77,7 @@ class BodyReader:
             ApiError: 413 or 408 beyond its limits, 429 when its address sends too many slowly, 415 or
                 400 when it cannot be unpacked, 400 when the client went away.
         """
-        body = _Body(receive, limits.max_bytes)
+        body = _Body(receive, limits)
         if ARRIVED in scope:  # nothing to wait for: a timer would cost more than the reading
             await body.fill()
         else:
@@ -134,12 +138,13 @@ class BodyReader:
 
 
 class _Body:
-    """What has arrived of a body of at most `max_bytes`; `fill` goes on where it was stopped."""
+    """What has arrived of a body within limits; `fill` goes on where it was stopped."""
 
-    def __init__(self, receive: Receive, max_bytes: int) -> None:
+    def __init__(self, receive: Receive, limits: BodyLimits) -> None:
         self.parts: list[bytes] = []
-        self._receive, self._room = receive, max_bytes
-        self.max_bytes = max_bytes
+        self._receive, self._room = receive, limits.max_bytes
+        self.max_bytes = limits.max_bytes
+        self._max_dropped = MAX_DROPPED_BYTES if limits.trusted else MAX_DROPPED_OF_STRANGERS
 
     async def fill(self) -> None:
         while True:
@@ -152,7 +157,7 @@ class _Body:
                 # The rest is read and dropped: a client that still sends would see its connection
                 # reset, not the answer.
                 self.parts.clear()
-                if not message.get("more_body") or self._room < -MAX_DROPPED_BYTES:
+                if not message.get("more_body") or self._room < -self._max_dropped:
                     raise _too_large(self.max_bytes)
                 continue
             self.parts.append(part)
