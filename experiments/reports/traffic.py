@@ -119,7 +119,7 @@ class ProjectTraffic:
 
 def read_traffic(project_id: int, now: datetime) -> ProjectTraffic | None:
     """Return the traffic of a project, some minutes old at most; None where it takes too long."""
-    cache, name = cache_client(), f"traffic:{project_id}"
+    cache, name = cache_client(), f"traffic2:{project_id}"  # the number: of the JSON below
     with contextlib.suppress(redis.exceptions.RedisError, OSError):
         if (stored := cast("bytes | None", cache.get(name))) is not None:
             return _parse(stored)

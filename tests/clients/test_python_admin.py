@@ -72,7 +72,7 @@ def test_it_comments_and_changes_its_mind(admin, shop):
     assert refused.value.status == 404
 
 
-def test_it_waits_for_a_run_and_refuses_by_name(admin, shop):
+def test_it_waits_for_a_run_and_refuses_by_name(admin, shop, monkeypatch):
     run = TrainingRun.objects.create(
         surface=shop.surface,
         algorithm="popularity",
@@ -84,6 +84,15 @@ def test_it_waits_for_a_run_and_refuses_by_name(admin, shop):
     assert (admin.run(run.pk)["surface"], admin.run(run.pk)["gate"]) == ("home-feed", None)
     with pytest.raises(BakeoffError, match="No training run '0' in this project"):
         admin.wait_for_run("home-feed", 0, timeout_seconds=0)
+    with monkeypatch.context() as older:
+
+        def refuse(_run_id):
+            raise BakeoffError(404, "not_found", "No such path.")
+
+        older.setattr(admin, "run", refuse)  # a platform without the operation
+        assert admin.wait_for_run("home-feed", run.pk, timeout_seconds=60)["message"] == "no rows"
+        with pytest.raises(BakeoffError, match="No such path"):
+            admin.wait_for_run("home-feed", 0, timeout_seconds=0)
     run.state = TrainingRun.State.QUEUED
     run.save()
     with pytest.raises(WaitTimeoutError, match=f"run {run.pk} of 'home-feed' is queued after 0 s"):

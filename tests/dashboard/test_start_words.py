@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
 
+from bakeoff.dashboard import start_words
 from experiments.ingest.rows import Rows
 from tests.support import builders
 from tests.support.dashboard import report_path, sign_in
@@ -46,6 +48,18 @@ def test_the_duration_is_that_of_last_weeks_traffic(shop, read):
     assert "more than half a year for 200,000 users" in read("long", policy=long)
     weeks = policy | {"minimum_run_seconds": 28 * 86_400.0}
     assert "about 28 days for 2,000 users" in read("weeks", policy=weeks)
+
+
+def test_a_slow_database_costs_the_duration_alone(shop, read, monkeypatch):
+    def wait(_surface):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(60)")
+
+    monkeypatch.setattr(start_words, "visitors_per_day", wait)
+    monkeypatch.setattr(start_words, "MAX_SECONDS", 0.01)
+    page = read()
+    assert "100% of the traffic on 'home-feed'" in page
+    assert "Expected duration" not in page
 
 
 def test_a_switchback_takes_its_blocks(read):

@@ -326,11 +326,23 @@ class Admin(Connected):
             BakeoffError: it was refused; a platform that is away for a moment gets the request again.
         """
         return _wait(
-            lambda: self.run(run_id),
+            lambda: self._run_of(surface, run_id),
             lambda run: run["state"] in RUN_ENDED,
             lambda run: f"run {run_id} of '{surface}' is {run['state']}",
             (timeout_seconds, poll_seconds),
         )
+
+    def _run_of(self, surface: str, run_id: int) -> Run:
+        """Read a run; of a platform before it had an operation for one, from the surface's list."""
+        try:
+            return self.run(run_id)
+        except BakeoffError as error:
+            if error.status not in {404, 405}:
+                raise
+            listed = next((one for one in self.runs(surface) if one["id"] == run_id), None)
+            if listed is None:
+                raise
+            return listed
 
 
 def _wait(

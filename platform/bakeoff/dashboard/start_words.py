@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.db import OperationalError, connection, transaction
 from django.utils.translation import gettext as _
 
 from experiments.models import Experiment
@@ -16,7 +17,9 @@ from inference.models import ModelVersion
 
 if TYPE_CHECKING:
     from experiments.models import Variant
+    from inference.models import Surface
 
+MAX_SECONDS = 3  # that the page waits for a slow database: without a duration it is as useful
 LEFT = (ModelVersion.Alias.RETIRED, ModelVersion.Alias.REJECTED)
 
 
@@ -31,7 +34,8 @@ def describe_start(experiment: Experiment) -> str:
         "surface": experiment.surface,
         "variants": ", ".join(f"{name_of(v.key)} ({v.weight:.0%})" for v in variants),
     }
-    return " ".join([said, _describe_duration(experiment), *map(_warn_of, filter(_is_left, variants))])
+    warnings = map(_warn_of, filter(_is_left, variants))
+    return " ".join(one for one in (said, _describe_duration(experiment), *warnings) if one)
 
 
 def _share_of(experiment: Experiment) -> float:
@@ -40,7 +44,10 @@ def _share_of(experiment: Experiment) -> float:
 
 
 def _describe_duration(experiment: Experiment) -> str:
-    """Say about how long the plan takes: blocks of time by their length, users by last week's traffic."""
+    """Say about how long the plan takes: blocks of time by their length, users by last week's traffic.
+
+    Nothing where that traffic takes too long to read.
+    """
     policy = experiment.parsed_policy
     units = f"{policy.planned_units:,}"
     if experiment.mode == Experiment.Mode.SWITCHBACK:
@@ -48,7 +55,9 @@ def _describe_duration(experiment: Experiment) -> str:
         return _("Expected duration: %(duration)s, for %(units)s blocks of time.") % {
             "duration": length, "units": units,
         }  # fmt: skip
-    per_day, share = visitors_per_day(experiment.surface), _share_of(experiment)
+    per_day, share = _read_visitors(experiment.surface), _share_of(experiment)
+    if per_day is None:
+        return ""
     if per_day * share <= 0:
         return _(
             "Expected duration: unknown, as last week nobody came; %(units)s users are planned."
@@ -64,6 +73,16 @@ def _describe_duration(experiment: Experiment) -> str:
         "duration": describe_seconds(seconds),
         "units": units,
     }
+
+
+def _read_visitors(surface: Surface) -> float | None:
+    try:
+        # A savepoint: a statement that is cancelled leaves the page's transaction as it was.
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL statement_timeout = '{MAX_SECONDS}s'")
+            return visitors_per_day(surface)
+    except OperationalError:
+        return None
 
 
 def _is_left(variant: Variant) -> bool:

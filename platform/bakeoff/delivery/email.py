@@ -17,7 +17,7 @@ from django.conf import settings
 from django.core.mail import get_connection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from django.core.mail import EmailMessage
 
@@ -138,13 +138,21 @@ def _answer(code: int, text: bytes | str) -> str:
 
 
 def _clean(text: str) -> str:
-    line = " ".join("".join(one if one.isprintable() else " " for one in text).split())
     user, password = settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD
-    if password:
-        forms = (password, _base64(password), _base64(f"\0{user}\0{password}"))
-        for form in forms:
-            line = line.replace(form, "…")
-    return line[:MAX_ANSWER].rstrip(" .:")
+    forms = (password, _base64(password), _base64(f"\0{user}\0{password}")) if password else ()
+    # Before blanks are made one, and after: the server may have done it to a password with blanks.
+    line = _one_line(_mask(text, forms))
+    return _mask(line, [_one_line(form) for form in forms])[:MAX_ANSWER].rstrip(" .:")
+
+
+def _mask(text: str, secrets: Iterable[str]) -> str:
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "…")
+    return text
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
 
 
 def _base64(text: str) -> str:
