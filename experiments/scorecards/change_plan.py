@@ -74,6 +74,7 @@ class ChangePlan:
         advice: what makes it shorter, the most effective first; empty where it is not too long.
         interleaved: the same by interleaved lists; None where they do not apply: of other surfaces, of
             metrics that no item is credited with, and of changes too small for them.
+        is_complete: whether the outcomes that it rests on are.
     """
 
     lift: float
@@ -85,6 +86,7 @@ class ChangePlan:
     choices: Sequence[Choice]
     advice: Sequence[Advice]
     interleaved: InterleavedPlan | None = None
+    is_complete: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """Return it as the API has it; its sentence is the caller's."""
@@ -170,6 +172,7 @@ def plan_change(
         choices=[_choice(traffic, metric, design, weeks=n) for n in CHOICES],
         advice=_advice(design, metric, result.active_share, interleaved) if weeks is None else (),
         interleaved=interleaved,
+        is_complete=traffic.is_complete,
     )
 
 

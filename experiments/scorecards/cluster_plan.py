@@ -20,7 +20,13 @@ from experiments.scorecards.past_values import (
     stretch_of,
     values_sql,
 )
-from experiments.scorecards.traffic_plan import MIN_COMPLETE, WEEK, WeekOfTraffic, plan_for_week
+from experiments.scorecards.traffic_plan import (
+    WEEK,
+    WeekOfTraffic,
+    days_since,
+    plan_for_week,
+    says_enough,
+)
 from experiments.stats.clusters import MIN_CLUSTERS
 from experiments.stats.intracluster import (
     ClusterSums,
@@ -60,8 +66,16 @@ def _sums_sql(spec: MetricSpec) -> str:
             ORDER BY slate.unit_id, slate.served_at),
         {values_sql(spec)}
         SELECT count(*), sum(contribution), sum(contribution * contribution),
-            count(*) FILTER (WHERE value <> 0), min(exposed_at)
+            count(*) FILTER (WHERE value <> 0)
         FROM users GROUP BY cluster"""
+
+
+_VISITORS = f"""SELECT count(*), count(DISTINCT cluster), min(exposed_at) FROM (
+        SELECT DISTINCT ON (slate.unit_id) slate.context ->> %(cluster_by)s AS cluster,
+            slate.served_at AS exposed_at
+        FROM experiments_slate AS slate
+        WHERE {COUNTED} AND coalesce(slate.context ->> %(cluster_by)s, '') <> ''
+        ORDER BY slate.unit_id, slate.served_at) AS named"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +83,14 @@ class WeekOfClusters:
     """A surface's clusters of the last week, and a metric's values of their users.
 
     Attributes:
-        clusters: that had users.
-        traffic: of all their users together.
+        clusters: whose users' values were read: of a week whose windows have closed.
+        traffic: of all their users together; its visitors and days are the last week's.
+        past: clusters that had users in the last week.
     """
 
     clusters: Sequence[ClusterSums]
     traffic: WeekOfTraffic
+    past: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +112,7 @@ class ClusterPlan:
         baseline: the metric now, per user.
         choices: what fixed durations find.
         advice: what makes it shorter, the most effective first; empty where it is not too long.
+        is_complete: whether the outcomes that it rests on are.
     """
 
     lift: float
@@ -112,10 +129,12 @@ class ClusterPlan:
     baseline: float
     choices: Sequence[Choice]
     advice: Sequence[Advice]
+    is_complete: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """Return it as the API has it; its sentences are the caller's."""
         shown = asdict(self)
+        del shown["is_complete"]  # a sentence says it
         names = {"lift": "min_lift", "users": "planned_units"}
         return {"mode": "cluster", **{names.get(name, name): value for name, value in shown.items()}}
 
@@ -141,7 +160,7 @@ def plan_clusters(
     check_clustered(surface, metric, design, cluster_by)
     week = read_clusters(surface, metric, cluster_by, window_seconds=design.window_seconds)
     design = replace(design, rule="fixed")
-    taking_part = taking_part_of(len(week.clusters), design)
+    taking_part = taking_part_of(week.past, design)
     single = plan_for_week(week.traffic, metric, replace(design, min_lift=lift))
     correlation, imbalance = intracluster_correlation(week.clusters), size_imbalance(week.clusters)
     users = clustered_users(single.plan.units, taking_part, correlation, imbalance)
@@ -158,7 +177,7 @@ def plan_clusters(
         weeks=weeks,
         power=single.plan.power,
         cluster_by=cluster_by,
-        past_clusters=len(week.clusters),
+        past_clusters=week.past,
         clusters=taking_part,
         users_per_cluster=reached / taking_part,
         correlation=correlation,
@@ -170,6 +189,7 @@ def plan_clusters(
             for n in CHOICES
         ],
         advice=_advice(design, metric, single) if weeks is None else (),
+        is_complete=week.traffic.is_complete,
     )
 
 
@@ -178,7 +198,7 @@ def read_clusters(
 ) -> WeekOfClusters:
     """Return the clusters that came to a surface in a week, with their users' values as in a report.
 
-    As `read_week`: of users whose windows have closed, unless too few have.
+    As `read_week`: values are of users whose windows have closed, unless too few have.
 
     Args:
         surface: where.
@@ -192,22 +212,21 @@ def read_clusters(
     now = timezone.now()
     spec = spec_on(surface, metric, window_seconds)
     until = now - timedelta(seconds=spec.complete_after_seconds)
+    visitors, past, days = _read_visitors(surface, cluster_by, now)
     rows = _read_sums(surface, spec, cluster_by, until)
-    is_complete = sum(row[0] for row in rows) >= MIN_COMPLETE
+    is_complete = says_enough(
+        spec, users=sum(row[0] for row in rows), active=sum(row[3] for row in rows), visitors=visitors
+    )
     if not is_complete:
-        rows, until = _read_sums(surface, spec, cluster_by, now), now
+        rows = _read_sums(surface, spec, cluster_by, now)
     # A ratio has no value where nobody did what stands below the line.
-    clusters = [
-        ClusterSums(users, total or 0.0, squares or 0.0) for users, total, squares, _, _ in rows
-    ]
+    clusters = [ClusterSums(users, total or 0.0, squares or 0.0) for users, total, squares, _ in rows]
     users, active = sum(one.users for one in clusters), sum(row[3] for row in rows)
     total, squares = sum(one.total for one in clusters), sum(one.squares for one in clusters)
     mean = total / users if users else 0.0
     variance = max(squares - users * mean**2, 0.0) / (users - 1) if users > 1 else 0.0
-    first = min((row[4] for row in rows), default=until - WEEK)
-    days = min(max((until - first) / timedelta(days=1), 1.0), float(WEEK.days))
     traffic = WeekOfTraffic(
-        visitors=users,
+        visitors=visitors,
         users=users,
         active=active,
         baseline=mean,
@@ -215,7 +234,16 @@ def read_clusters(
         days=days,
         is_complete=is_complete,
     )
-    return WeekOfClusters(clusters, traffic)
+    return WeekOfClusters(clusters, traffic, past)
+
+
+def _read_visitors(surface: Surface, cluster_by: str, now: datetime) -> tuple[int, int, float]:
+    """Return the last week's users who name a cluster, their clusters, and the days that they took."""
+    parameters = stretch_of(surface, now - WEEK, now) | {"cluster_by": cluster_by}
+    with connection.cursor() as cursor:
+        cursor.execute(_VISITORS, parameters)
+        visitors, clusters, first = cursor.fetchone()
+    return visitors, clusters, days_since(first, now)
 
 
 def _read_sums(

@@ -34,6 +34,7 @@ class ListsPlan:
         visitors_per_day: of the surface.
         baseline: the metric now, per visitor.
         choices: what fixed durations find.
+        is_complete: whether the outcomes that it rests on are.
     """
 
     lift: float
@@ -44,6 +45,7 @@ class ListsPlan:
     visitors_per_day: float
     baseline: float
     choices: Sequence[Choice]
+    is_complete: bool = True
 
     @property
     def advice(self) -> Sequence[str]:
@@ -53,6 +55,7 @@ class ListsPlan:
     def as_json(self) -> dict[str, Any]:
         """Return it as the API has it; its sentences are the caller's."""
         shown = asdict(self)
+        del shown["is_complete"]  # a sentence says it
         names = {"lift": "min_lift", "users": "planned_units"}
         values = {names.get(name, name): value for name, value in shown.items()}
         return {"mode": "interleave", **values, "advice": list(self.advice)}
@@ -92,6 +95,7 @@ def plan_lists(surface: Surface, metric: Metric, design: Design, *, lift: float)
         visitors_per_day=test.visitors_per_day,
         baseline=test.baseline,
         choices=[_choice(week, metric, design, weeks=n) for n in CHOICES],
+        is_complete=week.is_complete,
     )
 
 
@@ -134,9 +138,12 @@ def lift_of_lists(week: WeekOfTraffic, metric: Metric, users: int) -> float | No
 
 
 def _min_lift(week: WeekOfTraffic, metric: Metric, users: float) -> float | None:
-    """Return the smallest change that a test with one look finds; None where it finds none."""
+    """Return the smallest change that a test with one look finds; None where it finds none.
+
+    Without a covariate, which interleaved lists do not have either.
+    """
     design = Design(planned_units=math.floor(users), rule="fixed")
     try:
-        return plan_for_week(week, metric, design).plan.mde_relative
+        return plan_for_week(replace(week, correlation=0.0), metric, design).plan.mde_relative
     except StatisticsError:  # too few users for any change
         return None

@@ -34,6 +34,7 @@ class ModePreview:
         visitors_per_day: of the surface.
         baseline: the metric now, per visitor.
         clusters: that take part; None where users are not clustered.
+        is_complete: whether the outcomes that it rests on are.
     """
 
     users: int
@@ -42,6 +43,7 @@ class ModePreview:
     visitors_per_day: float
     baseline: float
     clusters: int | None = None
+    is_complete: bool = True
 
 
 def preview_lists(surface: Surface, metric: Metric, design: Design) -> ModePreview:
@@ -68,7 +70,7 @@ def preview_clusters(
     """
     check_clustered(surface, metric, design, cluster_by)
     week = read_clusters(surface, metric, cluster_by, window_seconds=design.window_seconds)
-    clusters, units = taking_part_of(len(week.clusters), design), design.planned_units
+    clusters, units = taking_part_of(week.past, design), design.planned_units
     about = intracluster_correlation(week.clusters), size_imbalance(week.clusters)
     effect = design_effect(units, clusters, *about)
     lift = None
@@ -87,4 +89,6 @@ def _preview(
 ) -> ModePreview:
     per_day = week.visitors / week.days
     days = days_for(design.planned_units, [per_day], allocation=design.allocation)
-    return ModePreview(design.planned_units, lift, days, per_day, week.baseline, clusters)
+    return ModePreview(
+        design.planned_units, lift, days, per_day, week.baseline, clusters, is_complete=week.is_complete
+    )

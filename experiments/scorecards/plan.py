@@ -224,7 +224,10 @@ def plan(question: PlanQuestion) -> Plan:
         stop_null=shape.mean_stop[0],
         stop_effect=shape.mean_stop[1],
         days=_days(question, total),
-        units_interleaved=interleaved_users(one_look, relative),
+        # Of interleaved lists no covariate is read, so what it saves is none of theirs.
+        units_interleaved=interleaved_users(
+            one_look / formulas.cuped_factor(question.correlation), relative
+        ),
     )
 
 

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from experiments.scorecards.change_plan import ChangePlan, Choice
     from experiments.scorecards.cluster_plan import ClusterPlan
     from experiments.scorecards.interleaving_plan import ListsPlan
+    from experiments.scorecards.mode_preview import ModePreview
     from experiments.scorecards.switchback_plan import SwitchbackPlan
-    from experiments.scorecards.traffic_plan import CeilingError, WeekOfTraffic
+    from experiments.scorecards.traffic_plan import CeilingError, TrafficPlan, WeekOfTraffic
     from inference.models import Surface
+
+    HasOutcomes = ChangePlan | ClusterPlan | ListsPlan | ModePreview | TrafficPlan
 
 
 def describe_missing_traffic(surface: Surface, metric: Metric, traffic: WeekOfTraffic) -> str:
@@ -30,6 +33,18 @@ def describe_missing_traffic(surface: Surface, metric: Metric, traffic: WeekOfTr
         "metric": metric,
         "doing": traffic.active,
     }
+
+
+def describe_open(plan: HasOutcomes) -> list[str]:
+    """Say that the outcomes that a plan rests on are not complete; nothing where they are."""
+    if plan.is_complete:
+        return []
+    return [
+        _(
+            "Outcomes of last week's users are not complete yet: some of their windows are still open, "
+            "so the metric may be higher in the end."
+        )
+    ]
 
 
 def describe_ceiling(error: CeilingError) -> str:
@@ -72,7 +87,7 @@ def _commoner_event(metric: Metric) -> str:
 
 
 def advice_in_words(plan: ChangePlan, metric: Metric) -> list[str]:
-    """Return what makes a plan that is too long shorter, one sentence each."""
+    """Return what a plan lacks and, where it is too long, what makes it shorter, one sentence each."""
     words = {
         "interleave": describe_interleaved(plan),
         "larger_change": _larger(plan.choices),
@@ -80,7 +95,7 @@ def advice_in_words(plan: ChangePlan, metric: Metric) -> list[str]:
         "even_split": _("Split it 50/50: that needs the fewest users."),
         "commoner_event": _commoner_event(metric),
     }
-    return [words[code] for code in plan.advice]
+    return [*describe_open(plan), *(words[code] for code in plan.advice)]
 
 
 def switchback_in_words(
@@ -124,7 +139,7 @@ def lists_in_words(plan: ListsPlan, metric: Metric) -> list[str]:
         "It says which version users prefer, by %(metric)s; how much better it is, a test says: of "
         "%(users)s users."
     ) % {"metric": metric, "users": f"{plan.split_users:,}"}
-    return [basis, *([_larger(plan.choices)] if plan.advice else ())]
+    return [basis, *describe_open(plan), *([_larger(plan.choices)] if plan.advice else ())]
 
 
 def clusters_in_words(plan: ClusterPlan, metric: Metric) -> list[str]:
@@ -152,7 +167,7 @@ def clusters_in_words(plan: ClusterPlan, metric: Metric) -> list[str]:
         "even_split": _("Split it 50/50: that needs the fewest users."),
         "commoner_event": _commoner_event(metric),
     }
-    return [basis, _how_alike(plan), *(words[code] for code in plan.advice)]
+    return [basis, *describe_open(plan), _how_alike(plan), *(words[code] for code in plan.advice)]
 
 
 def _how_alike(plan: ClusterPlan) -> str:

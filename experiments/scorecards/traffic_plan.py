@@ -35,6 +35,8 @@ WEEK = timedelta(days=7)
 MIN_SPREAD = 1e-9  # of a metric of which every unit had one value: the formulas need one
 # Below so many users whose windows have closed, those whose windows are open say more than they do.
 MIN_COMPLETE = 100
+# Of fewer users a correlation is chance, and one near 1 would save nearly all users of a plan.
+MIN_CORRELATED, MAX_CORRELATION = 100, 0.99
 # Values of more would not make a plan better, and a page waits for them: a third of a per cent.
 MAX_USERS = 20_000
 # The density at a quantile is that of the values between a tenth below it and a tenth above it.
@@ -147,12 +149,14 @@ class TrafficPlan:
         visitors_per_day: of the surface.
         baseline: the metric now, per visitor.
         active_share: of the visitors with the metric's event.
+        is_complete: whether the outcomes that it rests on are.
     """
 
     plan: Plan
     visitors_per_day: float
     baseline: float
     active_share: float
+    is_complete: bool = True
 
 
 def plan_from_traffic(surface: Surface, metric: Metric, design: Design) -> TrafficPlan:
@@ -207,7 +211,9 @@ def plan_for_week(traffic: WeekOfTraffic, metric: Metric, design: Design) -> Tra
     result = plan(question)
     if lift != design.min_lift:
         result = replace(result, mde_relative=design.min_lift, units_interleaved=None)
-    return TrafficPlan(result, per_day, traffic.baseline, traffic.active_share)
+    return TrafficPlan(
+        result, per_day, traffic.baseline, traffic.active_share, is_complete=traffic.is_complete
+    )
 
 
 def read_week(
@@ -216,7 +222,7 @@ def read_week(
     """Return who came to a surface in the last week, and what a report would say of a metric.
 
     Values are of users whose windows have closed: those of one week, that long ago. Where too few
-    have, of the last week's, as far as they go.
+    have, of the last week's, as far as they go: not of a metric that counts only after a delay.
 
     Args:
         surface: where.
@@ -232,7 +238,7 @@ def read_week(
     with connection.cursor() as cursor:
         visitors, days = _read_visitors(cursor, surface, now)
         values = _read_values(cursor, surface, spec, closed)
-        is_complete = values[0] >= min(MIN_COMPLETE, visitors)
+        is_complete = says_enough(spec, users=values[0], active=values[1], visitors=visitors)
         if not is_complete:
             values = _read_values(cursor, surface, spec, now)
     # No unit has no mean, and one unit no deviation.
@@ -246,10 +252,32 @@ def read_week(
         baseline=float((middle if is_quantile else mean) or 0),
         deviation=float(deviation or 0),
         days=days,
-        correlation=float(correlation or 0) if has_covariate(spec) else 0.0,
+        correlation=_trusted(correlation, users) if has_covariate(spec) else 0.0,
         density=_density(spec.quantile, low, high) if is_quantile else None,
         is_complete=is_complete,
     )
+
+
+def says_enough(spec: MetricSpec, *, users: int, active: int, visitors: int) -> bool:
+    """Whether users whose windows have closed say more than the last week's, whose may be open.
+
+    Args:
+        spec: of the metric.
+        users: whose windows have closed.
+        active: those of them with a value other than 0.
+        visitors: of the last week.
+    """
+    if users >= min(MIN_COMPLETE, visitors):
+        return True
+    # Of who returns after a week, the last week's users have done nothing yet.
+    return spec.delay_seconds > 0 and 0 < active < users
+
+
+def _trusted(correlation: float | None, users: int) -> float:
+    """Return a correlation as far as a plan may rest on it; 0 where too few users have it."""
+    if correlation is None or users < MIN_CORRELATED:
+        return 0.0
+    return min(max(float(correlation), -MAX_CORRELATION), MAX_CORRELATION)
 
 
 def visitors_per_day(surface: Surface) -> float:
@@ -263,8 +291,13 @@ def _read_visitors(cursor: CursorWrapper, surface: Surface, now: datetime) -> tu
     """Return the users of the last week, and the days that they took to come."""
     cursor.execute(_VISITORS, stretch_of(surface, now - WEEK, now))
     visitors, first = cursor.fetchone()
+    return visitors, days_since(first, now)
+
+
+def days_since(first: datetime | None, now: datetime) -> float:
+    """Return how many days the last week's users took to come, from 1 to 7; 7 where nobody did."""
     days = (now - first) / timedelta(days=1) if first is not None else float(WEEK.days)
-    return visitors, min(max(days, 1.0), float(WEEK.days))
+    return min(max(days, 1.0), float(WEEK.days))
 
 
 def _read_values(

@@ -166,6 +166,48 @@ def test_clusters_and_lists_have_the_values_of_users(busy, key):
     )
 
 
+def test_clusters_that_came_since_the_windows_closed_count(shop, lane):
+    """Of yesterday's window: ten stores are complete, and forty came this week."""
+    rows = Rows()
+    for n in range(200):
+        hours = 30 if n < 120 else 2
+        rows.slates.append(
+            builders.slate(
+                shop, f"u{n}", served_at=(builders.now() - timedelta(hours=hours)).isoformat(),
+                context={"store": f"s{n % 10 if hours > 24 else n % 40}"},
+            )
+        )  # fmt: skip
+    builders.write(rows)
+    shop.metric.lookback_seconds = 7200.0
+    shop.metric.save()
+    week = read_clusters(shop.surface, shop.metric, "store", window_seconds=86_400)
+    assert (len(week.clusters), week.past) == (10, 40)
+    assert (week.traffic.users, week.traffic.visitors) == (120, 200)
+    assert week.traffic.days == pytest.approx(1.25, abs=0.01)
+
+
+@pytest.mark.parametrize(("users", "low", "high"), [(5, 0, 0), (150, 0.98, 0.99)])
+def test_a_past_value_counts_where_enough_users_have_it(shop, lane, users, low, high):
+    """Who clicked before clicks as often after: of few users that is chance, and none saves all."""
+    shop.metric.lookback_seconds, shop.metric.window_seconds = 7200.0, 600.0
+    shop.metric.save()
+    rows, at = Rows(), builders.now() - timedelta(hours=3)
+    for n in range(users):
+        rows.slates.append(builders.slate(shop, f"u{n}", served_at=at.isoformat()))
+        for click in range(n % 3):
+            rows.events += [
+                builders.event(
+                    shop.project, unit=f"u{n}", name=shop.metric.event, event_id=f"{n}-{click}-{minutes}",
+                    at=(at + timedelta(minutes=minutes)).isoformat(),
+                )
+                for minutes in (-5, 5)
+            ]  # fmt: skip
+    builders.write(rows)
+    week = read_week(shop.surface, shop.metric)
+    assert (week.users, week.active) == (users, sum(n % 3 > 0 for n in range(users)))
+    assert low <= week.correlation <= high
+
+
 def test_blocks_have_the_values_of_the_report(shop, lane):
     """Of a switchback on a ratio: clicks per answer, within a minute."""
     shop.metric.kind, shop.metric.denominator = "ratio", "slate"

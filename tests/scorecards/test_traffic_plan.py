@@ -6,12 +6,15 @@ from types import SimpleNamespace
 
 import pytest
 
+from experiments.scorecards.interleaving_plan import lift_of_lists
+from experiments.scorecards.plan_words import describe_open
 from experiments.scorecards.traffic_plan import (
     CeilingError,
     Design,
     NoTrafficError,
     WeekOfTraffic,
     plan_for_week,
+    says_enough,
 )
 from experiments.stats.totals import StatisticsError
 
@@ -48,6 +51,41 @@ def test_a_past_value_that_goes_with_the_value_saves_users():
         for by in (0.0, 0.6)
     )
     assert adjusted == pytest.approx(plain * (1 - 0.36), rel=0.01)
+
+
+def test_interleaved_lists_save_nothing_by_a_past_value():
+    shop_metric = metric("mean")
+    weeks = [week(correlation=by) for by in (0.0, 0.6)]
+    plain, adjusted = (
+        plan_for_week(one, shop_metric, Design(min_lift=0.05)).plan.units_interleaved for one in weeks
+    )
+    assert adjusted == plain
+    assert lift_of_lists(weeks[0], shop_metric, 5000) == lift_of_lists(weeks[1], shop_metric, 5000)
+
+
+def test_a_plan_says_that_its_outcomes_are_not_complete():
+    plans = [
+        plan_for_week(week(is_complete=done), metric("mean"), Design(min_lift=0.05))
+        for done in (True, False)
+    ]
+    assert describe_open(plans[0]) == []
+    (sentence,) = describe_open(plans[1])
+    assert "Outcomes of last week's users are not complete yet" in sentence
+
+
+@pytest.mark.parametrize(
+    ("delay", "users", "active", "visitors", "enough"),
+    [
+        (0, 100, 0, 5000, True), (0, 40, 20, 40, True), (0, 40, 20, 5000, False),
+        (604_800, 40, 20, 5000, True), (604_800, 2, 1, 5000, True), (604_800, 40, 0, 5000, False),
+        (604_800, 0, 0, 5000, False),
+    ],
+)  # fmt: skip
+def test_of_a_delayed_metric_few_complete_users_say_more_than_many_open_ones(
+    delay, users, active, visitors, enough
+):
+    spec = SimpleNamespace(delay_seconds=delay)
+    assert says_enough(spec, users=users, active=active, visitors=visitors) is enough
 
 
 def test_a_quantile_that_all_users_share_has_no_plan():

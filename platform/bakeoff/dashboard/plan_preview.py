@@ -18,7 +18,7 @@ from experiments.reports.remaining import describe_seconds
 from experiments.scorecards.block_plan import FewBlocksError, plan_blocks
 from experiments.scorecards.change_plan import weeks_of
 from experiments.scorecards.mode_preview import preview_clusters, preview_lists
-from experiments.scorecards.plan_words import describe_missing_traffic
+from experiments.scorecards.plan_words import describe_missing_traffic, describe_open
 from experiments.scorecards.traffic_plan import (
     Design,
     NoTrafficError,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from bakeoff.dashboard.experiment_form import ExperimentForm
     from experiments.models import Metric
     from experiments.reports.metric_library import SuggestedMetric
+    from experiments.scorecards.mode_preview import ModePreview
     from inference.models import Surface
 
 # Fields of the form that a plan is made from, beside the shares of the variants.
@@ -84,6 +85,7 @@ def _plan_of_users(
         "baseline": result.baseline,
         "metric": metric,
         "is_bandit": filled.get("mode") == Experiment.Mode.BANDIT,
+        "notes": describe_open(result),
     }
 
 
@@ -91,7 +93,16 @@ def _plan_of_lists(
     surface: Surface, metric: Metric, filled: dict[str, Any], shares: Sequence[float]
 ) -> dict[str, Any]:
     preview = preview_lists(surface, metric, _design(filled, shares))
-    return {"preview": preview, "weeks": weeks_of(preview.days), "metric": metric}
+    return _preview_of(preview, metric)
+
+
+def _preview_of(preview: ModePreview, metric: Metric) -> dict[str, Any]:
+    return {
+        "preview": preview,
+        "weeks": weeks_of(preview.days),
+        "metric": metric,
+        "notes": describe_open(preview),
+    }
 
 
 def _plan_of_clusters(
@@ -101,7 +112,7 @@ def _plan_of_clusters(
         return {"missing": _("Name the attribute of the context by which clusters are drawn.")}
     design = _design(filled, shares)
     preview = preview_clusters(surface, metric, design, cluster_by=filled["cluster_by"])
-    return {"preview": preview, "weeks": weeks_of(preview.days), "metric": metric}
+    return _preview_of(preview, metric)
 
 
 def _filled_in(form: ExperimentForm) -> tuple[dict[str, Any], Sequence[float]]:
