@@ -137,6 +137,6 @@ def test_a_form_makes_one_and_a_split_takes_it_back(shop):
     policy = stored.parsed_policy
     assert (stored.mode, policy.block_seconds, policy.carry_over_seconds) == ("switchback", 3600, 600)
     assert (policy.rule, policy.planned_units, policy.minimum_nonzero) == ("fixed", 200, 20)
-    assert save(mode="split", rule="always_valid").status_code == 302
+    assert save(mode="split", rule="always_valid", planned_units=10_000).status_code == 302
     policy = stored.parsed_policy
     assert (policy.block_seconds, policy.rule, policy.minimum_nonzero) == (0, "always_valid", 100)

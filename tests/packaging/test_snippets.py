@@ -117,7 +117,9 @@ def commands() -> list:
         inline = re.findall(
             r"`bakeoff ([^`\n]+)`", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
         )
-        lines += [pytest.param(call, id=f"{page.stem}: {call[:40]}") for call in dict.fromkeys(inline)]
+        # What feeds another command is one, and so is that.
+        calls = [call for line in inline for call in re.split(r" \| bakeoff ", line)]
+        lines += [pytest.param(call, id=f"{page.stem}: {call[:40]}") for call in dict.fromkeys(calls)]
     return lines
 
 
