@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
+from bakeoff.gateway.slates import word_search
 from experiments.actions.add_order import add_order, read_order
 from experiments.actions.load_catalogue import patch_item, remove_items, write_items
 from inference.actions.collect_words import EVERY, projects_with_due_words
@@ -152,6 +153,34 @@ def test_a_day_after_a_change_all_words_are_collected_again(find, shop):
     assert embed_words(project) == 0
     states.update(words_collected_at=timezone.now() - EVERY)
     assert project not in projects_with_due_words()  # nothing changed since
+
+
+def test_a_question_of_hundreds_of_words_without_blanks_is_cut(find, monkeypatch):
+    compared = []
+    monkeypatch.setattr(
+        word_search, "is_one_error", lambda *both: compared.append(both) or is_one_error(*both)
+    )
+    sought = []
+    plain = word_search.near_forms
+    monkeypatch.setattr(word_search, "near_forms", lambda term: sought.append(term) or plain(term))
+    q = ",".join(["sneekers", *(f"boot{one}{two}" for one in "abcdefghij" for two in "abcdefghij")])
+    assert find(q) == ["White leather sneakers"]
+    assert len(sought) == word_search.MAX_CORRECTED
+    assert all(set(plain(term)) & set(plain(word)) for term, word in compared)
+    assert len(find(",".join(TITLES)[:1000])) == 10
+
+
+@pytest.mark.parametrize(
+    ("part", "q", "found"),
+    [("_NEAR", "scarf", ["Wool scarf"]), ("_NEAR", "scraf", []), ("_HITS", "scarf", ["i1"])],
+)
+def test_what_was_found_in_time_is_the_answer(find, monkeypatch, part, q, found):
+    """A step that takes too long ends, and leaves what was found before it and the connection."""
+    slow = f"{getattr(word_search, part)} OFFSET length(pg_sleep(30)::text)"
+    with monkeypatch.context() as patch:
+        patch.setattr(word_search, part, slow)
+        assert find(q) == found
+    assert find("sneekers") == ["White leather sneakers"]
 
 
 def test_a_shop_does_not_know_the_words_of_another(find):

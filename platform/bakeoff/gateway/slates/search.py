@@ -126,7 +126,7 @@ class Search:
         return None if names is None else [names[one] for one in ids if one in names]
 
     async def _by_words(self, project: int, question: str) -> list[str] | None:
-        async def ask(connection: psycopg.AsyncConnection) -> list[str]:
+        async def ask(connection: psycopg.AsyncConnection) -> list[str] | None:
             return await find_by_words(connection, project, question)
 
         return await self._lookup.ask(ask)
