@@ -57,7 +57,7 @@ def embed_images() -> int:
 
 @shared_task
 def embed_words(project_id: int) -> int:
-    """Store the words of a project's items that were written without them."""
+    """Store the words of a project's items that were written without them, for a while."""
     return collect_words(project_id=project_id)
 
 

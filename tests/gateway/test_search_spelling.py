@@ -8,9 +8,13 @@ from django.utils import timezone
 from bakeoff.gateway.slates import word_search
 from experiments.actions.add_order import add_order, read_order
 from experiments.actions.load_catalogue import patch_item, remove_items, write_items
+from inference.actions import collect_words
 from inference.actions.collect_words import EVERY, projects_with_due_words
 from inference.actions.load_items import ItemDraft
+from inference.cache import cache_client
+from inference.lease import lease
 from inference.models import CatalogueState, ItemWord, Surface
+from inference.sending import COLLECT_WORDS
 from inference.serving.word_forms import fold, is_one_error, near_forms
 from inference.tasks import embed_words
 from tests.support import builders
@@ -124,6 +128,9 @@ def test_words_follow_what_is_written_and_go_with_it(find, shop):
     assert find("fasade") == ["Garden hose"]
     remove_items(project_id=project, item_ids=["Garden hose", "Yoga mat"])
     assert find("facade") == []
+    assert embed_words(project) == 0  # not due
+    assert ItemWord.objects.filter(project_id=project, word="façade").exists()
+    CatalogueState.objects.filter(pk=project).update(words_collected_at=timezone.now() - EVERY)
     embed_words(project)
     words = set(ItemWord.objects.filter(project_id=project).values_list("word", flat=True))
     assert "sneakers" in words
@@ -153,6 +160,30 @@ def test_a_day_after_a_change_all_words_are_collected_again(find, shop):
     assert embed_words(project) == 0
     states.update(words_collected_at=timezone.now() - EVERY)
     assert project not in projects_with_due_words()  # nothing changed since
+
+
+def test_one_worker_collects_a_while_and_the_next_goes_on(find, shop, monkeypatch):
+    project = shop.project.pk
+    states = CatalogueState.objects.filter(pk=project)
+    words = ItemWord.objects.filter(project=shop.project)
+    every = set(words.values_list("word", flat=True))
+    words.delete()
+    states.update(words_number=None, words_collected_at=None)
+    monkeypatch.setattr(collect_words, "CHUNK", 20)
+    sent = []
+    monkeypatch.setattr(collect_words, "send_once", lambda *message: sent.append(message))
+    client = cache_client()
+    with lease(client, f"words:{project}", seconds=60):
+        assert embed_words(project) == 0  # another worker has it, and sends what is left
+    assert (sent, words.count()) == ([], 0)
+    new = collect_words.collect_words(project_id=project, seconds=0)
+    assert 0 < new == words.count() < len(every)
+    assert sent == [(COLLECT_WORDS, project)]
+    assert project in projects_with_due_words()
+    assert new + embed_words(project) == len(every)  # none is read twice
+    assert set(words.values_list("word", flat=True)) == every
+    assert len(sent) == 1
+    assert project not in projects_with_due_words()
 
 
 def test_a_question_of_hundreds_of_words_without_blanks_is_cut(find, monkeypatch):
