@@ -15,15 +15,17 @@ from inference.models import CatalogueState
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-# A feed whose properties are named by its data would fill the row that each writer locks.
-MAX_NAMES = 2000
+# A feed whose properties are named by its data would fill the row that each writer locks, and that each
+# web process reads: a longer name (in characters) is data.
+MAX_NAMES, MAX_NAME = 2000, 100
 _REMEMBER = """
     UPDATE inference_cataloguestate AS state
-    SET property_names = ARRAY(
-        SELECT name FROM unnest(coalesce(state.property_names, '{}') || %s::text[]) AS name
-        GROUP BY name ORDER BY name)
-    WHERE project_id = %s AND NOT coalesce(property_names, '{}') @> %s::text[]
-        AND coalesce(cardinality(property_names), 0) < %s"""
+    SET property_names = coalesce(state.property_names, '{}') || ARRAY(
+        SELECT name FROM unnest(%(names)s::text[]) AS name
+        WHERE name <> ALL(coalesce(state.property_names, '{}'))
+        ORDER BY name LIMIT %(max)s - coalesce(cardinality(state.property_names), 0))
+    WHERE project_id = %(project)s AND NOT coalesce(property_names, '{}') @> %(names)s::text[]
+        AND coalesce(cardinality(property_names), 0) < %(max)s"""
 _NAMES_OF = """
     SELECT DISTINCT jsonb_object_keys(properties) FROM inference_item
     WHERE id = ANY(%s) AND jsonb_typeof(properties) = 'object'"""
@@ -31,11 +33,11 @@ _NAMES_OF = """
 
 def remember_properties(*, project_id: int, names: Iterable[str]) -> None:
     """Know properties from now on, in the transaction of a writer of the project's items."""
-    distinct = sorted(set(names))[:MAX_NAMES]
+    distinct = sorted(name for name in set(names) if len(name) <= MAX_NAME)[:MAX_NAMES]
     if not distinct:
         return
     with connection.cursor() as cursor:
-        cursor.execute(_REMEMBER, [distinct, project_id, distinct, MAX_NAMES])
+        cursor.execute(_REMEMBER, {"names": distinct, "project": project_id, "max": MAX_NAMES})
 
 
 def remember_properties_of(*, project_id: int, item_pks: Sequence[int]) -> None:

@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from bakeoff.environment import read_environment
+from bakeoff.gateway.config.catalogue_reader import CatalogueReader
+from bakeoff.gateway.config.stored_catalogues import StoredCatalogues
 from experiments.actions.change_surface import CannotChangeSurfaceError, patch_surface
 from experiments.actions.load_catalogue import patch_item, remove_items, write_items
 from experiments.actions.save_rules import CannotSaveRulesError, save_rules
@@ -14,6 +16,7 @@ from experiments.models import RuleVersion
 from inference.actions.known_properties import MAX_NAMES, known_properties
 from inference.actions.load_items import ItemDraft
 from inference.models import CatalogueState, Item, Surface
+from inference.serving.catalogue import Catalogue
 from inference.tasks import embed_words
 from tests.support.fast_lane import FastLane, test_database_url
 
@@ -121,3 +124,35 @@ def test_properties_named_by_data_are_not_remembered_without_end(shop):
     write_items(project_id=shop.project.pk, items=[ItemDraft("wide", properties=properties)])
     write_items(project_id=shop.project.pk, items=[ItemDraft("late", properties={"one more": 1})])
     assert len(known_properties(shop.project.pk)) == MAX_NAMES
+
+
+def test_what_is_known_stays_and_what_joins_it_is_trimmed(shop):
+    project = shop.project.pk
+    write_items(project_id=project, items=[ItemDraft("first", properties={"zest": 1, "x" * 101: 1})])
+    assert known_properties(project) == {"zest"}  # the other is data
+    for part in range(2):
+        properties = {f"p{part}-{n}": n for n in range(MAX_NAMES - 500)}
+        write_items(project_id=project, items=[ItemDraft(f"wide{part}", properties=properties)])
+    known = known_properties(project)
+    assert (len(known), "zest" in known) == (MAX_NAMES, True)
+
+
+def test_names_are_read_of_catalogues_that_changed_alone(shop, tmp_path):
+    project = shop.project.pk
+    reader = CatalogueReader(test_database_url(), StoredCatalogues(tmp_path))
+    catalogues: dict[int, Catalogue] = {}
+    states = CatalogueState.objects.filter(pk=project)
+    try:
+        write_items(project_id=project, items=[ItemDraft("i1", properties={"maker": "Acme"})])
+        states.update(property_names=["brand"])
+        reader.read(catalogues, everything=True)
+        assert catalogues[project].has_property("brand")
+        states.update(property_names=["brand", "colour"])
+        reader.read(catalogues, everything=False)
+        assert not catalogues[project].has_property("colour")
+        write_items(project_id=project, items=[ItemDraft("i2", properties={"size": 1})])
+        reader.read(catalogues, everything=False)
+        assert catalogues[project].has_property("colour")
+        assert catalogues[project].has_property("size")
+    finally:
+        reader.close()

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from inference.serving.stored_catalogue import StoredCatalogue
 
 logger = logging.getLogger(__name__)
-_STATES = "SELECT project_id, number, property_names FROM inference_cataloguestate"
+_STATES = "SELECT project_id, number FROM inference_cataloguestate"
+_ALL_NAMES = """SELECT project_id, property_names FROM inference_cataloguestate
+    WHERE property_names IS NOT NULL"""
+_NAMES = f"{_ALL_NAMES} AND project_id = %s"
 # Items of before changes were numbered have the number 0: whoever reads for the first time reads all.
 _ITEMS = """SELECT project_id, item_id, deleted_at IS NULL, available, published_at, expires_at, title,
     url, image_url, price, labels, group_id, properties, created_at, neighbours, change
@@ -101,18 +104,14 @@ class _Reading:
     catalogues: dict[int, Catalogue]
 
     def run(self, *, everything: bool) -> None:
-        states = self.connection.execute(_STATES).fetchall()
-        numbers: dict[int, int] = {project: number for project, number, _ in states}
-        self._read(numbers, everything=everything)
-        for project, _, names in states:
-            if names and project in self.catalogues:
-                self.catalogues[project].remember_properties(names)
-
-    def _read(self, numbers: Mapping[int, int], *, everything: bool) -> None:
+        numbers: dict[int, int] = dict(self.connection.execute(_STATES).fetchall())
         for project in self.catalogues.keys() - numbers.keys():  # its project was deleted
             del self.catalogues[project]
         if everything:
             self._read_all(numbers)
+            for project, names in self.connection.execute(_ALL_NAMES).fetchall():
+                if project in self.catalogues:
+                    self.catalogues[project].remember_properties(names)
             return
         for project, number in numbers.items():
             catalogue = self.catalogues.get(project)
@@ -123,8 +122,16 @@ class _Reading:
                 seen = -1
             else:
                 seen = catalogue.change
-            catalogue.apply(self._changed_since(project, seen), number)
+            # All that is read first: what fails half-way is read again.
+            names, rows = self._names_of(project), self._changed_since(project, seen)
+            catalogue.apply(rows, number)
             self.catalogues[project] = self.stored.shrink(project, catalogue)
+            self.catalogues[project].remember_properties(names)
+
+    def _names_of(self, project: int) -> list[str]:
+        """Return the properties that items have, or have had: many, so of what changed alone."""
+        row = self.connection.execute(_NAMES, [project]).fetchone()
+        return row[1] if row is not None else []
 
     def _read_all(self, numbers: Mapping[int, int]) -> None:
         counts: dict[int, int] = dict(self.connection.execute(_COUNTS).fetchall())
