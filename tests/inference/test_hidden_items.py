@@ -114,8 +114,8 @@ def test_validation_is_among_what_could_be_shown(tmp_path):
     data = TrainingData(items, None, liked, [np.arange(10.0)] * 20)
     data = replace(data, published_at=np.full(SMALL, -np.inf), expires_at=until)
     learnt, judged, wanted = hold_out_last(data)
-    made = draft(items, SMALL, reads_history=False)
-    rows = ([scorer_of(made.form, made.arrays.__getitem__)], [np.ones(1)])
+    fitted = draft(items, SMALL, reads_history=False)
+    rows = ([scorer_of(fitted.form, fitted.arrays.__getitem__)], [np.ones(1)])
     rows += ([learnt.liked[unit] for unit in judged], wanted)
     assert mean_ndcg(*rows)[0] < 0.5
     assert mean_ndcg(*rows, lambda row: hidden_of(data, judged, wanted, row))[0] == pytest.approx(1)
