@@ -1,5 +1,7 @@
 """Archive a surface that nobody uses any more, restore it, or delete one that was never used.
 
+Only what is archived is deleted: a surface that serves may have its first answer at that moment.
+
 Guarantees: what was recorded on an archived surface stays, with its versions and ended experiments;
 nothing runs there, is trained, promoted or served until it is restored.
 """
@@ -96,10 +98,10 @@ def restore_surface(*, surface: Surface, by: str) -> Surface:
 
 
 def delete_surface(*, surface: Surface, by: str) -> None:
-    """Delete a surface for good that was never used.
+    """Delete an archived surface for good that was never used.
 
     Raises:
-        CannotArchiveError: something depends on it: it can be archived.
+        CannotArchiveError: something depends on it, or it is not archived.
     """
     with transaction.atomic():
         locked = _locked(surface)
@@ -108,6 +110,10 @@ def delete_surface(*, surface: Surface, by: str) -> None:
             raise CannotArchiveError(
                 f"surface '{locked.key}' has {', '.join(has)}: archive it instead, which keeps them.",
                 code="has_history",
+            )
+        if locked.archived_at is None:
+            raise CannotArchiveError(
+                f"surface '{locked.key}' is not archived: archive it first.", code="wrong_state"
             )
         record_audit(locked.project_id, actor=by, action="delete surface", subject=locked.key)
         locked.delete()

@@ -36,6 +36,10 @@ ARCHIVE_SENTENCES: tuple[tuple[str, str], ...] = (
     ("surface '{key}' is archived already.", gettext_noop("Surface '%(key)s' is already archived")),
     ("surface '{key}' is not archived.", gettext_noop("Surface '%(key)s' is not archived")),
     (
+        "surface '{key}' is not archived: archive it first.",
+        gettext_noop("Surface '%(key)s' is not archived: archive it first"),
+    ),
+    (
         "surface '{key}' is archived: restore it first.",
         gettext_noop("Surface '%(key)s' is archived: restore it first"),
     ),

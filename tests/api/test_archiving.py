@@ -185,11 +185,14 @@ def test_an_archive_ends_the_measurement_of_a_holdout_and_none_opens(shop, call)
     assert Experiment.objects.running().filter(surface=shop.surface).count() == 1
 
 
-def test_a_surface_is_deleted_only_where_nothing_depends_on_it(shop, call):
+def test_a_surface_is_deleted_only_once_archived_and_where_nothing_depends_on_it(shop, call):
     refused(
         call("DELETE", "/surfaces/home-feed"), "has_history", "model versions", "archive it instead"
     )
     Surface.objects.create(project=shop.project, key="tpyo")
+    # While it serves, its first answer may come at this moment.
+    refused(call("DELETE", "/surfaces/tpyo"), "wrong_state", "is not archived: archive it first.")
+    assert call("POST", "/surfaces/tpyo/archive").status_code == 200
     assert call("DELETE", "/surfaces/tpyo").status_code == 204
     assert call("DELETE", "/surfaces/tpyo").status_code == 404
     assert keys(call("GET", "/surfaces")) == ["home-feed"]

@@ -191,10 +191,11 @@ def labelled(shop):
 
 
 def put_away(kind, act):
-    """An unused surface or metric, archived where it is to be restored."""
+    """An unused surface or metric, archived where the act is of such."""
 
     def prepare(shop):
-        at = builders.now() if act == "restore" else None
+        is_archived = act == "restore" or (kind, act) == ("surfaces", "delete")
+        at = builders.now() if is_archived else None
         rows = getattr(shop.project, kind)
         fields = {"kind": "mean", "event": "buy"} if kind == "metrics" else {}
         rows.create(key="unused", archived_at=at, **fields)

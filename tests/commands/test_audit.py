@@ -248,7 +248,8 @@ def exported(shop, folder):
 def unused(kind, act):
     def prepare(shop, _folder):
         fields = {"kind": "mean", "event": "buy"} if kind == "metrics" else {}
-        archived_at = builders.now() if act == "restore" else None
+        is_archived = act == "restore" or (kind, act) == ("surfaces", "delete")
+        archived_at = builders.now() if is_archived else None
         getattr(shop.project, kind).create(key="unused", archived_at=archived_at, **fields)
         return ["unused", *(["--yes"] if act == "delete" else [])]
 

@@ -45,6 +45,22 @@ def test_what_has_a_history_is_not_deleted_and_the_page_says_what_to_do(shop):
     assert client.get(address.replace("delete", "explode")).status_code == 404
 
 
+def test_a_surface_is_deleted_from_its_page_once_it_is_archived(shop):
+    client = sign_in(shop.project, role="operator")
+    names = [shop.project.slug, "tpyo"]
+    Surface.objects.create(project=shop.project, key="tpyo")
+    address = reverse("surface-act", args=[*names, "delete"])
+    assert not has(get(client, "surface", *names), href=address)
+    client.cookies["django_language"] = "zh-hans"
+    answer = client.post(address)
+    assert answer.status_code == 409
+    assert "推荐位“tpyo”未归档：请先归档" in answer.content.decode()
+    client.post(reverse("surface-act", args=[*names, "archive"]))
+    assert has(get(client, "surface", *names), href=address)
+    client.post(address)
+    assert not Surface.objects.filter(project=shop.project, key="tpyo").exists()
+
+
 def test_forms_offer_nothing_that_is_archived(shop):
     client = sign_in(shop.project, role="operator")
     slug = shop.project.slug

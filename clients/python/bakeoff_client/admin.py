@@ -159,7 +159,7 @@ class Admin(Connected):
         return cast("dict[str, Any]", self.ask("POST", f"/v1/surfaces/{_name(key)}/restore"))
 
     def delete_surface(self, key: str) -> None:
-        """Delete a surface for good that was never used."""
+        """Delete an archived surface for good that was never used."""
         self.ask("DELETE", f"/v1/surfaces/{_name(key)}")
 
     def metrics(self, *, archived: bool = False) -> Iterator[dict[str, Any]]:

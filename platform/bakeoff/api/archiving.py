@@ -60,7 +60,7 @@ def restore_one_surface(request: HttpRequest, key: str) -> Any:
 
 @surfaces.delete("/surfaces/{key}", response={204: None})
 def delete_one_surface(request: HttpRequest, key: str) -> Any:
-    """Delete a surface for good that was never used; one with a history is 409 `has_history`."""
+    """Delete an archived surface for good; one that was ever used is 409 `has_history`."""
     try:
         delete_surface(surface=_surface(request, key), by=actor_of(request))
     except CannotArchiveError as error:

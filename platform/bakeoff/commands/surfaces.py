@@ -126,7 +126,7 @@ def restore_one_surface(surface: str, *, slug: str | None) -> None:
 @yes_option
 @project_option
 def delete_one_surface(surface: str, *, yes: bool, slug: str | None) -> None:
-    """Delete SURFACE for good, where it was never used."""
+    """Delete SURFACE for good: archived, and never used."""
     target = find_surface(find_project(slug), surface)
     from experiments.actions.archive_surface import delete_surface
 

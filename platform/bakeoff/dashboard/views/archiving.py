@@ -63,8 +63,8 @@ SURFACE_ACTS = {
     "delete": ArchiveAct(
         gettext_lazy("Delete surface"),
         gettext_lazy(
-            "It will be deleted for good, which cannot be undone. Only a surface that was never used "
-            "can be deleted: archive any other."
+            "It will be deleted for good, which cannot be undone. Only an archived surface that was "
+            "never used can be deleted."
         ),
         gettext_lazy("Surface deleted"),
         lambda row, by: delete_surface(surface=row, by=by),
