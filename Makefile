@@ -36,7 +36,7 @@ lock:
 		grep -E '^(hatchling|pluggy|tomlkit|trove-classifiers)==' requirements-dev.txt; \
 		grep -E '^(authlib|googleapis-common-protos|joserfc|opentelemetry-[a-z-]+)==' requirements-dev.txt; } \
 	| $(VENV)/lock/bin/uv pip compile --no-config --no-deps --generate-hashes --no-annotate --no-header \
-		--python-version 3.11.9 --quiet --output-file requirements.lock -
+		--python-version 3.11.2 --quiet --output-file requirements.lock -
 
 demo: $(VENV)/.installed
 	$(BIN)/bakeoff demo $(ARGS)
