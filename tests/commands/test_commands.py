@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 
@@ -233,6 +234,7 @@ def test_the_doctor_finds_the_servers_well():
     )
     assert "PostgreSQL 18 answers" in done.stdout
     assert "append-only file" in done.stdout
+    assert re.search(r"texts that wait for their vectors: \d", done.stdout)
 
 
 def test_the_doctor_names_a_database_that_is_away(monkeypatch):

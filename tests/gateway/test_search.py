@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
-from click.testing import CliRunner
 from django.db.models.functions import Now
 
-from bakeoff.cli import main
 from experiments.actions.add_order import add_order, read_order
 from experiments.actions.load_catalogue import write_items
 from experiments.actions.mark_units import history_of
@@ -126,5 +122,3 @@ def test_an_empty_list_says_how_many_texts_wait_for_their_vectors(lane, shop, se
     assert "hint" not in search(lane, shop, "boots", filter={"price": {"$lt": 0}}).json()
     page = sign_in(shop.project).get("/health/").content.decode()
     assert 'data-texts="2"' in page
-    done = CliRunner().invoke(main, ["doctor"])
-    assert re.search(r"texts that wait for their vectors: [1-9]", done.output)

@@ -15,6 +15,8 @@ import socket
 import time
 from typing import IO, TYPE_CHECKING
 
+import psutil
+
 from bakeoff.embedded.errors import StartError
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 # PostgreSQL's first cluster and its log, and a first model with its snapshot.
 FREE_BYTES_NEEDED = 300 * 1024 * 1024
+LOCK_SECONDS = 5.0  # that a start waits for the lock of an owner that is gone
 
 
 def prepare_home(environment: Environment) -> IO[str]:
@@ -89,16 +92,25 @@ def _make_folders(environment: Environment) -> None:
 
 def _take_lock(lock: IO[str], home: Path) -> None:
     # The kernel lets go of it when the process ends, however it ends: no stale file is in the way.
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.seek(0)
-        owner = lock.read().strip() or "another process"
-        lock.close()
-        raise StartError(
-            f"Home {home} is in use by process {owner}: stop that one, or choose another home "
-            "with BAKEOFF_HOME."
-        ) from None
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            owner = lock.read().strip() or "another process"
+        else:
+            return
+        # A child of an owner that was killed holds it, too, until it runs its own program.
+        is_gone = owner.isdigit() and not psutil.pid_exists(int(owner))
+        if not is_gone or time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    lock.close()
+    raise StartError(
+        f"Home {home} is in use by process {owner}: stop that one, or choose another home "
+        "with BAKEOFF_HOME."
+    )
 
 
 def _why_unwritable(error: OSError, environment: Environment) -> str:
