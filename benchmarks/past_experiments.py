@@ -20,7 +20,7 @@ def fill_project(project_id: int, count: int, looks: int) -> Experiment:
     Returns:
         the running experiment, with as many.
     """
-    running = Experiment.objects.get(project=project_id)
+    running = Experiment.objects.running().tests().filter(project=project_id).earliest("pk")
     running.policy = {"window_seconds": 60.0, "promote": False, "planned_units": 4000}
     running.segments = ["country"]
     running.save()
